@@ -1,0 +1,50 @@
+# One command each. Every target sets up what it needs; nothing to do costs nothing. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help install chat test lint format types check bench clean
+MAKEFLAGS += --no-print-directory
+
+EXTRAS ?= worker
+ARGS ?=
+PY := .venv/bin/python
+
+help: ## this list
+	@echo 'make TARGET [ARGS="..."] [TORCH=auto|cpu|cuda] [PYTHON=python3.12]'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+install: ## make .venv and install what EXTRAS names (worker; discord,telegram,slack,worker,dev)
+	@scripts/install $(EXTRAS)
+
+chat: ## talk to a persona in this terminal; ARGS="--persona NAME --plain"
+	@scripts/install worker
+	@exec .venv/bin/limen chat $(ARGS)
+
+test: ## run the tests; ARGS="-k queue -x"
+	@scripts/install dev,worker
+	@$(PY) -m pytest $(ARGS)
+
+lint: ## ruff: faults and formatting
+	@scripts/install dev,worker
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+format: ## ruff: mend what can be mended
+	@scripts/install dev,worker
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+types: ## mypy, strict
+	@scripts/install dev,worker
+	@$(PY) -m mypy
+
+check: ## lint, types and test, in this order: before every push, and what CI runs
+	@$(MAKE) lint
+	@$(MAKE) types
+	@$(MAKE) test
+
+bench: ## run the benchmarks; each prints one JSON object last
+	@scripts/install worker
+	@for name in startup queue events; do $(PY) -m "bench.$$name" || exit 1; done
+
+clean: ## take away .venv and the caches; people's data stays
+	rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,107 @@
+"""The `limen` command. Each subcommand is a module in `commands/`, imported only when it is called: a bot starts fast."""
+
+import importlib
+import sys
+from difflib import get_close_matches
+from pathlib import Path
+
+import click
+
+from bots.collisions import foreign
+from core.errors import LimenError
+
+COMMANDS = {
+    "chat": "talk to a persona in this terminal",
+    "personas": "list the characters there are",
+    "persona": "check a card, show one, make a new one",
+    "up": "start Redis and a worker for this home",
+    "down": "stop them",
+    "status": "queue, worker, model and memory at a glance",
+    "doctor": "what is missing, and the exact next step",
+    "models": "models at hand, and bigger ones this machine could hold",
+    "generate": "answer a file of prompts as a persona",
+    "feedback": "bring ratings in from a file, take the ledger out",
+    "deadletters": "jobs that failed for good: list them, try them again",
+    "export": "all that is kept of a person, as JSON",
+    "forget": "erase a person",
+    "worker": "run a worker in the foreground",
+}
+
+
+class Lazy(click.Group):
+    """Subcommands by name from `bots.commands`, with their one-line help at hand without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"bots.commands.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say what was probably meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean `limen {near[0]}`?" if near else " `limen --help` lists them."
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--home", type=click.Path(path_type=Path, file_okay=False), envvar="LIMEN_HOME", help="Where all state is kept.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), envvar="LIMEN_CONFIG", help="The limen.yaml to read.")
+@click.version_option(package_name="limen", prog_name="limen")
+@click.pass_context
+def limen(ctx: click.Context, home: Path | None, config: Path | None) -> None:
+    """Characters that live in your chats, and grow with the people who talk to them."""
+    ctx.obj = {"home": home, "config": config}
+
+
+def main() -> None:
+    """What the console script calls: errors of ours become a message, the next step and a status, never a traceback."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Carry out a command line. 0: done; 1: it could not be done; 2: it was not understood; 130: interrupted."""
+    if clash := foreign():
+        click.echo(clash, err=True)
+        return 1
+    try:
+        result = limen.main(args, prog_name="limen", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except LimenError as error:
+        complain(error)
+        return 1
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def complain(error: LimenError) -> None:
+    """An error for people: what happened, and what to do."""
+    click.secho(f"limen: {error}", fg="red", err=True)
+    if error.hint:
+        click.echo(f"  → {error.hint}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Should we answer this message, and how soon? Pure: a message, who we are, and settings go in; a decision comes out."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import msgspec
+
+from core.settings import Attention
+from core.events import Addressed, Kind, Message
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """`speak`, and why or why not. `merge`, `delay` in seconds: see `core.store.queue.Offer`."""
+
+    speak: bool
+    why: str
+    merge: float = 0.0
+    delay: float = 0.0
+
+
+def attend(message: Message, names: Sequence[str], rules: Attention, settle: bool = True) -> Decision:
+    """Answer what is meant for us: a DM, a mention, a reply to us, our name.
+
+    Quick messages of one person become one turn: the answer waits `settle_seconds` for more, and joins what comes
+    within `quick_seconds` while it waits. `settle` is off where every message is whole (the terminal).
+    """
+    if message.author.id == message.account:
+        return Decision(False, "it is our own")
+    if message.author.is_bot and not rules.bots:
+        return Decision(False, "it is a bot's")
+    if not message.text.strip():
+        return Decision(False, "it is empty")
+    why = _called(message, names, rules)
+    if not why:
+        return Decision(False, "it is not for us")
+    return Decision(True, why, rules.quick_seconds, rules.settle_seconds if settle else 0.0)
+
+
+def _called(message: Message, names: Sequence[str], rules: Attention) -> str:
+    if message.place.kind == Kind.DM:
+        return Addressed.DM
+    if message.addressed != Addressed.NO:
+        return message.addressed
+    if rules.names and any(_word(name).search(message.text) for name in names if name):
+        return Addressed.NAME
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def _word(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)

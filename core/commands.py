@@ -1,0 +1,235 @@
+"""What people can ask of the bot itself, the same on every platform: words in, an answer out. Knows no platform.
+
+Each command is a function with a one-line docstring, which is its help; adapters register and show them natively.
+"""
+
+import difflib
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import cards
+from core.engine import Act, Engine, Outcome
+from core.errors import UserError
+from core.events import Command, Line, PersonaKey, Reaction
+from core.feedback import standing
+from core.privacy import Privacy
+from core.text import shorten
+from personas.card import Card
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """`text` is for the one who asked; `job` is a reply that is now on its way; `data` goes into a file."""
+
+    text: str = ""
+    job: Outcome | None = None
+    data: dict[str, Any] | None = None
+    switched: str = ""
+    error: bool = False
+
+
+class Desk:
+    """Answers commands. `folders` are where cards lie."""
+
+    def __init__(self, engine: Engine, privacy: Privacy, folders: Sequence[Path]) -> None:
+        self.engine, self.privacy, self.folders = engine, privacy, folders
+
+    async def answer(self, command: Command) -> Answer:
+        """Carry a command out. A person's mistake comes back as an answer, never as an exception."""
+        act = COMMANDS.get(command.name)
+        if act is None:
+            hint = near(command.name)
+            return Answer(text=f"There is no /{command.name}{hint}. /help lists what there is.", error=True)
+        try:
+            return await act(self, command)
+        except UserError as error:
+            return Answer(text=f"{error}. {error.hint}".rstrip(". ") + ".", error=True)
+
+    async def _here(self, command: Command) -> tuple[PersonaKey, str]:
+        persona = await self.engine.persona(command)
+        return persona, persona.conversation(command.place)
+
+
+def near(name: str) -> str:
+    """` (did you mean /x?)`, if something is near."""
+    found = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
+    return f" (did you mean /{found[0]}?)" if found else ""
+
+
+async def persona(desk: Desk, command: Command) -> Answer:
+    """who you are talking to"""
+    key, _ = await desk._here(command)
+    return Answer(text=about(desk.engine.cards(key.card)))
+
+
+async def personas(desk: Desk, command: Command) -> Answer:
+    """the characters there are"""
+    key, _ = await desk._here(command)
+    return Answer(text="\n".join(listing(desk.folders, key.card)))
+
+
+async def switch(desk: Desk, command: Command) -> Answer:
+    """talk to another character; each keeps its own memory of you"""
+    name = command.args.strip()
+    if not name:
+        return Answer(text="Say whom: /switch NAME. /personas lists them.", error=True)
+    card = cards.load(name, desk.folders)
+    key, _ = await desk._here(command)
+    if key.scope in desk.engine.pinned:
+        desk.engine.pinned[key.scope] = card.name
+    await desk.engine.personas.choose(key.account, key.scope, card.name)
+    return Answer(text=f"You are talking to {card.title} now.", switched=card.name)
+
+
+async def regenerate(desk: Desk, command: Command) -> Answer:
+    """another reply to what you said last"""
+    key, _ = await desk._here(command)
+    outcome = await desk.engine.regenerate(key, command.place, command.author)
+    if outcome.act in (Act.QUEUED, Act.MERGED):
+        return Answer(job=outcome)
+    return Answer(text=outcome.note, error=True)
+
+
+async def stop(desk: Desk, command: Command) -> Answer:
+    """stop the reply that is being written"""
+    _, conversation = await desk._here(command)
+    stopped = await desk.engine.stop(conversation)
+    return Answer(text="" if stopped else "Nothing is being written.", error=not stopped)
+
+
+async def history(desk: Desk, command: Command) -> Answer:
+    """the last lines of this conversation: /history, or /history 50"""
+    count = int(command.args) if command.args.strip().isdigit() else 20
+    key, conversation = await desk._here(command)
+    lines = await desk.engine.conversations.last(conversation, min(max(count, 1), 2000))
+    title = desk.engine.cards(key.card).title
+    return Answer(text="\n".join(shown(line, title) for line in lines) or "Nothing has been said yet.")
+
+
+async def react(desk: Desk, command: Command) -> Answer:
+    """react to a reply: /react 👍, or /react 👎 2 for the one before the last"""
+    return await _react(desk, command, removed=False)
+
+
+async def unreact(desk: Desk, command: Command) -> Answer:
+    """take your reaction back: /unreact, /unreact 👍, /unreact 👍 2"""
+    return await _react(desk, command, removed=True)
+
+
+async def _react(desk: Desk, command: Command, removed: bool) -> Answer:
+    words = command.args.split()
+    back = int(words.pop()) if words and words[-1].isascii() and words[-1].isdigit() else 1
+    emoji = words[0] if words else ""
+    reply = await _reply(desk, command, back)
+    if reply is None:
+        return Answer(text="There is no reply to react to." if back == 1 else f"There is no reply {back} back.", error=True)
+    if removed and not emoji:
+        emoji = await _latest(desk, reply.reply_id, command.author.id)
+    if not emoji:
+        return Answer(text="You have no reaction there." if removed else "Say which emoji: /react 👍", error=True)
+    return await _record(desk, command, reply, emoji, removed)
+
+
+async def _record(desk: Desk, command: Command, reply: Line, emoji: str, removed: bool) -> Answer:
+    if removed and emoji not in await _standing(desk, reply.reply_id, command.author.id):
+        return Answer(text=f"You have no {emoji} there.", error=True)
+    reaction = Reaction(
+        id=command.id, account=command.account, place=command.place, author=command.author, time=command.time,
+        message_id=reply.id, emoji=emoji, removed=removed,
+    )  # fmt: skip
+    outcome = await desk.engine.on_reaction(reaction)
+    if outcome.act == Act.IGNORED:
+        return Answer(text="That reply is no longer kept, so it cannot be rated.", error=True)
+    verb = "taken back from" if removed else "on"
+    return Answer(text=f"{emoji} {verb} “{shorten(reply.text, 48)}”")
+
+
+async def _reply(desk: Desk, command: Command, back: int) -> Line | None:
+    _, conversation = await desk._here(command)
+    ours = [line for line in await desk.engine.conversations.last(conversation, 500) if line.ours]
+    return ours[-back] if 0 < back <= len(ours) else None
+
+
+async def _standing(desk: Desk, reply_id: str, user: str) -> list[str]:
+    entry = await desk.engine.ledger.get(reply_id)
+    return [fact.emoji for fact in standing(entry.facts) if fact.user == user] if entry else []
+
+
+async def _latest(desk: Desk, reply_id: str, user: str) -> str:
+    return (await _standing(desk, reply_id, user) or [""])[-1]
+
+
+async def forget(desk: Desk, command: Command) -> Answer:
+    """erase what is kept of you: /forget for this character, /forget everything for all"""
+    words = command.args.lower().split()
+    everything = "everything" in words
+    key, _ = await desk._here(command)
+    if "yes" not in words:
+        what = "everything that is kept of you" if everything else "all that this character keeps of you"
+        again = "/forget everything yes" if everything else "/forget yes"
+        return Answer(text=f"This erases {what}: messages, replies, ratings. It cannot be undone. To do it, say {again}")
+    went = await desk.privacy.forget(command.author.id, None if everything else key)
+    return Answer(text=f"Forgotten: {went['messages']} messages, {went['replies']} replies, {went['rated']} ratings.")
+
+
+async def export(desk: Desk, command: Command) -> Answer:
+    """everything that is kept of you, as a JSON file: /export [FILE]"""
+    return Answer(data=await desk.privacy.export(command.author.id), text=command.args.strip())
+
+
+async def privacy(desk: Desk, command: Command) -> Answer:
+    """what is kept of you, and why"""
+    basis = await desk.privacy.basis(command.author.id)
+    kept = desk.engine.settings.retention
+    return Answer(
+        text=f"Kept: what you say and what is answered, for the conversation; a reply's prompt {kept.unrated_days} days, "
+        f"a rated one's {kept.rated_half_lives * kept.half_life_days}. Training on it: "
+        + (f"allowed ({basis})." if basis else "not allowed.") + " /export shows it all, /forget erases it."
+    )  # fmt: skip
+
+
+async def help_(desk: Desk, command: Command) -> Answer:
+    """this list"""
+    rows = [f"/{name:<11} {act.__doc__ or ''}" for name, act in sorted(COMMANDS.items())]
+    return Answer(text="\n".join(rows))
+
+
+def about(card: Card) -> str:
+    """A card in a few lines, for people."""
+    dials = ", ".join(f"{name} {trait.value:g} ({trait.band[0]:g}–{trait.band[1]:g})" for name, trait in card.traits.items())
+    parts = {
+        "Likes to talk about": "; ".join(card.knowledge.domains),
+        "Wants": "; ".join(card.goals),
+        "Is good at": "; ".join(card.skills),
+        "Does not know": "; ".join(card.knowledge.unknowns),
+        "Declines": "; ".join(card.limits.topics),
+        "Nature, and how far it may move": dials,
+    }
+    rows = [f"{label}: {text}" for label, text in parts.items() if text]
+    return "\n".join([f"{card.title} ({card.name})", card.tagline, "", card.description.strip(), "", *rows])
+
+
+def listing(folders: Sequence[Path], current: str = "") -> list[str]:
+    """One line a card, name first; a broken one says why."""
+    entries = cards.available(folders)
+    width = max((len(entry.name) for entry in entries), default=0)
+    rows = []
+    for entry in entries:
+        text = f"{entry.card.title} · {entry.card.tagline}" if entry.card else f"(broken) {entry.faults[0]}"
+        rows.append(f"{entry.name:<{width}}  {text}{'  ← now' if entry.name == current else ''}")
+    return rows
+
+
+def shown(line: Line, title: str) -> str:
+    """A line of history as people read it."""
+    return f"{title if line.ours else line.author.name or 'you'}: {line.text}"
+
+
+Command_ = Callable[[Desk, Command], Awaitable[Answer]]
+COMMANDS: dict[str, Command_] = {
+    "persona": persona, "personas": personas, "switch": switch, "regenerate": regenerate, "stop": stop,
+    "history": history, "react": react, "unreact": unreact, "forget": forget, "export": export,
+    "privacy": privacy, "help": help_,
+}  # fmt: skip

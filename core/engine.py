@@ -1,0 +1,256 @@
+"""The path of an event: dedupe it, keep it, decide whether to answer, queue a job that points at it.
+
+Knows no platform, no prompt and no model. Several engines may serve one bot account; all they share is in Redis.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from itertools import groupby
+
+import msgspec
+
+from core.attention import attend
+from core.settings import Settings
+from core.errors import TooLarge
+from core.events import (
+    UNKNOWN,
+    AnyEvent,
+    Command,
+    Deletion,
+    Edit,
+    Event,
+    Kind,
+    Message,
+    PersonaKey,
+    Person,
+    Place,
+    Reaction,
+    quote,
+)
+from core.feedback import Fact
+from core.jobs import Generate
+from core.scopes import scope_of
+from core.store import keys
+from core.store.conversations import Conversations, heard
+from core.store.ledger import Ledger, message_key
+from core.store.personas import Personas
+from core.store.queue import Accepted, Offer, Queue, What
+from core.text import clean
+from personas.card import Card
+
+
+class Act(StrEnum):
+    """What became of an event."""
+
+    IGNORED = "ignored"
+    HEARD = "heard"
+    QUEUED = "queued"
+    MERGED = "merged"
+    FULL = "full"
+    SEEN = "seen"
+    REFUSED = "refused"
+    RECORDED = "recorded"
+    PARKED = "parked"
+    CHANGED = "changed"
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """`note` is for people, where there is something to say; `place` is the place in the line (how many wait, if FULL)."""
+
+    act: Act
+    persona: PersonaKey | None = None
+    conversation: str = ""
+    job: str = ""
+    reply_id: str = ""
+    place: int = 0
+    note: str = ""
+
+
+class Engine:
+    """`replies` names the stream that answers come back on: the bot account, or a terminal's session."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        conversations: Conversations,
+        ledger: Ledger,
+        personas: Personas,
+        cards: Callable[[str], Card],
+        replies: str = "",
+        clock: Callable[[], float] = time.time,
+        settle: bool = True,
+    ) -> None:
+        self.settings = settings
+        self.queue, self.conversations, self.ledger, self.personas = queue, conversations, ledger, personas
+        self.cards = cards
+        self.replies = replies
+        self.clock = clock
+        self.settle = settle
+        self.pinned: dict[str, str] = {}  # scope → card, for this process only (a terminal's own choice)
+
+    async def handle(self, events: Sequence[AnyEvent]) -> list[Outcome]:
+        """Events in the order they came, messages among them in one batch. Raises StoreError; saying it twice is harmless."""
+        outcomes: list[Outcome] = []
+        for kind, run in groupby(events, key=type):
+            batch = list(run)
+            if kind is Message:
+                outcomes += await self.on_messages([event for event in batch if isinstance(event, Message)])
+            else:
+                outcomes += [await self._on(event) for event in batch]
+        return outcomes
+
+    async def _on(self, event: AnyEvent) -> Outcome:
+        match event:
+            case Reaction():
+                return await self.on_reaction(event)
+            case Edit():
+                return await self.on_edit(event)
+            case Deletion():
+                return await self.on_deletion(event)
+            case Command():  # `core/commands.py` answers these; here they only must not be taken for talk
+                return Outcome(act=Act.IGNORED)
+            case _:
+                return Outcome(act=Act.IGNORED)
+
+    async def on_message(self, message: Message) -> Outcome:
+        """One message."""
+        return (await self.on_messages([message]))[0]
+
+    async def on_messages(self, messages: Sequence[Message]) -> list[Outcome]:
+        """Keep what was said, and queue an answer to what was meant for us: one round trip for all."""
+        personas = await self.playing([(message.place, message.author, message.account) for message in messages])
+        plans = [await self._plan(message, persona) for message, persona in zip(messages, personas, strict=True)]
+        offers = [offer for offer, _ in plans if offer]
+        accepted = iter(await self.queue.accept(offers) if offers else [])
+        return [_outcome(next(accepted), outcome) if offer else outcome for offer, outcome in plans]
+
+    async def _plan(self, message: Message, persona: PersonaKey) -> tuple[Offer | None, Outcome]:
+        """What to ask of the queue for one message, and the outcome as far as it is known before."""
+        text = clean(message.text)
+        most = self.settings.attention.max_message_chars
+        if len(text) > most:
+            note = f"That is {len(text):,} characters; I can take in {most:,} at once."
+            return None, Outcome(act=Act.REFUSED, persona=persona, note=note)
+        message = msgspec.structs.replace(message, text=text, author=_tidy(message.author))
+        card = self.cards(persona.card)
+        decision = attend(message, (card.title, card.name, *card.names), self.settings.attention, self.settle)
+        if not text.strip() or message.author.id == message.account:
+            return None, Outcome(act=Act.IGNORED, persona=persona, note=decision.why)
+        line = heard(persona, message.place, message, text)
+        job = await self._job(message, persona, card) if decision.speak else None
+        outcome = Outcome(
+            act=Act.HEARD, persona=persona, conversation=line.conversation, reply_id=job.reply_id if job else ""
+        )
+        seen = keys.SEEN(f"{message_key(message.account, message.place, message.id)}|{quote(persona.card)}")
+        return Offer(seen=seen, line=line, job=job, merge=decision.merge, delay=decision.delay), outcome
+
+    async def _job(self, message: Message, persona: PersonaKey, card: Card) -> Generate:
+        return Generate(
+            id=new_id(),
+            reply_id=new_id(),
+            persona=persona,
+            conversation=persona.conversation(message.place),
+            place=message.place,
+            author=message.author,
+            replies=self.replies or message.account,
+            card_hash=await self.personas.publish(card),
+            events=(message.id,),
+            submitted=self.clock(),
+            seed=secrets.randbits(31),
+        )
+
+    async def playing(self, talks: Sequence[tuple[Place, Person, str]]) -> list[PersonaKey]:
+        """The persona that is alive for each (place, author, account): pinned, chosen, or the default card."""
+        scopes = [scope_of(place, author, self.settings.scope) for place, author, _ in talks]
+        wanted = {account: sorted({s for s, t in zip(scopes, talks, strict=True) if t[2] == account and s not in self.pinned})
+                  for account in {talk[2] for talk in talks}}  # fmt: skip
+        chosen: dict[tuple[str, str], str] = {}
+        for account, names in wanted.items():
+            cards = await self.personas.chosen(account, names)
+            chosen |= {(account, scope): card for scope, card in zip(names, cards, strict=True) if card}
+        return [
+            PersonaKey(account, self.pinned.get(scope) or chosen.get((account, scope)) or self.settings.persona, scope)
+            for scope, (_, _, account) in zip(scopes, talks, strict=True)
+        ]
+
+    async def persona(self, event: Event) -> PersonaKey:
+        """The persona that is alive where this event happened."""
+        return (await self.playing([(event.place, event.author, event.account)]))[0]
+
+    async def on_reaction(self, reaction: Reaction) -> Outcome:
+        """Keep the fact, on the reply behind the message; park it if that is not known yet."""
+        if reaction.author.id == reaction.account:
+            return Outcome(act=Act.IGNORED, note="it is our own")
+        fact = Fact(
+            reaction.id, reaction.author.id, reaction.emoji, reaction.time, reaction.removed, reaction.author.is_bot
+        )
+        key = message_key(reaction.account, reaction.place, reaction.message_id)
+        what, reply = await self.ledger.react(f"{reaction.account}|{quote(reaction.id)}", key, fact)
+        return Outcome(act=_REACTED[what], reply_id=reply)
+
+    async def on_edit(self, edit: Edit) -> Outcome:
+        """What was said reads differently from now on. An answer that waits will see it."""
+        persona = await self.persona(edit)
+        conversation = persona.conversation(edit.place)
+        changed = await self.conversations.edit(conversation, edit.message_id, clean(edit.text))
+        return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
+
+    async def on_deletion(self, deletion: Deletion) -> Outcome:
+        """What was said is gone. An answer that waits for it alone will not be given."""
+        persona = await self.persona(deletion)
+        conversation = persona.conversation(deletion.place)
+        changed = await self.conversations.delete(conversation, deletion.message_id)
+        return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
+
+    async def regenerate(self, persona: PersonaKey, place: Place, author: Person) -> Outcome:
+        """Another reply to what the last one answered; it has its own id and takes the old one's place in history."""
+        conversation = persona.conversation(place)
+        lines = await self.conversations.last(conversation, 50)
+        last = next((line for line in reversed(lines) if line.ours), None)
+        if last is None or not last.answers:
+            return Outcome(act=Act.IGNORED, persona=persona, note="There is no reply yet that could be given again.")
+        asked = next((line.author for line in lines if line.id == last.answers[-1]), author)
+        message = Message(
+            id=last.answers[0], account=persona.account, place=place, author=asked, time=self.clock(), text="…"
+        )
+        job = await self._job(message, persona, self.cards(persona.card))
+        job = msgspec.structs.replace(job, events=last.answers, regenerates=last.id)
+        outcome = Outcome(act=Act.HEARD, persona=persona, conversation=conversation, reply_id=job.reply_id)
+        return _outcome(await self.queue.submit(job), outcome)
+
+    async def stop(self, conversation: str) -> int:
+        """Cancel every job of a conversation. How many there were."""
+        jobs = await self.queue.jobs(conversation)
+        return sum([await self.queue.cancel(job) != "gone" for job in jobs])
+
+
+_REACTED = {"recorded": Act.RECORDED, "parked": Act.PARKED, "seen": Act.SEEN, "gone": Act.IGNORED}
+_ACCEPTED = {
+    What.SEEN: Act.SEEN,
+    What.HEARD: Act.HEARD,
+    What.QUEUED: Act.QUEUED,
+    What.MERGED: Act.MERGED,
+    What.FULL: Act.FULL,
+}
+
+
+def _outcome(accepted: Accepted, outcome: Outcome) -> Outcome:
+    note = ""
+    if accepted.what == What.FULL:
+        note = f"There is a long line here already ({accepted.place} waiting). Please try again in a moment."
+    return msgspec.structs.replace(
+        outcome, act=_ACCEPTED[accepted.what], job=accepted.job, place=accepted.place, note=note
+    )
+
+
+def _tidy(person: Person) -> Person:
+    name = " ".join(clean(person.name).split())[:80]
+    return person if name == person.name else msgspec.structs.replace(person, name=name)
+
+
+def new_id() -> str:
+    """A name that nothing else has: time first, so that ids sort by age."""
+    return f"{int(time.time() * 1000):011x}{secrets.token_hex(5)}"

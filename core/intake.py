@@ -1,0 +1,63 @@
+"""Events in, in batches: up to 50 at once or what came within 2 ms, whichever is first. Keeps their order.
+
+A batch is tried again while Redis is away: the store takes each event once, however often it is told.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from core.engine import Outcome
+from core.errors import LimenError
+from core.events import AnyEvent
+from core.store.client import patiently
+
+MOST = 50
+WITHIN = 0.002
+
+Handle = Callable[[Sequence[AnyEvent]], Awaitable[list[Outcome]]]
+
+
+class Intake:
+    """Put events in, get their outcomes. `run()` must be running."""
+
+    def __init__(self, handle: Handle, patience: float = 60.0) -> None:
+        self._handle = handle
+        self._patience = patience
+        self._waiting: asyncio.Queue[tuple[AnyEvent, asyncio.Future[Outcome]]] = asyncio.Queue(maxsize=10_000)
+
+    async def put(self, event: AnyEvent) -> Outcome:
+        """What became of one event. Raises LimenError when it could not be taken."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        await self._waiting.put((event, future))
+        return await future
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            batch = await self._collect()
+            try:
+                outcomes = await patiently(lambda: self._handle([event for event, _ in batch]), self._patience)  # noqa: B023
+            except LimenError as error:
+                _tell(batch, error)
+            else:
+                for (_, future), outcome in zip(batch, outcomes, strict=True):
+                    if not future.done():
+                        future.set_result(outcome)
+
+    async def _collect(self) -> list[tuple[AnyEvent, asyncio.Future[Outcome]]]:
+        batch = [await self._waiting.get()]
+        if self._waiting.empty():
+            await asyncio.sleep(WITHIN)
+        while len(batch) < MOST:
+            with suppress(asyncio.QueueEmpty):
+                batch.append(self._waiting.get_nowait())
+                continue
+            break
+        return batch
+
+
+def _tell(batch: Sequence[tuple[AnyEvent, asyncio.Future[Outcome]]], error: LimenError) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)

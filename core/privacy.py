@@ -1,0 +1,174 @@
+"""Consent, export and forgetting: whose words these are, and what they may ask of us.
+
+Training on somebody's words needs a recorded yes (a *basis*). In the terminal and for imported files the operator's
+own statement stands in, recorded once with its date and wording.
+"""
+
+import time
+from typing import Any
+
+import msgspec
+
+from core.events import PersonaKey, quote
+from core.jobs import Generate
+from core.store import keys
+from core.store.client import Client
+from core.store.conversations import Conversations
+from core.store.ledger import Entry, Ledger
+from core.store.queue import Queue, decode_result
+
+TERMINAL = (
+    "What you say here is kept in this home folder, for the conversation, and may train this persona on this machine. "
+    "/forget erases it, /export shows it."
+)
+FILES = "The operator imported this file and answers for the right to train on it."
+
+
+class Privacy:
+    """Every method raises StoreError. `person` is a stable platform id."""
+
+    def __init__(self, client: Client, queue: Queue, conversations: Conversations, ledger: Ledger) -> None:
+        self._client, self._queue, self._conversations, self._ledger = client, queue, conversations, ledger
+
+    async def consent(self, person: str, basis: str, wording: str) -> bool:
+        """Record why somebody's words may be trained on. True the first time: then the wording must be shown."""
+        fields = ("basis", basis, "wording", wording, "time", int(time.time()))
+        if await self._client.do("HSETNX", keys.CONSENT(person), "basis", basis):
+            await self._client.do("HSET", keys.CONSENT(person), *fields)
+            return True
+        return False
+
+    async def basis(self, person: str) -> str:
+        """Why somebody's words may be trained on; empty if they may not."""
+        basis = await self._client.do("HGET", keys.CONSENT(person), "basis")
+        return basis.decode() if basis else ""
+
+    async def export(self, person: str) -> dict[str, Any]:
+        """Everything kept of somebody, as plain data for JSON."""
+        consent = await self._client.do("HGETALL", keys.CONSENT(person))
+        talks = await self._conversations.of_person(person)
+        given, rated = await self._ledger.about(person)
+        parked = await self._client.do("SMEMBERS", keys.PARKED_BY(person))
+        return {
+            "person": person,
+            "consent": {k.decode(): v.decode() for k, v in consent.items()},
+            "conversations": {talk: await self._conversation(talk, person) for talk in talks},
+            "replies": [reply(entry) for entry in await self._ledger.entries(given)],
+            "ratings": [
+                {"reply_id": entry.record.id, "reply": entry.record.text, **reaction}
+                for entry in await self._ledger.entries(rated)
+                for reaction in reactions(entry, person)
+            ],
+            "reactions_waiting_for_their_reply": sorted(message.decode() for message in parked),
+            "jobs": [msgspec.to_builtins(job) for job in await self._jobs(person)],
+        }
+
+    async def _conversation(self, talk: str, person: str) -> dict[str, Any]:
+        """One's own lines, and what was said to one: not what others said to others."""
+        lines = await self._conversations.last(talk, 100_000)
+        mine = {line.id for line in lines if line.author.id == person}
+        alone = all(line.ours or line.id in mine for line in lines)
+        summary = (await self._conversations.talk(talk, 1)).summary if alone else ""
+        shown = [line for line in lines if line.id in mine or mine & set(line.answers)]
+        return {"summary": summary, "lines": [msgspec.to_builtins(line) for line in shown]}
+
+    async def _jobs(self, person: str) -> list[Generate]:
+        return [job for job in await self._queue.all() if job.author.id == person]
+
+    async def forget(self, person: str, persona: PersonaKey | None = None) -> dict[str, int]:
+        """Erase somebody: from one persona, or everywhere. What went, in numbers."""
+        prefix = f"{persona.account}|{quote(persona.card)}|" if persona else ""
+        talks = [talk for talk in await self._conversations.of_person(person) if talk.startswith(prefix)]
+        went = {"jobs": await self._drop_jobs(person, persona), "messages": 0}
+        for talk in talks:
+            went["messages"] += await self._forget_talk(talk, person)
+        went |= await self._forget_replies(person, persona)
+        if persona is None:
+            await self._ledger.unpark(person)
+            await self._client.do("DEL", keys.CONSENT(person), keys.SPOKE_IN(person))
+        return went
+
+    async def _drop_jobs(self, person: str, persona: PersonaKey | None) -> int:
+        dropped = 0
+        for job in await self._jobs(person):
+            if persona is None or job.persona == persona:
+                dropped += await self._queue.drop(job.id) or await self._queue.cancel(job.id) != "gone"
+        return dropped
+
+    async def _forget_talk(self, talk: str, person: str) -> int:
+        """Their lines, our answers to them, and the summary, which may quote them."""
+        lines = await self._conversations.last(talk, 100_000)
+        theirs = {line.id for line in lines if line.author.id == person}
+        gone = [line.id for line in lines if line.id in theirs or theirs & set(line.answers)]
+        for line in gone:
+            await self._conversations.delete(talk, line)
+        commands = [("DEL", keys.TALK(talk)), ("SREM", keys.SPOKE_IN(person), talk)]
+        await self._client.do_all(commands)
+        return len(theirs)
+
+    async def _forget_replies(self, person: str, persona: PersonaKey | None) -> dict[str, int]:
+        given, rated = await self._ledger.about(person)
+        erased = 0
+        for entry in await self._ledger.entries(given):
+            if persona is None or entry.record.persona == persona:
+                await self._forget_reply(entry, person)
+                erased += 1
+        for entry in await self._ledger.entries(rated):
+            if persona is None or entry.record.persona == persona:
+                await self._ledger.withdraw(entry.record.id, person)
+        if persona is None:
+            await self._client.do("DEL", keys.REPLIED_TO(person), keys.RATED_BY(person))
+        return {"replies": erased, "rated": len(rated)}
+
+    async def _forget_reply(self, entry: Entry, person: str) -> None:
+        """A reply to them goes; one to somebody else stays, without the talk it stood in."""
+        await self._ledger.redact(entry)
+        if entry.record.author.id == person:
+            await self._unsend(entry.record.id)
+            await self._ledger.erase(entry)
+        else:
+            await self._client.do("ZREM", keys.REPLIED_TO(person), entry.record.id)
+
+    async def _unsend(self, reply_id: str) -> None:
+        """Take a reply off the streams on which it still waits to be delivered."""
+        for name in await self._client.scan(keys.REPLIES("*")):
+            entries = await self._client.read_stream(name, "0", 0.001, count=10_000)
+            mine = [entry for entry, body in entries if decode_result(body).reply_id == reply_id]
+            if mine:
+                await self._client.do("XDEL", name, *mine)
+
+
+def reply(entry: Entry) -> dict[str, Any]:
+    """A reply of the ledger as plain data, in the shape of `limen feedback export`."""
+    record = entry.record
+    return {
+        "reply_id": record.id,
+        "persona": record.persona.card,
+        "scope": record.persona.scope,
+        "account": record.persona.account,
+        "lora_version": record.lora_version,
+        "persona_version": record.persona_version,
+        "model": record.model,
+        "sampling": record.sampling,
+        "seed": record.seed,
+        "source": record.source,
+        "time": iso(record.time),
+        "messages": [{"role": told.role, "content": told.content} for told in entry.messages],
+        "reply": record.text,
+        "reactions": reactions(entry),
+    }
+
+
+def reactions(entry: Entry, user: str = "") -> list[dict[str, Any]]:
+    """The facts of a reply, of everybody or one person, oldest first."""
+    return [
+        {"user": fact.user, "emoji": fact.emoji, "removed": fact.removed, "time": iso(fact.time)}
+        for fact in entry.facts
+        if not user or fact.user == user
+    ]
+
+
+def iso(seconds: float) -> str:
+    """Seconds UTC as ISO 8601 with milliseconds."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{stamp}.{int(seconds % 1 * 1000):03d}Z"

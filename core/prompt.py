@@ -1,0 +1,174 @@
+"""Card + personality + history → a structured prompt: sections with priorities, from stable to volatile. Pure.
+
+Knows no tokenizer and no chat template: `worker/render.py` fits this into the model's context, for serving and
+for training alike. Order matters: the key-value cache of a conversation stays valid up to the first changed token.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from core.events import Line
+from personas.card import Card, Exchange
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A paragraph of the system message. When room is short, the lowest `priority` goes first."""
+
+    name: str
+    text: str
+    priority: int = 0
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One line of talk as the model sees it: `role` is `user` or `assistant`."""
+
+    role: str
+    text: str
+    id: str = ""
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """Everything the model is told. `system` and `examples` are stable, `asides` change with every turn."""
+
+    system: tuple[Section, ...]
+    examples: tuple[Said, ...]
+    history: tuple[Said, ...]
+    asides: tuple[Section, ...]
+    message: Said
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prompt is composed from, as it stands when the job is claimed.
+
+    `lines` is the history before the new message, `new` the lines to answer (of one person), oldest first.
+    `group`: several people may speak, so everybody is named. `channel` is the platform's name or id of it.
+    """
+
+    card: Card
+    lines: tuple[Line, ...]
+    new: tuple[Line, ...]
+    summary: str = ""
+    group: bool = False
+    channel: str = ""
+
+
+def compose(scene: Scene) -> Prompt:
+    """The structured prompt for one reply: stable sections first, so that the cached prefix lasts."""
+    names = show_names([*scene.lines, *scene.new])
+    return Prompt(
+        system=tuple(section for section in _character(scene) if section.text),
+        examples=tuple(said for example in scene.card.voice.examples for said in _exchange(example)),
+        history=tuple(_said(line, names, scene.group) for line in scene.lines),
+        asides=tuple(_details(scene)),
+        message=Said("user", "\n".join(_said(line, names, scene.group).text for line in scene.new), scene.new[-1].id),
+    )
+
+
+def _character(scene: Scene) -> list[Section]:
+    """Who it is, from what never changes to what changes by the day. The priorities say what may go when room is short."""
+    card = scene.card
+    return [
+        Section("who", f"You are {card.title}. {card.description.strip()}", 100),
+        Section("voice", _sentence("How you talk: ", [card.voice.style]), 90),
+        Section("limits", _limits(card), 80),
+        Section("place", _sentence("Where you are: ", [card.world.channels.get(scene.channel, card.world.scene)]), 70),
+        Section("goals", _sentence("What you want: ", card.goals), 60),
+        Section("knowledge", _knowledge(card), 55),
+        Section("skills", _sentence("You are good at: ", card.skills), 50),
+        Section("actions", _sentence("You may do one of these, between asterisks: ", card.actions), 30),
+        Section("traits", _traits(card), 40),
+        Section("group", _GROUP if scene.group else "", 65),
+        Section("summary", _sentence("Before this, you were told:\n", [scene.summary]), 45),
+    ]
+
+
+_GROUP = "Several people talk here. Each line begins with the speaker's name. Answer the last one, without a name before it."
+
+
+def _sentence(lead: str, items: Iterable[str]) -> str:
+    text = "; ".join(item.strip() for item in items if item.strip())
+    return lead + text if text else ""
+
+
+def _limits(card: Card) -> str:
+    text = _sentence("You do not talk about: ", card.limits.topics)
+    if card.limits.decline:
+        text += f'. If asked, you say something like: "{card.limits.decline.strip()}"' if text else ""
+    languages = _sentence("You speak only: ", card.limits.languages)
+    return "\n".join(part for part in (text, languages) if part)
+
+
+def _knowledge(card: Card) -> str:
+    known = card.knowledge
+    parts = (
+        _sentence("You know about: ", known.domains),
+        _sentence("Your time: ", [known.era]),
+        _sentence("You know nothing of: ", known.unknowns),
+    )
+    return "\n".join(part for part in parts if part)
+
+
+def _traits(card: Card) -> str:
+    """Only what stands out: a small model takes every word it is told for important."""
+    words = [f"{_degree(trait.value)} {name.replace('_', ' ')}" for name, trait in card.traits.items()]
+    return _sentence("Your nature: ", [word for word in words if not word.startswith("average")])
+
+
+def _degree(value: float) -> str:
+    steps = ((0.15, "very low"), (0.35, "low"), (0.65, "average"), (0.85, "high"), (1.01, "very high"))
+    return next(word for bound, word in steps if value < bound)
+
+
+def _exchange(example: Exchange) -> tuple[Said, Said]:
+    return Said("user", example.user.strip()), Said("assistant", example.reply.strip())
+
+
+def _details(scene: Scene) -> Iterator[Section]:
+    """What of its world the new message touches."""
+    heard = " ".join(line.text for line in scene.new).casefold()
+    for number, detail in enumerate(scene.card.world.details):
+        if any(re.search(rf"\b{re.escape(word.casefold())}\b", heard) for word in detail.about):
+            yield Section(f"detail-{number}", detail.text.strip(), 35)
+
+
+def _said(line: Line, names: dict[str, str], group: bool) -> Said:
+    if line.ours:
+        return Said("assistant", line.text, line.id)
+    return Said("user", f"{names[line.author.id]}: {line.text}" if group else line.text, line.id)
+
+
+def show_names(lines: Sequence[Line]) -> dict[str, str]:
+    """A name for each person by id: two of the same name are told apart by a number, in the order they first spoke."""
+    latest = {line.author.id: " ".join(line.author.name.split())[:40] for line in lines if not line.ours}
+    taken: dict[str, int] = {}
+    names = {}
+    for person, name in latest.items():
+        name = name.replace(":", "") or "Somebody"
+        taken[name] = taken.get(name, 0) + 1
+        names[person] = name if taken[name] == 1 else f"{name} ({taken[name]})"
+    return names
+
+
+SUMMARY_CHARACTERS = 600
+
+
+def condense(summary: str, gone: Sequence[Line], group: bool) -> str:
+    """A summary with what people said of themselves in the lines that leave, newest kept when it grows too long.
+
+    Extractive: sentences in the first person, word for word, so that nothing is made up.
+    """
+    names = show_names(gone)
+    told = [part for part in summary.split("\n") if part]
+    for line in gone:
+        if not line.ours:
+            speaker = names[line.author.id] if group else "They"
+            told += [f'{speaker} said: "{said}"' for said in _OF_SELF.findall(line.text) if len(said) <= 160]
+    unique = list(dict.fromkeys(told))
+    while unique and sum(map(len, unique)) + len(unique) > SUMMARY_CHARACTERS:
+        unique.pop(0)
+    return "\n".join(unique)
+
+
+_OF_SELF = re.compile(r"(?:^|(?<=[.!?\n] ))[^.!?\n]*\b(?:I|I'm|I’m|my|My|mine)\b[^.!?\n]*[.!]?", re.MULTILINE)

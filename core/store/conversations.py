@@ -1,0 +1,107 @@
+"""What was said in each conversation: lines in order, capped, with a start that moves on as history is compacted.
+
+A reply lies right behind what it answered, even when others spoke meanwhile. Knows nothing of prompts.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from core.events import Line, Message, PersonaKey, Place
+from core.store import keys
+from core.store.client import Client, Effect
+from core.store.queue import Heard
+
+_encode = msgspec.msgpack.Encoder().encode
+_line = msgspec.msgpack.Decoder(Line).decode
+
+
+class Talk(msgspec.Struct, frozen=True):
+    """A conversation as far as the next prompt needs it. `scores` are the lines' positions in the order.
+
+    `summary` stands for what was compacted away.
+    """
+
+    lines: tuple[Line, ...] = ()
+    scores: tuple[float, ...] = ()
+    summary: str = ""
+
+
+def heard(persona: PersonaKey, place: Place, message: Message, text: str) -> Heard:
+    """A message as a line for the queue's `accept` to keep; notes who spoke where, for `forget` and `export`."""
+    talk = persona.conversation(place)
+    line = Line(message.id, message.author, text, message.time)
+    index = (keys.TALKS(str(persona)), talk, keys.SPOKE_IN(message.author.id), talk)
+    return Heard(conversation=talk, id=message.id, body=_encode(line), index=index)
+
+
+class Conversations:
+    """Histories, by conversation id. Every method raises StoreError."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def talk(self, conversation: str, most: int = 1000) -> Talk:
+        """The last `most` lines since the start that compaction left, oldest first, and the summary of the rest."""
+        start, summary = await self._client.do("HMGET", keys.TALK(conversation), "start", "summary")
+        begin = start.decode() if start else "-inf"
+        rows = await self._client.do(
+            "ZRANGE", keys.ORDER(conversation), "+inf", begin, "BYSCORE", "REV", "LIMIT", 0, most, "WITHSCORES"
+        )
+        pairs = sorted(_pairs(rows), key=lambda pair: pair[1])
+        found = await self._lines(conversation, [line_id for line_id, _ in pairs])
+        kept = [(line, score) for line, (_, score) in zip(found, pairs, strict=True) if line]
+        return Talk(tuple(line for line, _ in kept), tuple(s for _, s in kept), summary.decode() if summary else "")
+
+    async def last(self, conversation: str, most: int) -> list[Line]:
+        """The last `most` lines, compacted or not, oldest first."""
+        ids = await self._client.do("ZRANGE", keys.ORDER(conversation), -most, -1)
+        return [line for line in await self._lines(conversation, ids) if line]
+
+    async def _lines(self, conversation: str, ids: Sequence[bytes]) -> list[Line | None]:
+        if not ids:
+            return []
+        bodies = await self._client.do("HMGET", keys.LINES(conversation), *ids)
+        return [_line(body) if body else None for body in bodies]
+
+    async def edit(self, conversation: str, message: str, text: str) -> bool:
+        """A line reads differently now. False if it is not (or no longer) kept."""
+        (line,) = await self._lines(conversation, [message.encode()])
+        if line is None:
+            return False
+        changed = msgspec.structs.replace(line, text=text)
+        await self._client.do("HSET", keys.LINES(conversation), message, _encode(changed))
+        return True
+
+    async def delete(self, conversation: str, message: str) -> bool:
+        """A line is gone. False if it was not kept."""
+        gone, _ = await self._client.do_all(
+            [("ZREM", keys.ORDER(conversation), message), ("HDEL", keys.LINES(conversation), message)]
+        )
+        return bool(gone)
+
+    async def erase(self, persona: PersonaKey, conversation: str) -> None:
+        """Everything of one conversation."""
+        names = [key(conversation) for key in (keys.ORDER, keys.LINES, keys.SEQUENCE, keys.TALK)]
+        await self._client.do_all([("DEL", *names), ("SREM", keys.TALKS(str(persona)), conversation)])
+
+    async def of_person(self, person: str) -> list[str]:
+        """Ids of the conversations in which somebody spoke."""
+        return sorted(talk.decode() for talk in await self._client.do("SMEMBERS", keys.SPOKE_IN(person)))
+
+
+def said(conversation: str, reply: Line, after: float, instead_of: str = "") -> list[Effect]:
+    """The writes that put our reply behind position `after`, in the place of an earlier one if it was regenerated."""
+    order, lines = keys.ORDER(conversation), keys.LINES(conversation)
+    effects: list[Effect] = [("ZREM", order, instead_of), ("HDEL", lines, instead_of)] if instead_of else []
+    return [*effects, ("ZADD", order, after + 0.5, reply.id), ("HSET", lines, reply.id, _encode(reply))]
+
+
+def compacted(conversation: str, start: float, summary: str) -> list[Effect]:
+    """The writes that let history begin at position `start`, with a summary of what was before."""
+    return [("HSET", keys.TALK(conversation), "start", start, "summary", summary)]
+
+
+def _pairs(rows: Sequence[object]) -> list[tuple[bytes, float]]:
+    flat = [item for row in rows for item in (row if isinstance(row, list) else [row])]
+    return [(flat[i], float(flat[i + 1])) for i in range(0, len(flat), 2)]  # type: ignore[misc, arg-type]

@@ -1,0 +1,90 @@
+"""Every Redis key, on one page: what it holds, how long it lives, who writes, who reads, and whose data it is.
+
+`forget` and `export` must reach every key that holds somebody's data; `tests/unit/core/test_keys.py` checks that
+none is missing. Ids inside keys are quoted by `core.events.quote`, so that no name can forge another key.
+"""
+
+from typing import NamedTuple
+
+DAY = 86_400
+
+
+class Key(NamedTuple):
+    """A family of keys. Call it with the ids its pattern names to get one key."""
+
+    pattern: str
+    type: str
+    lifetime: str
+    written_by: str
+    read_by: str
+    data_of: str  # "person": theirs alone · "conversation": theirs among others' · "nobody": bookkeeping
+
+    def __call__(self, *ids: str) -> str:
+        return self.pattern.format(*ids)
+
+
+# fmt: off
+# The queue (core/store/queue.lua is the only writer). Jobs hold references, never what was said.
+QUEUE      = Key("limen:q:",                    "prefix", "-",                        "queue.lua", "queue.lua",       "nobody")
+JOB        = Key("limen:q:job:{}",              "hash",   "until done or forgotten",  "queue.lua", "queue, status",   "person")
+LINE       = Key("limen:q:line:{}",             "list",   "while jobs wait",          "queue.lua", "queue.lua",       "nobody")
+BUSY       = Key("limen:q:busy",                "hash",   "while a job runs",         "queue.lua", "queue, status",   "nobody")
+READY      = Key("limen:q:ready:{}",            "zset",   "while conversations wait", "queue.lua", "queue, status",   "nobody")
+CLOCK      = Key("limen:q:clock:{}",            "string", "for ever",                 "queue.lua", "queue.lua",       "nobody")
+SPENT      = Key("limen:q:spent:{}",            "zset",   "until the clock passes",   "queue.lua", "queue.lua",       "nobody")
+DELAYED    = Key("limen:q:delayed",             "zset",   "until due",                "queue.lua", "queue, status",   "nobody")
+LEASES     = Key("limen:q:leases",              "zset",   "while a job runs",         "queue.lua", "queue, status",   "nobody")
+DEAD       = Key("limen:q:dead",                "zset",   "until requeued, forgotten","queue.lua", "deadletters",     "nobody")
+DEPTH      = Key("limen:q:depth",               "hash",   "for ever",                 "queue.lua", "queue, status",   "nobody")
+FENCE      = Key("limen:q:fence",               "string", "for ever",                 "queue.lua", "queue.lua",       "nobody")
+TICK       = Key("limen:q:tick",                "string", "for ever",                 "queue.lua", "queue.lua",       "nobody")
+TURN       = Key("limen:q:turn",                "string", "for ever",                 "queue.lua", "queue.lua",       "nobody")
+BELL       = Key("limen:q:bell",                "list",   "until heard",              "queue.lua", "worker",          "nobody")
+CANCELS    = Key("limen:q:cancels",             "pubsub", "-",                        "queue.lua", "worker",          "nobody")
+
+# Replies on their way out.
+REPLIES    = Key("limen:replies:{}",            "stream", "until delivered, or a day","queue.lua", "delivery",        "conversation")
+CARRIER    = Key("limen:carrier:{}",            "string", "10 s lease",               "delivery",  "delivery, queue.lua", "nobody")
+SENT       = Key("limen:sent:{}",               "hash",   "as its reply",             "delivery",  "delivery",        "nobody")
+
+# What was heard: deduplication and conversations.
+SEEN       = Key("limen:seen:{}",               "string", "one day",                  "engine",    "engine",          "nobody")
+ORDER      = Key("limen:talk:{}:order",         "zset",   "until capped or forgotten","engine, worker", "worker, history", "conversation")
+LINES      = Key("limen:talk:{}:lines",         "hash",   "as its order",             "engine, worker", "worker, history", "conversation")
+SEQUENCE   = Key("limen:talk:{}:seq",           "string", "as its order",             "engine",    "engine",          "nobody")
+TALK       = Key("limen:talk:{}:about",         "hash",   "as its order",             "worker",    "worker",          "conversation")
+TALKS      = Key("limen:talks:{}",              "set",    "as its persona",           "engine",    "forget, export",  "nobody")
+SPOKE_IN   = Key("limen:person:{}:talks",       "set",    "until forgotten",          "engine",    "forget, export",  "person")
+
+# Personas.
+CAST       = Key("limen:cast:{}",               "hash",   "for ever",                 "commands",  "engine",          "nobody")
+PERSONAS   = Key("limen:personas",              "set",    "for ever",                 "worker",    "status, nights",  "nobody")
+CARD       = Key("limen:card:{}",               "string", "for ever (immutable)",     "engine",    "worker",          "nobody")
+LORA       = Key("limen:lora:{}",               "string", "for ever",                 "promote",   "worker",          "nobody")
+
+# The ledger: replies and what people felt about them.
+REPLY      = Key("limen:reply:{}",              "string", "30 days; 70 once rated",   "worker",    "ledger, nights",  "conversation")
+SECTION    = Key("limen:section:{}",            "string", "as the longest reply",     "worker",    "ledger, nights",  "conversation")
+REACTIONS  = Key("limen:reply:{}:reactions",    "list",   "as its reply",             "engine",    "ledger, nights",  "conversation")
+REPLIES_OF = Key("limen:replies-of:{}",         "zset",   "capped by its replies",    "worker",    "ledger, nights",  "nobody")
+REPLIED_TO = Key("limen:person:{}:replies",     "zset",   "until forgotten",          "worker",    "forget, export",  "person")
+RATED_BY   = Key("limen:person:{}:rated",       "zset",   "until forgotten",          "engine",    "forget, export",  "person")
+MESSAGE    = Key("limen:message:{}",            "string", "as its reply",             "delivery",  "engine",          "nobody")
+PARKED     = Key("limen:parked:{}",             "list",   "7 days",                   "engine",    "delivery",        "conversation")
+PARKED_BY  = Key("limen:person:{}:parked",      "set",    "7 days",                   "engine",    "forget, export",  "person")
+
+# People and processes.
+CONSENT    = Key("limen:person:{}:consent",     "hash",   "until forgotten",          "privacy",   "nights, privacy", "person")
+WORKER     = Key("limen:worker:{}",             "hash",   "15 s heartbeat",           "worker",    "status",          "nobody")
+WORKERS    = Key("limen:workers",               "zset",   "a day",                    "worker",    "status",          "nobody")
+SESSIONS   = Key("limen:sessions",              "zset",   "until idle",               "console",   "worker (idle)",   "nobody")
+# fmt: on
+
+SEEN_FOR = DAY
+PARKED_FOR = 7 * DAY
+STREAM_FOR = DAY
+
+
+def every() -> dict[str, Key]:
+    """All key families by name."""
+    return {name: key for name, key in globals().items() if isinstance(key, Key)}

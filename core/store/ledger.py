@@ -1,0 +1,252 @@
+"""The ledger: every reply with the prompt it was given, and every reaction to it, as facts.
+
+A prompt is kept as the hashes of its messages; each text is kept once, compressed, however many replies were given
+on top of it. Feelings are read elsewhere (`core/feedback.py`).
+"""
+
+import hashlib
+import zlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from core.events import PersonaKey, Person, Place, quote
+from core.feedback import Fact
+from core.store import keys
+from core.store.client import Client, Effect
+
+SCRIPT = files("core.store").joinpath("ledger.lua").read_text()
+FORGOTTEN = "[forgotten]"
+_encode = msgspec.msgpack.Encoder().encode
+_KEYS = _encode(
+    {
+        "reply": keys.REPLY.pattern,
+        "section": keys.SECTION.pattern,
+        "reactions": keys.REACTIONS.pattern,
+        "rated_by": keys.RATED_BY.pattern,
+        "seen": keys.SEEN.pattern,
+        "message": keys.MESSAGE.pattern,
+        "parked": keys.PARKED.pattern,
+        "parked_by": keys.PARKED_BY.pattern,
+        "sent": keys.SENT.pattern,
+    }
+)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One reply: what was said to whom, as whom, with which weights. `roles` and `sections` are the prompt.
+
+    `people` are the ids of everybody whose words are in the prompt; `source` is chat, file or import.
+    """
+
+    id: str
+    persona: PersonaKey
+    conversation: str
+    place: Place
+    author: Person
+    answers: tuple[str, ...]
+    time: float
+    text: str
+    sections: tuple[str, ...]
+    roles: tuple[str, ...]
+    people: tuple[str, ...] = ()
+    source: str = "chat"
+    card_hash: str = ""
+    persona_version: str = ""
+    lora_version: str = "base"
+    model: str = ""
+    sampling: dict[str, Any] = {}
+    seed: int = 0
+    finish: str = "stop"
+    tokens: int = 0
+    regenerates: str = ""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One message of a prompt, exactly as the model was given it."""
+
+    role: str
+    content: str
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A reply as the ledger gives it back: with its prompt in full and its facts, oldest first."""
+
+    record: Record
+    messages: tuple[Told, ...]
+    facts: tuple[Fact, ...]
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """How long, in seconds: an unrated reply's prompt, and a rated one's."""
+
+    unrated: int = 30 * keys.DAY
+    rated: int = 70 * keys.DAY
+
+
+_record = msgspec.msgpack.Decoder(Record).decode
+_fact = msgspec.msgpack.Decoder(Fact).decode
+
+
+def section(text: str) -> tuple[str, bytes]:
+    """The name and the compressed body under which a text is kept."""
+    raw = text.encode()
+    return hashlib.sha256(raw).hexdigest()[:24], zlib.compress(raw, 6)
+
+
+def message_key(account: str, place: Place, message: str) -> str:
+    """A platform message id, unique over accounts and places (Telegram counts anew in every chat)."""
+    return f"{account}|{place}|{quote(message)}"
+
+
+class Ledger:
+    """Every method raises StoreError."""
+
+    def __init__(self, client: Client, kept: Kept | None = None) -> None:
+        self._client = client
+        self.kept = kept or Kept()
+
+    def record(self, record: Record, messages: Sequence[Told]) -> list[Effect]:
+        """The writes that keep a reply with its prompt. `record.sections` and `.roles` are filled in from `messages`."""
+        texts = dict(section(told.content) for told in messages)
+        names = tuple(section(told.content)[0] for told in messages)
+        record = msgspec.structs.replace(record, sections=names, roles=tuple(told.role for told in messages))
+        ttl, persona = self.kept.unrated, str(record.persona)
+        effects: list[Effect] = [("SET", keys.REPLY(record.id), _encode(record), "EX", ttl)]
+        for name, body in texts.items():
+            effects.append(("SET", keys.SECTION(name), body, "NX", "EX", ttl))
+            effects.append(("EXPIRE", keys.SECTION(name), ttl, "GT"))
+        effects.append(("SADD", keys.PERSONAS.pattern, persona))
+        effects.append(("ZADD", keys.REPLIES_OF(persona), record.time, record.id))
+        effects.append(("ZREMRANGEBYSCORE", keys.REPLIES_OF(persona), "-inf", record.time - self.kept.rated))
+        effects.extend(("ZADD", keys.REPLIED_TO(person), record.time, record.id) for person in record.people)
+        return effects
+
+    async def keep(self, record: Record, messages: Sequence[Told]) -> None:
+        """Keep a reply that was made elsewhere."""
+        await self._client.do_all(self.record(record, messages))
+
+    async def _run(self, op: str, *args: str | bytes | float) -> Any:
+        return await self._client.script(SCRIPT, [], [op, _KEYS, *args])
+
+    async def react(self, seen: str, message: str, fact: Fact) -> tuple[str, str]:
+        """A reaction to a platform message (`message_key`): (what, reply id), where what is `recorded`, `parked`
+        (that message is not known yet), `gone` (its reply is no longer kept) or `seen` (delivered before)."""
+        what, reply = await self._run(
+            "react", seen, message, _encode(fact), fact.user, fact.time, self.kept.rated, keys.PARKED_FOR
+        )
+        return what.decode(), reply.decode()
+
+    async def rate(self, reply: str, fact: Fact) -> str:
+        """A reaction to a reply known by its id: `recorded`, `gone` or `seen`."""
+        what, _ = await self._run("import", fact.id, reply, _encode(fact), fact.user, fact.time, self.kept.rated)
+        return str(what.decode())
+
+    async def begin(self, reply: str, part: int, by: str) -> str:
+        """Mark that `by` is about to send a part. `mine`, `again` (marked before, fate unknown) or `sent`."""
+        name = keys.SENT(reply)
+        fresh, mark, _ = await self._client.do_all(
+            [("HSETNX", name, f"mark:{part}", by), ("HGET", name, str(part)), ("EXPIRE", name, self.kept.rated)]
+        )
+        if mark:
+            return "sent"
+        return "mine" if fresh else "again"
+
+    async def sent(self, reply: str, part: int, messages: Sequence[str]) -> None:
+        """A part was sent as these platform messages (`message_key`s)."""
+        await self._run("sent", reply, str(part), _encode(messages), self.kept.rated)
+
+    async def whole(self, reply: str) -> int:
+        """All parts were sent. How many parked reactions landed by that."""
+        return int(await self._run("whole", reply, self.kept.rated))
+
+    async def parts(self, reply: str) -> dict[int, tuple[str, ...]]:
+        """The platform messages of a reply, by part."""
+        fields = await self._client.do("HGETALL", keys.SENT(reply))
+        pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
+        return {int(k): tuple(msgspec.msgpack.decode(v, type=list[str])) for k, v in pairs if k.isdigit()}
+
+    async def get(self, reply: str) -> Entry | None:
+        """One reply, or None when it is not kept."""
+        return next(iter(await self.entries([reply])), None)
+
+    async def entries(self, replies: Sequence[str]) -> list[Entry]:
+        """These replies, as far as they are kept."""
+        bodies = await self._client.do_all([("GET", keys.REPLY(reply)) for reply in replies], atomic=False)
+        records = [_record(body) for body in bodies if body]
+        names = sorted({name for record in records for name in record.sections})
+        texts = dict(zip(names, await self._sections(names), strict=True))
+        facts = await self._client.do_all([("LRANGE", keys.REACTIONS(r.id), 0, -1) for r in records], atomic=False)
+        return [
+            Entry(
+                record,
+                tuple(Told(role, texts[name]) for role, name in zip(record.roles, record.sections, strict=True)),
+                tuple(_fact(body) for body in rows),
+            )
+            for record, rows in zip(records, facts, strict=True)
+        ]
+
+    async def _sections(self, names: Sequence[str]) -> list[str]:
+        bodies = await self._client.do_all([("GET", keys.SECTION(name)) for name in names], atomic=False)
+        return [zlib.decompress(body).decode() if body else FORGOTTEN for body in bodies]
+
+    async def personas(self) -> list[PersonaKey]:
+        """Every persona that ever replied, by name."""
+        names = await self._client.do("SMEMBERS", keys.PERSONAS.pattern)
+        return [PersonaKey.parse(name) for name in sorted(name.decode() for name in names)]
+
+    async def replies(self, persona: PersonaKey) -> list[str]:
+        """Ids of a persona's replies, oldest first."""
+        return [r.decode() for r in await self._client.do("ZRANGE", keys.REPLIES_OF(str(persona)), 0, -1)]
+
+    async def everything(self, personas: Iterable[PersonaKey], batch: int = 200) -> AsyncIterator[Entry]:
+        """Every reply of these personas, oldest first within each."""
+        for persona in personas:
+            ids = await self.replies(persona)
+            for at in range(0, len(ids), batch):
+                for entry in await self.entries(ids[at : at + batch]):
+                    yield entry
+
+    async def about(self, person: str) -> tuple[list[str], list[str]]:
+        """(replies with somebody's words in their prompt, replies they rated), oldest first."""
+        rows = await self._client.do_all(
+            [("ZRANGE", keys.REPLIED_TO(person), 0, -1), ("ZRANGE", keys.RATED_BY(person), 0, -1)]
+        )
+        return [r.decode() for r in rows[0]], [r.decode() for r in rows[1]]
+
+    async def erase(self, entry: Entry) -> None:
+        """A reply, its reactions and what it was sent as. Its prompt's texts go with `redact`."""
+        record = entry.record
+        parts = await self.parts(record.id)
+        messages = [keys.MESSAGE(message) for ids in parts.values() for message in ids]
+        names = [keys.REPLY(record.id), keys.REACTIONS(record.id), keys.SENT(record.id), *messages]
+        raters = {fact.user for fact in entry.facts}
+        await self._client.do_all(
+            [
+                ("DEL", *names),
+                ("ZREM", keys.REPLIES_OF(str(record.persona)), record.id),
+                *(("ZREM", keys.REPLIED_TO(person), record.id) for person in record.people),
+                *(("ZREM", keys.RATED_BY(user), record.id) for user in raters),
+            ]
+        )
+
+    async def redact(self, entry: Entry) -> None:
+        """The talk in a reply's prompt: all but the system message. Shown as `[forgotten]` wherever it stood."""
+        pairs = zip(entry.record.roles, entry.record.sections, strict=True)
+        names = [keys.SECTION(name) for role, name in pairs if role != "system"]
+        if names:
+            await self._client.do("DEL", *names)
+
+    async def withdraw(self, reply: str, user: str) -> None:
+        """Every reaction of somebody to a reply, as if it had never been."""
+        bodies = await self._client.do("LRANGE", keys.REACTIONS(reply), 0, -1)
+        gone = [body for body in bodies if _fact(body).user == user]
+        await self._client.do_all(
+            [*(("LREM", keys.REACTIONS(reply), 0, body) for body in gone), ("ZREM", keys.RATED_BY(user), reply)]
+        )
+
+    async def unpark(self, person: str) -> None:
+        """Forget the reactions of somebody that still wait for their reply."""
+        await self._run("unpark", person)

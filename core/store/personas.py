@@ -1,0 +1,50 @@
+"""Who plays where: the card chosen for a scope, cards by hash, and the LoRA that a persona serves with."""
+
+import msgspec
+
+from core.events import PersonaKey
+from core.store import keys
+from core.store.client import Client
+from personas.card import Card
+
+BASE = "base"
+
+
+class Personas:
+    """Every method raises StoreError."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._cards: dict[str, Card] = {}
+        self._known: set[str] = set()
+
+    async def chosen(self, account: str, scopes: list[str]) -> list[str]:
+        """The name of the card chosen for each scope; empty where none was."""
+        if not scopes:
+            return []
+        return [name.decode() if name else "" for name in await self._client.do("HMGET", keys.CAST(account), *scopes)]
+
+    async def choose(self, account: str, scope: str, card: str) -> None:
+        """From now on this card plays in this scope."""
+        await self._client.do("HSET", keys.CAST(account), scope, card)
+
+    async def publish(self, card: Card) -> str:
+        """Make a card known to the workers. Returns its hash."""
+        if card.hash not in self._known:
+            await self._client.do("SET", keys.CARD(card.hash), msgspec.msgpack.encode(card))
+            self._known.add(card.hash)
+        return card.hash
+
+    async def card(self, card_hash: str) -> Card | None:
+        """A published card, or None."""
+        if card_hash not in self._cards:
+            body = await self._client.do("GET", keys.CARD(card_hash))
+            if body is None:
+                return None
+            self._cards[card_hash] = msgspec.msgpack.decode(body, type=Card)
+        return self._cards[card_hash]
+
+    async def lora(self, persona: PersonaKey) -> str:
+        """The version a persona serves with now: `base` where no night has changed it."""
+        version = await self._client.do("GET", keys.LORA(str(persona)))
+        return version.decode() if version else BASE

@@ -1,0 +1,318 @@
+"""Both ends of the queue: bots accept and cancel, workers claim, publish, complete. The rules are in `queue.lua`.
+
+Knows jobs and results as msgpack; knows nothing of prompts or platforms. Delivery is at least once up to a worker,
+and exactly once out of it: completing needs the fence of the lease, and takes effect together with what follows
+from the reply (history, ledger, the stream back).
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from importlib.resources import files
+
+import msgspec
+
+from core.errors import StaleLease
+from core.jobs import Chunk, Done, Generate, Job, Lane, Result
+from core.store import keys
+from core.store.client import Client, Effect
+
+SCRIPT = files("core.store").joinpath("queue.lua").read_text()
+_encode = msgspec.msgpack.Encoder().encode
+_job = msgspec.msgpack.Decoder(Job).decode
+_result = msgspec.msgpack.Decoder(Result).decode
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds and timings of the queue. Times in seconds; `floor` is the share that background jobs get at least."""
+
+    depth: int = 1000
+    line: int = 20
+    attempts: int = 3
+    lease: float = 15.0
+    retry: float = 2.0
+    floor: float = 0.125
+    keep: int = 2000
+
+    def wire(self) -> dict[str, int]:
+        """As `queue.lua` wants them."""
+        return {
+            "depth": self.depth,
+            "line": self.line,
+            "attempts": self.attempts,
+            "keep": self.keep,
+            "seen": keys.SEEN_FOR,
+        }
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of talk for a conversation to keep: `body` is msgpack; `index` pairs of (set key, member) to note it in."""
+
+    conversation: str
+    id: str
+    body: bytes
+    index: tuple[str, ...] = ()
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for the store: dedupe by `seen`, keep `line`, queue `job`. `merge` and `delay` in seconds."""
+
+    seen: str = ""
+    line: Heard | None = None
+    job: Generate | None = None
+    merge: float = 0.0
+    delay: float = 0.0
+
+
+class What(StrEnum):
+    """What became of an offer."""
+
+    SEEN = "seen"
+    HEARD = "heard"
+    QUEUED = "queued"
+    MERGED = "merged"
+    FULL = "full"
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """`place`: how many answers are due up to and with this one; for FULL, how many wait already."""
+
+    what: What
+    job: str = ""
+    place: int = 0
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A job in a worker's hands: nobody else's until its lease ends. `fence` proves it."""
+
+    job: Generate
+    fence: int
+    attempt: int
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A job that failed for good. `died` in seconds UTC."""
+
+    job: Generate
+    reason: str
+    attempts: int
+    died: float
+
+
+class Depths(msgspec.Struct, frozen=True):
+    """The queue in numbers, for `limen status`."""
+
+    live: int
+    background: int
+    conversations: int
+    delayed: int
+    leased: int
+    dead: int
+
+
+class Queue:
+    """The queue of one Redis. Every method raises StoreError when Redis cannot be reached."""
+
+    def __init__(self, client: Client, limits: Limits | None = None) -> None:
+        self._client = client
+        self.limits = limits or Limits()
+        self._wire = _encode(self.limits.wire())
+
+    async def _run(self, op: str, *args: str | bytes | int | float) -> object:
+        return await self._client.script(SCRIPT, [keys.QUEUE.pattern], [op, *args])
+
+    # What bots call.
+
+    async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
+        """Take a batch of events in one round trip. Saying it twice is harmless where offers carry `seen`."""
+        bodies: list[bytes] = []
+        batch = _encode([_offer(offer, bodies) for offer in offers])
+        answer = await self._run("accept", batch, self._wire, *bodies)
+        assert isinstance(answer, list)
+        return [Accepted(What(what.decode()), job.decode(), int(place)) for what, job, place in answer]
+
+    async def submit(self, job: Generate, merge: float = 0.0, delay: float = 0.0) -> Accepted:
+        """Queue one job."""
+        return (await self.accept([Offer(job=job, merge=merge, delay=delay)]))[0]
+
+    async def cancel(self, job: str) -> str:
+        """Stop a job: `waiting` (it is gone), `running` (its worker stops within a token) or `gone`."""
+        return _text(await self._run("cancel", job))
+
+    async def place(self, job: str) -> int:
+        """How many answers are due before this one, itself included; 0 while it is answered, -1 when there is no such job."""
+        answer = await self._run("place", job)
+        assert isinstance(answer, int)
+        return answer
+
+    async def jobs(self, conversation: str) -> list[str]:
+        """Ids of a conversation's jobs, the one in flight first."""
+        answer = await self._run("jobs", conversation)
+        assert isinstance(answer, list)
+        return [_text(job) for job in answer]
+
+    # What workers call.
+
+    async def claim(self, worker: str, most: int) -> tuple[list[Claim], float]:
+        """Up to `most` jobs, and the seconds until something falls due by itself (-1: nothing will)."""
+        floor = round(1 / self.limits.floor) if self.limits.floor > 0 else 0
+        answer = await self._run("claim", worker, most, int(self.limits.lease * 1000), floor)
+        assert isinstance(answer, list)
+        due, rows = answer
+        return [_claim(row) for row in rows], due / 1000 if due >= 0 else -1.0
+
+    async def bell(self, seconds: float) -> bool:
+        """Wait until there may be something to claim."""
+        return await self._client.wait_for(keys.BELL.pattern, seconds)
+
+    async def beat(self, claims: Sequence[Claim]) -> list[str]:
+        """Keep these leases. For each: `held`, `cancel` (somebody wants it stopped) or `stale` (no longer ours)."""
+        answer = await self._run("beat", int(self.limits.lease * 1000), *_fences(claims))
+        assert isinstance(answer, list)
+        return [_text(word) for word in answer]
+
+    async def publish(self, claim: Claim, chunk: Chunk) -> str:
+        """Pass partial text on. `held`, `cancel` or `stale`, as `beat`."""
+        carrier = keys.CARRIER(claim.job.replies)
+        return _text(await self._run("publish", claim.job.id, claim.fence, _encode(chunk), carrier))
+
+    async def complete(self, claim: Claim, done: Done, effects: Iterable[Effect] = ()) -> None:
+        """The whole reply, and every write that follows from it, at once or not at all. Raises StaleLease."""
+        words = [word for effect in effects for word in (len(effect), *effect)]
+        if not await self._run("complete", claim.job.id, claim.fence, _encode(done), *words):
+            raise StaleLease(f"job {claim.job.id} was handed on")
+
+    async def fail(self, claim: Claim, reason: str, final: bool = False) -> str:
+        """It did not work: try again later, or (no attempts left, or `final`) lay it with the dead letters."""
+        delay = self.limits.retry * 2 ** (claim.attempt - 1)
+        return _text(await self._run("fail", claim.job.id, claim.fence, int(delay * 1000), reason, int(final)))
+
+    async def release(self, claims: Sequence[Claim]) -> int:
+        """Give jobs back, first in their lines. How many were still ours."""
+        answer = await self._run("release", *_fences(claims)) if claims else 0
+        assert isinstance(answer, int)
+        return answer
+
+    async def disown(self, workers: Sequence[str]) -> int:
+        """Take from workers known to be dead what they held, without waiting for the lease."""
+        answer = await self._run("disown", *workers) if workers else 0
+        assert isinstance(answer, int)
+        return answer
+
+    async def holders(self) -> set[str]:
+        """Names of the workers that hold a lease now."""
+        held = await self._client.do("ZRANGE", keys.LEASES.pattern, 0, -1)
+        names = await self._client.do_all([("HGET", keys.JOB(job.decode()), "worker") for job in held], atomic=False)
+        return {name.decode() for name in names if name}
+
+    # What operators call.
+
+    async def depths(self) -> Depths:
+        """The queue in numbers."""
+        waiting, live, background, delayed, leased, dead = await self._client.do_all(
+            [
+                ("HMGET", keys.DEPTH.pattern, *Lane),
+                *(("ZCARD", keys.READY(lane)) for lane in Lane),
+                *(("ZCARD", key.pattern) for key in (keys.DELAYED, keys.LEASES, keys.DEAD)),
+            ]
+        )
+        return Depths(int(waiting[0] or 0), int(waiting[1] or 0), live + background, delayed, leased, dead)
+
+    async def dead(self, most: int = 1000) -> list[DeadLetter]:
+        """The dead letters, oldest first."""
+        ids = [job.decode() for job in await self._client.do("ZRANGE", keys.DEAD.pattern, 0, most - 1)]
+        fields = ("payload", "events", "reason", "attempts", "died")
+        rows = await self._client.do_all([("HMGET", keys.JOB(job), *fields) for job in ids], atomic=False)
+        return [
+            DeadLetter(_with_events(payload, events), reason.decode(), int(attempts), int(died) / 1000)
+            for payload, events, reason, attempts, died in rows
+            if payload
+        ]
+
+    async def get(self, job: str) -> Generate | None:
+        """A job that waits, runs or is dead; None if there is no such job."""
+        payload, events = await self._client.do("HMGET", keys.JOB(job), "payload", "events")
+        return _with_events(payload, events) if payload else None
+
+    async def all(self) -> list[Generate]:
+        """Every job that waits, runs or is dead, in no order."""
+        names = await self._client.scan(keys.JOB("*"))
+        jobs = [await self.get(name.removeprefix(keys.JOB(""))) for name in names]
+        return [job for job in jobs if job]
+
+    async def requeue(self, jobs: Sequence[str]) -> int:
+        """Give dead letters another set of attempts. How many there were."""
+        answer = await self._run("requeue", *jobs) if jobs else 0
+        assert isinstance(answer, int)
+        return answer
+
+    async def drop(self, job: str) -> bool:
+        """Forget a waiting or dead job without a word to anybody."""
+        return bool(await self._run("drop", job))
+
+
+def decode_result(body: bytes) -> Result:
+    """One entry of a replies stream."""
+    return _result(body)
+
+
+FIRST_BODY = 4  # the place in ARGV of the first body that `accept` passes
+
+
+def _offer(offer: Offer, bodies: list[bytes]) -> dict[str, object]:
+    wire: dict[str, object] = {}
+    if offer.seen:
+        wire["seen"] = offer.seen
+    if offer.line:
+        wire["line"] = _heard(offer.line, _put(bodies, offer.line.body))
+    if offer.job:
+        wire["job"] = _submission(offer.job, _put(bodies, _encode(offer.job)), offer.merge, offer.delay)
+    return wire
+
+
+def _put(bodies: list[bytes], body: bytes) -> int:
+    bodies.append(body)
+    return FIRST_BODY + len(bodies) - 1
+
+
+def _heard(line: Heard, body: int) -> dict[str, object]:
+    talk = line.conversation
+    return {
+        "order": keys.ORDER(talk),
+        "lines": keys.LINES(talk),
+        "seq": keys.SEQUENCE(talk),
+        "id": line.id,
+        "body": body,
+        "index": line.index,
+    }
+
+
+def _submission(job: Generate, payload: int, merge: float, delay: float) -> dict[str, object]:
+    return {
+        "id": job.id,
+        "conv": job.conversation,
+        "lane": job.lane,
+        "author": job.author.id,
+        "events": "\n".join(job.events),
+        "replies": keys.REPLIES(job.replies),
+        "payload": payload,
+        "merge": int(merge * 1000),
+        "delay": int(delay * 1000),
+    }
+
+
+def _claim(row: list[bytes]) -> Claim:
+    _, fence, attempt, payload, events = row
+    return Claim(_with_events(payload, events), int(fence), int(attempt))
+
+
+def _with_events(payload: bytes, events: bytes) -> Generate:
+    return msgspec.structs.replace(_job(payload), events=tuple(events.decode().split("\n")))
+
+
+def _fences(claims: Sequence[Claim]) -> list[str | int]:
+    return [word for claim in claims for word in (claim.job.id, claim.fence)]
+
+
+def _text(answer: object) -> str:
+    assert isinstance(answer, bytes)
+    return answer.decode()

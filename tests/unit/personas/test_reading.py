@@ -1,0 +1,164 @@
+"""Reading a card: shorthands, and every fault with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from personas import reading
+from personas.card import CardFaults, Emotion, Trait
+
+SMALL = "name: ada\ntitle: Ada\ndescription: A test.\n"
+
+
+def faults(text: str) -> list[str]:
+    """What is wrong with a card of this text; nothing if it is sound."""
+    try:
+        reading.read(text, "ada.yaml")
+    except CardFaults as error:
+        return [str(fault) for fault in error.faults]
+    return []
+
+
+def test_three_fields_make_a_card() -> None:
+    """Everything but name, title and description has a default."""
+    card = reading.read(SMALL)
+
+    assert (card.name, card.title, card.evolves, card.sampling.max_tokens) == ("ada", "Ada", True, 160)
+
+
+def test_an_empty_file_says_what_a_card_needs() -> None:
+    """The three fields are asked for by name."""
+    assert [line.split(": ")[1] for line in faults("")] == ["name", "title", "description"]
+
+
+def test_a_number_is_a_trait_with_a_band_around_it() -> None:
+    """0.15 to each side, and never out of 0 to 1."""
+    card = reading.read(
+        SMALL + "traits: {warmth: 0.5, humour: 0.95, calm: {value: 0.1}, pride: {value: 0, band: [0, 1]}}"
+    )
+
+    assert {
+        "warmth": Trait(value=0.5, band=(0.35, 0.65)),
+        "humour": Trait(value=0.95, band=(0.8, 1.0)),
+        "calm": Trait(value=0.1, band=(0.0, 0.25)),
+        "pride": Trait(value=0.0, band=(0.0, 1.0)),
+    } == card.traits
+
+
+def test_a_word_is_an_emotion() -> None:
+    """The emoji may follow in the long form."""
+    card = reading.read(SMALL + "emotions: [glad, {name: sad, emoji: 😢}]")
+
+    assert (Emotion(name="glad"), Emotion(name="sad", emoji="😢")) == card.emotions
+
+
+def test_all_faults_are_listed_with_line_and_field() -> None:
+    """Misspelt, mistyped, missing and out of range, in one go and in the order of the file."""
+    text = """name: Ada Lovelace
+title: 1815
+descripton: x
+description: "  "
+voice:
+  examples:
+    - user: hi
+traits:
+  warmth: 2
+rules:
+  - when: {time: "25:00-01:00"}
+    silent: yes
+sampling:
+  temperature: 3
+"""
+    slug = "1 to 40 of a-z, 0-9 and -, not beginning or ending with -"
+
+    assert [
+        f"ada.yaml:1: name: 'Ada Lovelace' is not allowed; expected {slug}",
+        "ada.yaml:2: title: 1815 is not text; put it in quotes",
+        "ada.yaml:3: descripton: is not a field here (did you mean description?)",
+        "ada.yaml:4: description: is empty; expected text of 1 to 4,000 characters",
+        "ada.yaml:7: voice.examples[0].reply: is missing; expected text of 1 to 2,000 characters",
+        "ada.yaml:9: traits.warmth.value: 2 is not allowed; expected a number from 0 to 1",
+        "ada.yaml:11: rules[0].when.time: '25:00-01:00' is not allowed; expected HH:MM-HH:MM, such as 22:00-06:00",
+        "ada.yaml:12: rules[0].silent: 'yes' is not allowed; expected true or false",
+        "ada.yaml:14: sampling.temperature: 3 is not allowed; expected a number from 0 to 2",
+    ] == faults(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "traits:\n  warmth: {value: 0.5, band: [0.6, 0.9]}",
+            "5: traits.warmth.value: 0.5 is outside its band, 0.6 to 0.9",
+        ),
+        (
+            "traits:\n  warmth: {value: 0.5, band: [0.9, 0.1]}",
+            "5: traits.warmth.band: goes from 0.9 down to 0.1; expected [low, high]",
+        ),
+        ("traits: {extroversion: 0.5}", "4: traits.extroversion: is not a trait (did you mean extraversion?)"),
+        (
+            "rules:\n  - when: {}\n    say: x",
+            "5: rules[0].when: expected at least one of keywords, regex, intent, time, first_contact, mood, dial",
+        ),
+        (
+            "rules:\n  - when: {first_contact: true}",
+            "5: rules[0]: expected exactly one of say, steer, silent: true or react",
+        ),
+        (
+            "rules:\n  - when: {first_contact: true}\n    say: x\n    silent: true",
+            "5: rules[0]: expected exactly one of say, steer, silent: true or react",
+        ),
+        (
+            "rules:\n  - say: x\n    when:\n      regex: '('",
+            "7: rules[0].when.regex: '(' is not a regular expression: missing ), unterminated subpattern at position 0",
+        ),
+        (
+            "rules:\n  - say: x\n    when: {keywords: [' ']}",
+            "6: rules[0].when.keywords[0]: is empty; expected text of 1 to 200 characters",
+        ),
+        (
+            "rules:\n  - say: x\n    when: {time: '21:00-21:00'}",
+            "6: rules[0].when.time: 21:00-21:00 begins and ends at the same minute",
+        ),
+        (
+            "emotions: [happy]\nrules:\n  - say: x\n    when: {mood: hapy}",
+            "7: rules[0].when.mood: 'hapy' is none of its emotions (did you mean happy?)",
+        ),
+        (
+            "traits: {warmth: 0.5}\nrules:\n  - say: x\n    when: {dial: warmt > 0.7}",
+            "7: rules[0].when.dial: 'warmt' is none of its traits (did you mean warmth?)",
+        ),
+        (
+            "knowledge: {files: [../secret.txt]}",
+            "4: knowledge.files[0]: '../secret.txt' must be a path below the card's own folder",
+        ),
+        (
+            "knowledge: {files: [/etc/passwd]}",
+            "4: knowledge.files[0]: '/etc/passwd' must be a path below the card's own folder",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_a_fault(text: str, fault: str) -> None:
+    """Each part may be sound by itself, and the card still wrong."""
+    assert [f"ada.yaml:{fault}"] == faults(SMALL + text + "\n")
+
+
+def test_a_card_too_long_for_every_prompt_is_refused() -> None:
+    """Description and voice are in every prompt: together they have a limit."""
+    example = f"    - {{user: hi, reply: {'x' * 1990}}}\n"
+
+    assert faults(SMALL + "voice:\n  examples:\n" + example * 4) == []
+    assert faults(SMALL + "voice:\n  examples:\n" + example * 5) == [
+        "ada.yaml:4: voice: description and voice have 9,967 characters; at most 8,000 fit every prompt"
+    ]
+
+
+def test_broken_yaml_is_one_fault_with_its_line(tmp_path: Path) -> None:
+    """What cannot be read at all is told the same way."""
+    file = tmp_path / "ada.yaml"
+    file.write_text(SMALL + "title: Eve\n")
+
+    with pytest.raises(CardFaults) as caught:
+        reading.read(file)
+
+    assert [str(fault) for fault in caught.value.faults] == ["ada.yaml:4: 'title' is given twice; first in line 2"]

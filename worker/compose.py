@@ -1,0 +1,147 @@
+"""A claimed job → what the model is asked, and a finished reply → everything that follows from it.
+
+The prompt is composed here, at claiming, so that it sees the reply before, the card and the LoRA pointer of now.
+Reads and describes; `serve.py` does the waiting and the writing.
+"""
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from core.events import Kind, Line, Person
+from core.jobs import Done, Generate
+from core.prompt import Scene, compose, condense
+from core.store.client import Effect
+from core.store.conversations import Conversations, Talk, compacted, said
+from core.store.ledger import Ledger, Record, Told
+from core.store.personas import Personas
+from core.store.queue import Claim
+from personas.card import Card
+from personas.sampling import Sampling
+from worker.generator import Finished, Generator, Rendered, Request
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One job on its way through the model: with all that is needed to put its reply on record."""
+
+    claim: Claim
+    card: Card
+    request: Request
+    rendered: Rendered
+    lora: str
+    talk: Talk
+    new: tuple[Line, ...]
+    older: tuple[Line, ...]
+    group: bool
+
+    @property
+    def job(self) -> Generate:
+        return self.claim.job
+
+
+class Composer:
+    """Raises StoreError; LookupError when the card of a job is not known."""
+
+    def __init__(self, conversations: Conversations, ledger: Ledger, personas: Personas, generator: Generator) -> None:
+        self._conversations, self._ledger, self._personas = conversations, ledger, personas
+        self._generator = generator
+
+    async def ask(self, claim: Claim) -> Ask | None:
+        """What the model is asked for a job; None when everything it was to answer has been deleted."""
+        job = claim.job
+        card = await self._personas.card(job.card_hash)
+        if card is None:
+            raise LookupError(f"the card {job.card_hash} of {job.persona.card} is not in Redis")
+        talk = Talk(job.ephemeral) if job.ephemeral else await self._conversations.talk(job.conversation)
+        older, new = split(talk, job.events)
+        if not new:
+            return None
+        group = job.place.kind != Kind.DM
+        scene = Scene(
+            card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel
+        )
+        sampling = card.sampling.merged(job.overrides)
+        rendered = self._generator.render(compose(scene), sampling.max_tokens)
+        lora = await self._personas.lora(job.persona)
+        return Ask(
+            claim=claim, card=card, request=_request(claim, rendered, sampling, lora), rendered=rendered, lora=lora,
+            talk=talk, new=new, older=older, group=group,
+        )  # fmt: skip
+
+    def consequences(self, ask: Ask, done: Done, model: str) -> list[Effect]:
+        """Every write that follows from a reply: history, compaction, ledger."""
+        record, messages = _record(ask, done, model), [Told(m["role"], m["content"]) for m in ask.rendered.messages]
+        effects = self._ledger.record(record, messages)
+        if ask.job.ephemeral:
+            return effects
+        return [*self._history(ask, done), *effects]
+
+    def _history(self, ask: Ask, done: Done) -> list[Effect]:
+        job = ask.job
+        author = Person(job.persona.account, ask.card.title, is_bot=True)
+        line = Line(done.reply_id, author, done.text, time.time(), True, done.reply_id, done.answers)
+        at = {line.id: score for line, score in zip(ask.talk.lines, ask.talk.scores, strict=True)}
+        effects = said(job.conversation, line, max(at[line.id] for line in ask.new), job.regenerates)
+        if gone := ask.older[: ask.rendered.history_dropped]:
+            start = next(score for old, score in zip(ask.talk.lines, ask.talk.scores, strict=True) if old.id == first_kept(ask))
+            effects += compacted(job.conversation, start, condense(ask.talk.summary, gone, ask.group))
+        return effects
+
+
+def first_kept(ask: Ask) -> str:
+    """Id of the oldest line that the prompt still holds."""
+    return [*ask.older, *ask.new][ask.rendered.history_dropped].id
+
+
+def split(talk: Talk, events: Sequence[str]) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+    """(the lines before what is to be answered, the lines to answer): what came later is not seen."""
+    at = [place for place, line in enumerate(talk.lines) if line.id in events]
+    if not at:
+        return (), ()
+    first = at[0]
+    return talk.lines[:first], tuple(talk.lines[place] for place in at)
+
+
+def finished(ask: Ask, end: Finished) -> Done:
+    """The reply as the platform gets it."""
+    job = ask.job
+    return Done(
+        job=job.id, reply_id=job.reply_id, conversation=job.conversation, place=job.place, persona=job.persona,
+        text=end.text, fence=ask.claim.fence, act="say" if end.text.strip() else "silent",
+        answers=tuple(line.id for line in ask.new), finish=end.finish, tokens=end.tokens, lora_version=ask.lora,
+        persona_version=persona_version(ask.card), cancelled=end.finish == "cancelled",
+    )  # fmt: skip
+
+
+def silent(claim: Claim) -> Done:
+    """No reply, and no error: there is nothing left to answer."""
+    job = claim.job
+    return Done(
+        job=job.id, reply_id=job.reply_id, conversation=job.conversation, place=job.place, persona=job.persona,
+        text="", fence=claim.fence, act="silent", answers=job.events, finish="nothing to answer",
+    )  # fmt: skip
+
+
+def persona_version(card: Card) -> str:
+    """The state of the personality that spoke: its card, and how many events have changed it since."""
+    return f"{card.hash}/0"
+
+
+def _request(claim: Claim, rendered: Rendered, sampling: Sampling, lora: str) -> Request:
+    seed = sampling.seed if sampling.seed is not None else claim.job.seed
+    name = f"{claim.job.id}:{claim.fence}"
+    return Request(id=name, tokens=rendered.tokens, sampling=sampling, lora=lora, seed=seed)
+
+
+def _record(ask: Ask, done: Done, model: str) -> Record:
+    job = ask.job
+    shown = [*ask.older[ask.rendered.history_dropped :], *ask.new]
+    return Record(
+        id=done.reply_id, persona=job.persona, conversation=job.conversation, place=job.place, author=job.author,
+        answers=done.answers, time=time.time(), text=done.text, sections=(), roles=(),
+        people=tuple(dict.fromkeys(line.author.id for line in shown if not line.ours)),
+        source="file" if job.ephemeral else "chat", card_hash=ask.card.hash, persona_version=done.persona_version,
+        lora_version=done.lora_version, model=model, sampling=msgspec.to_builtins(ask.request.sampling),
+        seed=ask.request.seed, finish=done.finish, tokens=done.tokens, regenerates=job.regenerates,
+    )  # fmt: skip

@@ -1,0 +1,259 @@
+"""The worker's day: claim → compose → generate in one batch → stream → complete. Knows no tensor; see `generator.py`.
+
+The model steps in one thread beside the event loop; between two steps, jobs join, leave and are cancelled. A lost
+lease, a lost Redis or a kill loses no job: what was not completed is somebody's again.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from core.errors import StaleLease, StoreError, StoreUnreachable
+from core.jobs import Chunk, Done
+from core.store import keys
+from core.store.client import Client, patiently
+from core.store.presence import Presence
+from core.store.queue import Claim, Queue
+from worker.compose import Ask, Composer, finished, silent
+from worker.generator import Finished, Generator, Piece
+
+log = logging.getLogger("limen.worker")
+
+FLUSH = 0.04  # seconds between two partial sends: 25 a second look fluent, and cost little
+PATIENCE = 120.0
+
+
+class _Running:
+    """A job in the batch: what was generated, and how much of it was passed on."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.text = ""
+        self.told = 0
+
+
+class Server:
+    """Serves the queue with one generator. `run()` until `stop()`."""
+
+    def __init__(
+        self,
+        client: Client,
+        queue: Queue,
+        composer: Composer,
+        generator: Generator,
+        most: int,
+        about: dict[str, str | int | float],
+        idle_seconds: float = 0.0,
+    ) -> None:
+        self._client, self._queue, self._composer, self._generator = client, queue, composer, generator
+        self._most, self._about, self._idle_seconds = most, about, idle_seconds
+        self._presence = Presence(client)
+        self.name = worker_name()
+        self._running: dict[str, _Running] = {}
+        self._claims: dict[str, Claim] = {}
+        self._work = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._last_work = time.monotonic()
+        self._tokens = 0
+        self._rate = 0.0
+
+    def stop(self) -> None:
+        """Finish nothing more: give jobs back and return from `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`, or until nobody has needed us for `idle_seconds` (0: for ever)."""
+        loops = (self._claim, self._step, self._flush, self._beat, self._hear_cancels, self._watch_idle)
+        tasks = [asyncio.create_task(self._forever(loop), name=loop.__name__) for loop in loops]
+        try:
+            await patiently(self._inherit, PATIENCE)
+            await self._stopping.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._leave()
+
+    async def _forever(self, loop: Any) -> None:
+        """Run one loop for as long as we live, over every absence of Redis."""
+        while True:
+            try:
+                await loop()
+            except StoreUnreachable:
+                await asyncio.sleep(0.2)
+            except StoreError as error:
+                log.error("%s: %s", loop.__name__, error)
+                await asyncio.sleep(1.0)
+
+    async def _inherit(self) -> None:
+        """Free at once what dead workers of this machine still hold."""
+        gone = [name for name in await self._queue.holders() if is_dead(name)]
+        if freed := await self._queue.disown(gone):
+            log.warning("took %d jobs from workers that had died", freed)
+
+    async def _leave(self) -> None:
+        try:
+            await self._queue.release(list(self._claims.values()))
+            await self._presence.leave(self.name)
+        except StoreError as error:  # the leases will run out by themselves
+            log.warning("could not give jobs back: %s", error)
+
+    async def _claim(self) -> None:
+        while True:
+            free = self._most - len(self._claims)
+            claims, due = await self._queue.claim(self.name, free) if free > 0 else ([], 1.0)
+            for claim in claims:
+                self._claims[claim.job.id] = claim
+                await self._guard(claim, self._join(claim))
+            if not claims:
+                await self._queue.bell(min(due, 1.0) if due >= 0 else 1.0)
+            self._last_work = time.monotonic() if self._claims else self._last_work
+
+    async def _join(self, claim: Claim) -> None:
+        """Put a claimed job into the batch."""
+        ask = await self._composer.ask(claim)
+        if ask is None:
+            await self._complete(claim, silent(claim), [])
+            return
+        self._running[ask.request.id] = _Running(ask)
+        self._generator.add(ask.request)
+        self._work.set()
+
+    async def _guard(self, claim: Claim, act: Coroutine[Any, Any, None]) -> None:
+        """The one place that catches wide: whatever goes wrong with a job, the job is not lost and others go on."""
+        try:
+            await act
+        except StaleLease:
+            log.warning("job %s was handed on before we were done", claim.job.id)
+            self._claims.pop(claim.job.id, None)
+        except StoreError as error:
+            log.error("job %s: %s; its lease will run out", claim.job.id, error)
+            self._claims.pop(claim.job.id, None)
+        except Exception as error:
+            log.exception("job %s failed", claim.job.id)
+            await self._fail(claim, f"{type(error).__name__}: {error}")
+
+    async def _fail(self, claim: Claim, reason: str) -> None:
+        self._claims.pop(claim.job.id, None)
+        try:
+            await self._queue.fail(claim, reason)
+        except StoreError as error:
+            log.error("job %s: %s; its lease will run out", claim.job.id, error)
+
+    async def _step(self) -> None:
+        while True:
+            await self._work.wait()
+            began = time.monotonic()
+            events = await asyncio.to_thread(self._generator.step)
+            for event in events:
+                await self._take(event)
+            self._measure(events, time.monotonic() - began)
+            if not self._generator.active:
+                self._work.clear()
+
+    async def _take(self, event: Piece | Finished) -> None:
+        running = self._running.get(event.id)
+        if running is None:
+            return
+        if isinstance(event, Piece):
+            running.text += event.text
+            return
+        del self._running[event.id]
+        await self._guard(running.ask.claim, self._end(running.ask, event))
+
+    async def _end(self, ask: Ask, end: Finished) -> None:
+        claim = ask.claim
+        if claim.job.id not in self._claims:
+            return  # the lease was lost meanwhile, or the job is gone
+        if end.finish == "error" or (end.finish == "cancelled" and not end.text.strip()):
+            await self._fail(claim, end.error or "stopped")
+            return
+        done = finished(ask, end)
+        await self._complete(claim, done, self._composer.consequences(ask, done, str(self._about.get("model", ""))))
+
+    async def _complete(self, claim: Claim, done: Done, effects: list[Any]) -> None:
+        try:
+            await patiently(lambda: self._queue.complete(claim, done, effects), PATIENCE)
+        finally:
+            self._claims.pop(claim.job.id, None)
+
+    async def _flush(self) -> None:
+        """Pass partial text on, a few times a second and not at every token."""
+        while True:
+            await asyncio.sleep(FLUSH)
+            for running in [r for r in self._running.values() if len(r.text) > r.told]:
+                await self._tell(running)
+
+    async def _tell(self, running: _Running) -> None:
+        ask, text = running.ask, running.text
+        first = running.told == 0
+        chunk = Chunk(
+            job=ask.job.id, reply_id=ask.job.reply_id, fence=ask.claim.fence, offset=running.told,
+            text=text[running.told :], place=ask.job.place if first else None,
+            answers=tuple(line.id for line in ask.new) if first else (),
+        )  # fmt: skip
+        self._obey(running, await self._queue.publish(ask.claim, chunk))
+        running.told = len(text)
+
+    def _obey(self, running: _Running, word: str) -> None:
+        """`cancel`: somebody wants it stopped. `stale`: it is another worker's now."""
+        if word == "stale":
+            self._claims.pop(running.ask.job.id, None)
+        if word in ("stale", "cancel"):
+            self._generator.cancel(running.ask.request.id)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._presence.beat(self.name, {**self._about, "state": "ready", "jobs": len(self._claims),
+                                                  "tokens_per_s": round(self._rate, 1)})  # fmt: skip
+            runnings = list(self._running.values())
+            if runnings:
+                words = await self._queue.beat([running.ask.claim for running in runnings])
+                for running, word in zip(runnings, words, strict=True):
+                    self._obey(running, word)
+            await asyncio.sleep(min(3.0, self._queue.limits.lease / 4))
+
+    async def _hear_cancels(self) -> None:
+        async for job in self._client.listen(keys.CANCELS.pattern):
+            for running in list(self._running.values()):
+                if running.ask.job.id == job.decode():
+                    self._generator.cancel(running.ask.request.id)
+
+    async def _watch_idle(self) -> None:
+        while self._idle_seconds:
+            await asyncio.sleep(min(5.0, self._idle_seconds / 2))
+            busy = self._claims or await self._presence.anyone()
+            self._last_work = time.monotonic() if busy else self._last_work
+            if time.monotonic() - self._last_work > self._idle_seconds:
+                log.info("nobody has talked for %.0f s: going to sleep", self._idle_seconds)
+                self.stop()
+        await asyncio.Event().wait()
+
+    def _measure(self, events: list[Piece | Finished], seconds: float) -> None:
+        made = sum(isinstance(event, Piece) for event in events)
+        self._rate += 0.05 * (made / max(seconds, 1e-6) - self._rate)
+
+
+def worker_name() -> str:
+    """`host:pid:started`: enough to tell, on the same machine, whether it still lives."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_dead(name: str) -> bool:
+    """True if that worker ran on this machine and runs no more. (Elsewhere only its lease can tell.)"""
+    host, pid, started = name.rsplit(":", 2)
+    return host == socket.gethostname() and _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """When a process began, as the kernel counts; empty if there is none. A pid is used again, a pid and this are not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return ""
+
