@@ -6,8 +6,6 @@ lease, a lost Redis or a kill loses no job: what was not completed is somebody's
 
 import asyncio
 import logging
-import os
-import socket
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -20,6 +18,7 @@ from core.store.presence import Presence
 from core.store.queue import Claim, Queue
 from worker.compose import Ask, Composer, finished, silent
 from worker.generator import Finished, Generator, Piece
+from worker.names import is_dead, worker_name
 
 log = logging.getLogger("limen.worker")
 
@@ -58,8 +57,8 @@ class Server:
         self._work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._last_work = time.monotonic()
-        self._tokens = 0
         self._rate = 0.0
+        self.slept = False
 
     def stop(self) -> None:
         """Finish nothing more: give jobs back and return from `run`."""
@@ -230,30 +229,10 @@ class Server:
             self._last_work = time.monotonic() if busy else self._last_work
             if time.monotonic() - self._last_work > self._idle_seconds:
                 log.info("nobody has talked for %.0f s: going to sleep", self._idle_seconds)
+                self.slept = True
                 self.stop()
         await asyncio.Event().wait()
 
     def _measure(self, events: list[Piece | Finished], seconds: float) -> None:
         made = sum(isinstance(event, Piece) for event in events)
         self._rate += 0.05 * (made / max(seconds, 1e-6) - self._rate)
-
-
-def worker_name() -> str:
-    """`host:pid:started`: enough to tell, on the same machine, whether it still lives."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
-
-
-def is_dead(name: str) -> bool:
-    """True if that worker ran on this machine and runs no more. (Elsewhere only its lease can tell.)"""
-    host, pid, started = name.rsplit(":", 2)
-    return host == socket.gethostname() and _started(int(pid)) != started
-
-
-def _started(pid: int) -> str:
-    """When a process began, as the kernel counts; empty if there is none. A pid is used again, a pid and this are not."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[19]
-    except OSError:
-        return ""
-

@@ -34,7 +34,9 @@ def translated() -> Iterator[None]:
     except (rx.BusyLoadingError, rx.ConnectionError, rx.TimeoutError, OSError) as e:
         raise StoreUnreachable(f"Redis does not answer ({e})", "`limen doctor` says what is wrong") from e
     except rx.OutOfMemoryError as e:
-        raise StoreFull(f"Redis is out of memory ({e})", "give it more memory, or keep less: `retention` in limen.yaml") from e
+        raise StoreFull(
+            f"Redis is out of memory ({e})", "give it more memory, or keep less: `retention` in limen.yaml"
+        ) from e
     except rx.ResponseError as e:
         if "MISCONF" in str(e) or "OOM" in str(e) or "No space" in str(e):
             raise StoreFull(f"Redis cannot write ({e})", "free some disk; what was acknowledged is safe") from e
@@ -66,7 +68,7 @@ class Client:
     async def do(self, *command: Value) -> Any:
         """One command, and what it answers."""
         with translated():
-            return await cast("Awaitable[Any]", self._redis.execute_command(*command))
+            return await _execute(self._redis, *command)
 
     async def do_all(self, commands: Iterable[Effect], atomic: bool = True) -> list[Any]:
         """Several commands in one round trip (MULTI if `atomic`); their answers in order."""
@@ -76,17 +78,15 @@ class Client:
         if not pipe.command_stack:
             return []
         with translated():
-            return cast("list[Any]", await pipe.execute())
+            return await pipe.execute()
 
     async def script(self, source: str, keys: Sequence[str], args: Sequence[Value]) -> Any:
         """Run a Lua script: by its hash where the server knows it already."""
         with translated():
             try:
-                return await cast(
-                    "Awaitable[Any]", self._redis.execute_command("EVALSHA", _sha(source), len(keys), *keys, *args)
-                )
+                return await _execute(self._redis, "EVALSHA", _sha(source), len(keys), *keys, *args)
             except rx.NoScriptError:  # a new server, or one that was flushed
-                return await cast("Awaitable[Any]", self._redis.execute_command("EVAL", source, len(keys), *keys, *args))
+                return await _execute(self._redis, "EVAL", source, len(keys), *keys, *args)
 
     async def scan(self, pattern: str) -> list[str]:
         """Names of the keys that match, in order; without blocking the server for long."""
@@ -102,16 +102,13 @@ class Client:
         """Take one element off the list at `key`, waiting up to `seconds`. True if there was one."""
         with translated():
             seconds = min(max(seconds, 0.01), LONGEST_WAIT)
-            return await cast("Awaitable[Any]", self._blocking.execute_command("BLPOP", key, seconds)) is not None
+            return await _execute(self._blocking, "BLPOP", key, seconds) is not None
 
     async def read_stream(self, key: str, after: str, seconds: float, count: int = 200) -> list[tuple[str, bytes]]:
         """Entries of a stream after the id `after`, waiting up to `seconds` for one: (id, its field `b`)."""
         with translated():
             wait_ms = max(1, int(min(seconds, LONGEST_WAIT) * 1000))
-            answer = await cast(
-                "Awaitable[Any]",
-                self._blocking.execute_command("XREAD", "COUNT", count, "BLOCK", wait_ms, "STREAMS", key, after),
-            )
+            answer = await _execute(self._blocking, "XREAD", "COUNT", count, "BLOCK", wait_ms, "STREAMS", key, after)
         return _entries(answer)
 
     async def listen(self, channel: str) -> AsyncIterator[bytes]:
@@ -128,6 +125,10 @@ class Client:
         finally:
             with suppress(rx.RedisError, OSError):
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+
+async def _execute(server: aredis.Redis, *command: Value) -> Any:
+    return await cast("Awaitable[Any]", server.execute_command(*command))  # type: ignore[no-untyped-call]
 
 
 def _entries(answer: Any) -> list[tuple[str, bytes]]:

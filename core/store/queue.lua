@@ -1,4 +1,5 @@
--- The queue and the way back, as one set of atomic operations. `core/store/queue.py` is its only caller.
+-- The queue and the way back, as one set of atomic operations. `core/store/queue.py` is its only caller; it puts the
+-- line that says what may run while Redis is out of memory (all but `accept`) before these.
 --
 -- One FIFO per conversation and at most one of its jobs in flight; conversations that are ready lie in a sorted set
 -- per lane, by virtual time: start-time fair queueing (Goyal, Vin, Cheng 1996) with every job costing 1.
@@ -7,8 +8,11 @@
 
 local P = KEYS[1]
 local call = redis.call
-local LANES = {'live', 'background'}
-local BELLS = 256
+local BUSY, LEASES, DELAYED, DEAD, DEPTH = P .. 'busy', P .. 'leases', P .. 'delayed', P .. 'dead', P .. 'depth'
+local BELL, CANCELS = P .. 'bell', P .. 'cancels'
+local BELLS = 64      -- more workers than these need not be woken at once
+local PUSHES = 4      -- so often in a row may a quick message put off the answer
+local DAY = 86400
 
 local function now()
   local t = call('TIME')
@@ -17,44 +21,58 @@ end
 
 local function jobkey(id) return P .. 'job:' .. id end
 local function linekey(conv) return P .. 'line:' .. conv end
+local function ready(lane) return P .. 'ready:' .. lane end
+local function other(lane) return lane == 'live' and 'background' or 'live' end
 local function get(id, field) return call('HGET', jobkey(id), field) end
-local function number(id, field) return tonumber(get(id, field)) or 0 end
-local function ring()
-  if call('LLEN', P .. 'bell') < BELLS then call('LPUSH', P .. 'bell', '1') end
-end
-local function depth(lane, by) call('HINCRBY', P .. 'depth', lane, by) end
+local function fields(id, ...) return unpack(call('HMGET', jobkey(id), ...)) end
+local function depth(lane, by) call('HINCRBY', DEPTH, lane, by) end
 
--- Put a conversation where it belongs now: nowhere, among the delayed, or among the ready.
+local function ring()
+  if call('LLEN', BELL) < BELLS then call('LPUSH', BELL, '1') end
+end
+
+-- Where a conversation's next job starts in virtual time.
+local function start(lane, conv)
+  local clock = tonumber(call('GET', P .. 'clock:' .. lane)) or 0
+  return math.max(clock, tonumber(call('ZSCORE', P .. 'spent:' .. lane, conv)) or 0)
+end
+
+-- Put a conversation where it belongs now: nowhere, among the delayed, or among the ready. One that is ready already
+-- keeps its turn. (While a job of it is in flight it is nowhere, and `leave` comes before the next `settle`.)
 local function settle(conv, t)
-  for _, lane in ipairs(LANES) do call('ZREM', P .. 'ready:' .. lane, conv) end
-  call('ZREM', P .. 'delayed', conv)
-  if call('HEXISTS', P .. 'busy', conv) == 1 then return end
+  if call('HEXISTS', BUSY, conv) == 1 then return end
   local head = call('LINDEX', linekey(conv), 0)
-  if not head then return end
-  local after = number(head, 'after')
-  if after > t then
-    call('ZADD', P .. 'delayed', after, conv)
+  if not head then
+    for _, key in ipairs({ready('live'), ready('background'), DELAYED}) do call('ZREM', key, conv) end
+    return
+  end
+  local after, lane = fields(head, 'after', 'lane')
+  call('ZREM', ready(other(lane)), conv)
+  if tonumber(after) > t then
+    call('ZREM', ready(lane), conv)
+    call('ZADD', DELAYED, after, conv)
   else
-    local lane = get(head, 'lane')
-    local clock = tonumber(call('GET', P .. 'clock:' .. lane)) or 0
-    local spent = tonumber(call('ZSCORE', P .. 'spent:' .. lane, conv)) or 0
+    call('ZREM', DELAYED, conv)
+    if call('ZSCORE', ready(lane), conv) then return end
     -- the fraction keeps those of one round in the order in which they came
     local tick = call('INCR', P .. 'tick') % 1000000
-    call('ZADD', P .. 'ready:' .. lane, math.max(clock, spent) + tick / 1000000, conv)
+    call('ZADD', ready(lane), start(lane, conv) + tick / 1000000, conv)
   end
   ring()
 end
 
-local function send(stream, body)
-  call('XADD', stream, '*', 'b', body)
-  call('EXPIRE', stream, 86400)
+-- What nobody fetches is gone after a day, whether the stream goes on or not.
+local function send(stream, body, t)
+  call('XADD', stream, 'MINID', '~', t - DAY * 1000, '*', 'b', body)
+  call('EXPIRE', stream, DAY)
 end
 
 -- The message of a failure, in the shape of core.jobs.Failed.
-local function failure(id, reason, dead, cancelled)
-  local job = cmsgpack.unpack(get(id, 'payload'))
-  return cmsgpack.pack({type = 'Failed', job = id, reply_id = job.reply_id, conversation = job.conversation,
-    place = job.place, reason = reason, dead = dead, cancelled = cancelled})
+local function failed(id, t, reason, dead, cancelled)
+  local payload, stream = fields(id, 'payload', 'replies')
+  local job = cmsgpack.unpack(payload)
+  send(stream, cmsgpack.pack({type = 'Failed', job = id, reply_id = job.reply_id, conversation = job.conversation,
+    place = job.place, reason = reason, dead = dead, cancelled = cancelled}), t)
 end
 
 -- Commands as they follow in ARGV: how many words, the words, and so on.
@@ -66,82 +84,96 @@ local function apply(at)
   end
 end
 
-local function leave(id)  -- it is no longer in flight
-  call('ZREM', P .. 'leases', id)
-  call('HDEL', P .. 'busy', get(id, 'conv'))
+local function leave(id, conv)  -- it is no longer in flight
+  call('ZREM', LEASES, id)
+  call('HDEL', BUSY, conv)
 end
 
-local function again(id, t, delay)  -- back to the head of its line: order stays
-  local conv = get(id, 'conv')
-  leave(id)
-  call('HSET', jobkey(id), 'state', 'waiting', 'after', t + delay)
-  call('LPUSH', linekey(conv), id)
-  depth(get(id, 'lane'), 1)
-  settle(conv, t)
-end
-
-local function bury(id, t, reason)
-  local conv = get(id, 'conv')
-  leave(id)
+local function bury(id, conv, t, reason)
+  leave(id, conv)
   call('HSET', jobkey(id), 'state', 'dead', 'reason', reason, 'died', t)
-  call('ZADD', P .. 'dead', t, id)
-  send(get(id, 'replies'), failure(id, reason, true, false))
+  call('ZADD', DEAD, t, id)
+  failed(id, t, reason, true, false)
   settle(conv, t)
 end
 
+local function stop(id, conv, t)
+  failed(id, t, 'stopped', false, true)
+  call('DEL', jobkey(id))
+  settle(conv, t)
+end
+
+-- A job in flight that was not completed: back to the head of its line, so order stays; or it is over.
 local function retry(id, t, delay, reason)
-  if get(id, 'cancel') then
-    local conv = get(id, 'conv')
-    leave(id)
-    send(get(id, 'replies'), failure(id, 'stopped', false, true))
-    call('DEL', jobkey(id))
-    settle(conv, t)
-  elseif number(id, 'attempts') >= number(id, 'most') then
-    bury(id, t, reason)
+  local conv, lane, cancel, attempts, most = fields(id, 'conv', 'lane', 'cancel', 'attempts', 'most')
+  if cancel then
+    leave(id, conv)
+    stop(id, conv, t)
+  elseif tonumber(attempts) >= tonumber(most) then
+    bury(id, conv, t, reason)
   else
-    call('HSET', jobkey(id), 'reason', reason)
-    again(id, t, delay)
+    leave(id, conv)
+    call('HSET', jobkey(id), 'state', 'waiting', 'after', t + delay, 'reason', reason)
+    call('LPUSH', linekey(conv), id)
+    depth(lane, 1)
+    settle(conv, t)
   end
+end
+
+-- A job that waits leaves its line.
+local function withdraw(id, conv)
+  call('LREM', linekey(conv), 1, id)
+  depth(get(id, 'lane'), -1)
 end
 
 -- The job is this worker's still?
-local function held(id, fence) return get(id, 'state') == 'running' and get(id, 'fence') == fence end
-
--- How many answers are due before this job's, itself included; 0 while it is being answered.
-local function place(id)
-  local state = get(id, 'state')
-  if state ~= 'waiting' then return state == 'running' and 0 or -1 end
-  local conv = get(id, 'conv')
-  local mine = (call('LPOS', linekey(conv), id) or 0) + 1
-  for _, lane in ipairs(LANES) do
-    local before = call('ZRANK', P .. 'ready:' .. lane, conv)
-    if before then return before + mine end
-  end
-  return mine
+local function held(id, fence)
+  local state, current = fields(id, 'state', 'fence')
+  return state == 'running' and current == fence
 end
 
-local function submit(job, t, limits)
-  local line = linekey(job.conv)
-  local last = call('LINDEX', line, -1)
-  if last and job.merge > 0 and get(last, 'author') == job.author and get(last, 'merges') == '1'
-      and t - number(last, 'submitted') <= job.merge then
-    call('HSET', jobkey(last), 'events', get(last, 'events') .. '\n' .. job.events, 'submitted', t)
-    if job.delay > 0 then
-      call('HSET', jobkey(last), 'after', t + job.delay)
-      settle(job.conv, t)
-    end
-    return {'merged', last, place(last)}
+-- How many answers are due before this job's at least, itself included; 0 while it is being answered, -1 without it.
+local function place(id)
+  local state, conv, lane = fields(id, 'state', 'conv', 'lane')
+  if state ~= 'waiting' then return state == 'running' and 0 or -1 end
+  local mine = call('LPOS', linekey(conv), id) + 1
+  if lane == 'background' then mine = mine + call('ZCARD', ready('live')) end
+  local before = call('ZRANK', ready(lane), conv)
+  return mine + (before or call('ZCOUNT', ready(lane), '-inf', '(' .. start(lane, conv) + 1))
+end
+
+-- A quick message of the person whose job is last in the line and was never claimed: one turn. → job id or nil
+local function merge(job, t, limits)
+  local last = call('LINDEX', linekey(job.conv), -1)
+  if not last or job.merge == 0 then return nil end
+  local author, replies, quick, first, latest, more =
+    fields(last, 'author', 'replies', 'quick', 'submitted', 'latest', 'more')
+  if author ~= job.author or replies ~= job.replies or quick ~= '1' or t - latest > job.merge then return nil end
+  local added = more and cmsgpack.unpack(more) or {}
+  if #added + #job.events >= limits.line then return nil end
+  for _, event in ipairs(job.events) do added[#added + 1] = event end
+  call('HSET', jobkey(last), 'more', cmsgpack.pack(added), 'latest', t)
+  if job.delay > 0 then
+    call('HSET', jobkey(last), 'after', math.min(t, first + (PUSHES - 1) * job.delay) + job.delay)
+    settle(job.conv, t)
   end
-  local waiting = 0
-  for _, lane in ipairs(LANES) do waiting = waiting + (tonumber(call('HGET', P .. 'depth', lane)) or 0) end
+  return last
+end
+
+-- `limits.depth` is for each lane: files in the background refuse nobody who talks.
+local function submit(job, t, limits)
+  if call('EXISTS', jobkey(job.id)) == 1 then return {'queued', job.id, place(job.id)} end
+  local joined = merge(job, t, limits)
+  if joined then return {'merged', joined, place(joined)} end
+  local waiting, line = tonumber(call('HGET', DEPTH, job.lane)) or 0, call('LLEN', linekey(job.conv))
   if waiting >= limits.depth then return {'full', '', waiting} end
-  if call('LLEN', line) >= limits.line then return {'full', '', call('LLEN', line)} end
+  if line >= limits.line then return {'full', '', line} end
   call('HSET', jobkey(job.id), 'payload', ARGV[job.payload], 'conv', job.conv, 'lane', job.lane, 'author', job.author,
-    'events', job.events, 'replies', job.replies, 'state', 'waiting', 'attempts', 0, 'most', limits.attempts,
-    'submitted', t, 'after', job.delay > 0 and t + job.delay or 0, 'merges', job.merge > 0 and '1' or '0')
-  call('RPUSH', line, job.id)
+    'replies', job.replies, 'state', 'waiting', 'attempts', 0, 'most', limits.attempts, 'submitted', t, 'latest', t,
+    'after', job.delay > 0 and t + job.delay or 0, 'quick', job.merge > 0 and 1 or 0)
+  call('RPUSH', linekey(job.conv), job.id)
   depth(job.lane, 1)
-  if call('LLEN', line) == 1 then settle(job.conv, t) end
+  if line == 0 then settle(job.conv, t) end
   return {'queued', job.id, place(job.id)}
 end
 
@@ -162,71 +194,92 @@ end
 
 local ops = {}
 
--- A batch of events, each heard once: {seen, line?, job?} → {what, job id, place or depth}.
+-- A batch of events, each heard once: {seen, line?, job?} → {what, job id, place or depth}. One that was seen before
+-- answers with the job it went to then: the first answer may have been lost on its way.
 -- Bodies are named by their place in ARGV (Redis's msgpack knows no binary type).
 function ops.accept()
-  local t, batch, limits = now(), cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
-  local out = {}
+  local t, batch, limits, out = now(), cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3]), {}
   for i, item in ipairs(batch) do
-    if item.seen and not call('SET', item.seen, '1', 'NX', 'EX', limits.seen) then
-      out[i] = {'seen', '', 0}
+    local known = item.seen and call('GET', item.seen)
+    if known then
+      out[i] = {'seen', known, place(known)}
     else
       if item.line then hear(item.line, limits.keep) end
       out[i] = item.job and submit(item.job, t, limits) or {'heard', '', 0}
+      if item.seen then call('SET', item.seen, out[i][2], 'EX', limits.seen) end
     end
   end
   return out
 end
 
 local function reap(t)
-  for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', t, 'LIMIT', 0, 200)) do
+  for _, id in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', t, 'LIMIT', 0, 200)) do
     retry(id, t, 0, 'the worker that had it went silent')
   end
-  for _, conv in ipairs(call('ZRANGEBYSCORE', P .. 'delayed', '-inf', t, 'LIMIT', 0, 200)) do settle(conv, t) end
+  for _, conv in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', t, 'LIMIT', 0, 200)) do settle(conv, t) end
 end
 
-local function lane_for_next(every)
-  local live, background = P .. 'ready:live', P .. 'ready:background'
-  if call('EXISTS', background) == 0 then return 'live' end
-  if call('EXISTS', live) == 0 then return 'background' end
-  if every == 0 then return 'live' end
-  return call('INCR', P .. 'turn') % every == 0 and 'background' or 'live'
+-- Live first, but each `every`-th turn belongs to the background while both wait. nil: nobody waits.
+local function next_lane(every)
+  if call('EXISTS', ready('background')) == 0 then
+    return call('EXISTS', ready('live')) == 1 and 'live' or nil
+  end
+  if call('EXISTS', ready('live')) == 0 then return 'background' end
+  return every > 0 and call('INCR', P .. 'turn') % every == 0 and 'background' or 'live'
 end
 
 local function take(lane, t, worker, lease)
-  local popped = call('ZPOPMIN', P .. 'ready:' .. lane)
-  local conv = popped[1]
-  if not conv then return nil end
-  local clock = math.floor(tonumber(popped[2]))
+  local conv, score = unpack(call('ZPOPMIN', ready(lane)))
+  local clock = math.floor(tonumber(score))
   call('SET', P .. 'clock:' .. lane, clock)
   call('ZREMRANGEBYSCORE', P .. 'spent:' .. lane, '-inf', clock)
   call('ZADD', P .. 'spent:' .. lane, clock + 1, conv)
   local id = call('LPOP', linekey(conv))
-  local fence = call('INCR', P .. 'fence')
-  local attempts = call('HINCRBY', jobkey(id), 'attempts', 1)
-  call('HSET', jobkey(id), 'state', 'running', 'fence', fence, 'worker', worker)
-  call('ZADD', P .. 'leases', t + lease, id)
-  call('HSET', P .. 'busy', conv, id)
+  local fence, attempts = call('INCR', P .. 'fence'), call('HINCRBY', jobkey(id), 'attempts', 1)
+  call('HSET', jobkey(id), 'state', 'running', 'fence', fence, 'worker', worker, 'quick', 0)
+  call('ZADD', LEASES, t + lease, id)
+  call('HSET', BUSY, conv, id)
   depth(lane, -1)
-  return {id, fence, attempts, get(id, 'payload'), get(id, 'events')}
+  local payload, more = fields(id, 'payload', 'more')
+  return {id, fence, attempts, payload, more or ''}
 end
 
--- → {milliseconds until something falls due or -1, {id, fence, attempts, payload, events} …}
+-- Nobody waits in this lane: the clock passes what everybody has had, and that is forgotten.
+local function rest(lane)
+  local last = call('ZRANGE', P .. 'spent:' .. lane, -1, -1, 'WITHSCORES')[2]
+  if not last then return end
+  call('SET', P .. 'clock:' .. lane, last)
+  call('DEL', P .. 'spent:' .. lane)
+end
+
+-- Milliseconds until something falls due by itself; -1: nothing will.
+local function due(t)
+  local first = -1
+  for _, key in ipairs({DELAYED, LEASES}) do
+    local at = tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
+    if at and (first < 0 or at - t < first) then first = math.max(0, at - t) end
+  end
+  return first
+end
+
+-- → {due, {id, fence, attempts, payload, added events} …}
 function ops.claim()
   local t, worker, most, lease, every = now(), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-  reap(t)
   local out = {}
-  for i = 1, most do
-    local job = take(lane_for_next(every), t, worker, lease)
-    if not job then break end
-    out[i] = job
+  reap(t)
+  local lane = next_lane(every)
+  while lane and #out < most do
+    out[#out + 1] = take(lane, t, worker, lease)
+    lane = next_lane(every)
   end
-  local due = -1
-  for _, key in ipairs({'delayed', 'leases'}) do
-    local first = call('ZRANGE', P .. key, 0, 0, 'WITHSCORES')
-    if first[2] and (due < 0 or tonumber(first[2]) - t < due) then due = math.max(0, tonumber(first[2]) - t) end
+  if lane then
+    ring()  -- there is more than this worker takes
+  else
+    call('DEL', BELL)
+    rest('live')
+    rest('background')
   end
-  return {due, out}
+  return {due(t), out}
 end
 
 -- {id, fence, …} → for each: 'held', 'cancel' or 'stale'. Held leases last `lease` from now.
@@ -234,7 +287,7 @@ function ops.beat()
   local t, lease, out = now(), tonumber(ARGV[2]), {}
   for i = 3, #ARGV, 2 do
     if held(ARGV[i], ARGV[i + 1]) then
-      call('ZADD', P .. 'leases', t + lease, ARGV[i])
+      call('ZADD', LEASES, t + lease, ARGV[i])
       out[#out + 1] = get(ARGV[i], 'cancel') and 'cancel' or 'held'
     else
       out[#out + 1] = 'stale'
@@ -245,30 +298,32 @@ end
 
 -- A partial reply, if somebody is there to show it. → 'held', 'cancel' or 'stale'
 function ops.publish()
-  local id, fence, body = ARGV[2], ARGV[3], ARGV[4]
+  local id, fence, body, carrier = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
   if not held(id, fence) then return 'stale' end
-  if call('EXISTS', ARGV[5]) == 1 then send(get(id, 'replies'), body) end
+  if call('EXISTS', carrier) == 1 then send(get(id, 'replies'), body, now()) end
   return get(id, 'cancel') and 'cancel' or 'held'
 end
 
 -- The reply and all that follows from it, at once or not at all. → 1, or 0 when the lease was lost
 function ops.complete()
-  local id, fence, body = ARGV[2], ARGV[3], ARGV[4]
+  local id, fence, body, t = ARGV[2], ARGV[3], ARGV[4], now()
   if not held(id, fence) then return 0 end
-  local conv = get(id, 'conv')
+  local conv, stream = fields(id, 'conv', 'replies')
   apply(5)
-  send(get(id, 'replies'), body)
-  leave(id)
+  send(stream, body, t)
+  leave(id, conv)
   call('DEL', jobkey(id))
-  settle(conv, now())
+  settle(conv, t)
   return 1
 end
 
 -- It could not be answered now: again after a delay, or (no attempts left, or `final`) to the dead letters.
+-- → 'waiting', 'dead', 'gone' (it was cancelled) or 'stale'
 function ops.fail()
   local id, fence, delay, reason, final = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
   if not held(id, fence) then return 'stale' end
-  if final and not get(id, 'cancel') then bury(id, now(), reason) else retry(id, now(), delay, reason) end
+  local conv, cancel = fields(id, 'conv', 'cancel')
+  if final and not cancel then bury(id, conv, now(), reason) else retry(id, now(), delay, reason) end
   return get(id, 'state') or 'gone'
 end
 
@@ -287,14 +342,12 @@ end
 
 -- What dead workers had. A job that took several workers with it is suspect, so these attempts count.
 function ops.disown()
-  local t, out = now(), 0
-  for _, id in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
-    for i = 2, #ARGV do
-      if get(id, 'worker') == ARGV[i] then
-        retry(id, t, 0, 'the worker that had it died')
-        out = out + 1
-        break
-      end
+  local t, out, gone = now(), 0, {}
+  for i = 2, #ARGV do gone[ARGV[i]] = true end
+  for _, id in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+    if gone[get(id, 'worker')] then
+      retry(id, t, 0, 'the worker that had it died')
+      out = out + 1
     end
   end
   return out
@@ -303,19 +356,17 @@ end
 -- → 'waiting' (gone now), 'running' (the worker was told) or 'gone'
 function ops.cancel()
   local id = ARGV[2]
-  local state = get(id, 'state')
+  local state, conv = fields(id, 'state', 'conv')
   if state == 'running' then
     call('HSET', jobkey(id), 'cancel', '1')
-    call('PUBLISH', P .. 'cancels', id)
+    call('PUBLISH', CANCELS, id)
   elseif state == 'waiting' then
-    local conv = get(id, 'conv')
-    call('LREM', linekey(conv), 1, id)
-    depth(get(id, 'lane'), -1)
-    send(get(id, 'replies'), failure(id, 'stopped', false, true))
-    call('DEL', jobkey(id))
-    settle(conv, now())
+    withdraw(id, conv)
+    stop(id, conv, now())
+  else
+    return 'gone'
   end
-  return state == 'running' and 'running' or state == 'waiting' and 'waiting' or 'gone'
+  return state
 end
 
 function ops.place() return place(ARGV[2]) end
@@ -323,23 +374,24 @@ function ops.place() return place(ARGV[2]) end
 -- The jobs of a conversation: the one in flight first.
 function ops.jobs()
   local out = call('LRANGE', linekey(ARGV[2]), 0, -1)
-  local busy = call('HGET', P .. 'busy', ARGV[2])
+  local busy = call('HGET', BUSY, ARGV[2])
   if busy then table.insert(out, 1, busy) end
   return out
 end
 
+-- Dead letters go to the end of their lines, with all attempts before them.
 function ops.requeue()
   local t, out = now(), 0
   for i = 2, #ARGV do
     local id = ARGV[i]
-    if get(id, 'state') == 'dead' then
-      local conv = get(id, 'conv')
-      call('ZREM', P .. 'dead', id)
-      call('HDEL', jobkey(id), 'reason', 'died', 'cancel')
+    local state, conv, lane = fields(id, 'state', 'conv', 'lane')
+    if state == 'dead' then
+      call('ZREM', DEAD, id)
+      call('HDEL', jobkey(id), 'reason', 'died')
       call('HSET', jobkey(id), 'state', 'waiting', 'attempts', 0, 'after', 0)
       call('RPUSH', linekey(conv), id)
-      depth(get(id, 'lane'), 1)
-      if call('LLEN', linekey(conv)) == 1 then settle(conv, t) end
+      depth(lane, 1)
+      settle(conv, t)
       out = out + 1
     end
   end
@@ -349,13 +401,14 @@ end
 -- Forget a dead or waiting job without a word.
 function ops.drop()
   local id = ARGV[2]
-  local state, conv = get(id, 'state'), get(id, 'conv')
-  if state == 'dead' then call('ZREM', P .. 'dead', id) end
-  if state == 'waiting' then
-    call('LREM', linekey(conv), 1, id)
-    depth(get(id, 'lane'), -1)
+  local state, conv = fields(id, 'state', 'conv')
+  if state == 'dead' then
+    call('ZREM', DEAD, id)
+  elseif state == 'waiting' then
+    withdraw(id, conv)
+  else
+    return 0
   end
-  if state == 'running' or not state then return 0 end
   call('DEL', jobkey(id))
   settle(conv, now())
   return 1

@@ -5,7 +5,7 @@ and exactly once out of it: completing needs the fence of the lease, and takes e
 from the reply (history, ledger, the stream back).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from importlib.resources import files
 
@@ -14,16 +14,23 @@ import msgspec
 from core.errors import StaleLease
 from core.jobs import Chunk, Done, Generate, Job, Lane, Result
 from core.store import keys
-from core.store.client import Client, Effect
+from core.store.client import Client, Effect, Value
 
 SCRIPT = files("core.store").joinpath("queue.lua").read_text()
+ACCEPT = "#!lua\n" + SCRIPT  # refused as a whole while Redis is out of memory
+ON = "#!lua flags=allow-oom\n" + SCRIPT  # what was accepted goes on even then: it is what makes room
 _encode = msgspec.msgpack.Encoder().encode
 _job = msgspec.msgpack.Decoder(Job).decode
-_result = msgspec.msgpack.Decoder(Result).decode
+_added = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+_result: Callable[[bytes], Result] = msgspec.msgpack.Decoder(Result).decode
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds and timings of the queue. Times in seconds; `floor` is the share that background jobs get at least."""
+    """Bounds and timings of the queue. Times in seconds.
+
+    `depth`: jobs that may wait in each lane; `line`: in one conversation, and events in one job. `floor`: the share of
+    claims that background jobs get at least while people wait too, 0 to 0.5. `keep`: lines of talk per conversation.
+    """
 
     depth: int = 1000
     line: int = 20
@@ -74,7 +81,11 @@ class What(StrEnum):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """`place`: how many answers are due up to and with this one; for FULL, how many wait already."""
+    """`job` is the one that will answer. `place`: as `Queue.place`; for FULL, how many wait already.
+
+    SEEN names the job that the event went to when it was first told, if there was one: whoever lost that answer has
+    it here.
+    """
 
     what: What
     job: str = ""
@@ -117,8 +128,8 @@ class Queue:
         self.limits = limits or Limits()
         self._wire = _encode(self.limits.wire())
 
-    async def _run(self, op: str, *args: str | bytes | int | float) -> object:
-        return await self._client.script(SCRIPT, [keys.QUEUE.pattern], [op, *args])
+    async def _run(self, op: str, *args: Value) -> object:
+        return await self._client.script(ACCEPT if op == "accept" else ON, [keys.QUEUE.pattern], [op, *args])
 
     # What bots call.
 
@@ -131,7 +142,7 @@ class Queue:
         return [Accepted(What(what.decode()), job.decode(), int(place)) for what, job, place in answer]
 
     async def submit(self, job: Generate, merge: float = 0.0, delay: float = 0.0) -> Accepted:
-        """Queue one job."""
+        """Queue one job. Saying it twice is harmless for as long as the job is not done."""
         return (await self.accept([Offer(job=job, merge=merge, delay=delay)]))[0]
 
     async def cancel(self, job: str) -> str:
@@ -139,7 +150,7 @@ class Queue:
         return _text(await self._run("cancel", job))
 
     async def place(self, job: str) -> int:
-        """How many answers are due before this one, itself included; 0 while it is answered, -1 when there is no such job."""
+        """How many answers are due before this job's at least, itself included; 0 while it is answered, -1 without it."""
         answer = await self._run("place", job)
         assert isinstance(answer, int)
         return answer
@@ -154,11 +165,17 @@ class Queue:
 
     async def claim(self, worker: str, most: int) -> tuple[list[Claim], float]:
         """Up to `most` jobs, and the seconds until something falls due by itself (-1: nothing will)."""
-        floor = round(1 / self.limits.floor) if self.limits.floor > 0 else 0
+        floor = int(1 / self.limits.floor) if self.limits.floor > 0 else 0
         answer = await self._run("claim", worker, most, int(self.limits.lease * 1000), floor)
         assert isinstance(answer, list)
         due, rows = answer
-        return [_claim(row) for row in rows], due / 1000 if due >= 0 else -1.0
+        claims = []
+        for job, fence, attempt, payload, more in rows:
+            try:
+                claims.append(Claim(_whole(payload, more), int(fence), int(attempt)))
+            except msgspec.MsgspecError:  # of another version; the jobs beside it must not suffer
+                await self._run("fail", job, fence, 0, "this version of limen cannot read the job", 1)
+        return claims, due / 1000 if due >= 0 else -1.0
 
     async def bell(self, seconds: float) -> bool:
         """Wait until there may be something to claim."""
@@ -182,12 +199,16 @@ class Queue:
             raise StaleLease(f"job {claim.job.id} was handed on")
 
     async def fail(self, claim: Claim, reason: str, final: bool = False) -> str:
-        """It did not work: try again later, or (no attempts left, or `final`) lay it with the dead letters."""
+        """It did not work: try again later, or (no attempts left, or `final`) lay it with the dead letters.
+
+        `waiting`, `dead`, `gone` (it was to be cancelled anyway) or `stale` (no longer ours).
+        """
         delay = self.limits.retry * 2 ** (claim.attempt - 1)
-        return _text(await self._run("fail", claim.job.id, claim.fence, int(delay * 1000), reason, int(final)))
+        said = reason.encode(errors="replace")  # it may quote anything
+        return _text(await self._run("fail", claim.job.id, claim.fence, int(delay * 1000), said, int(final)))
 
     async def release(self, claims: Sequence[Claim]) -> int:
-        """Give jobs back, first in their lines. How many were still ours."""
+        """Give jobs back, first in their lines; this attempt does not count. How many were still ours."""
         answer = await self._run("release", *_fences(claims)) if claims else 0
         assert isinstance(answer, int)
         return answer
@@ -220,18 +241,18 @@ class Queue:
     async def dead(self, most: int = 1000) -> list[DeadLetter]:
         """The dead letters, oldest first."""
         ids = [job.decode() for job in await self._client.do("ZRANGE", keys.DEAD.pattern, 0, most - 1)]
-        fields = ("payload", "events", "reason", "attempts", "died")
+        fields = ("payload", "more", "reason", "attempts", "died")
         rows = await self._client.do_all([("HMGET", keys.JOB(job), *fields) for job in ids], atomic=False)
         return [
-            DeadLetter(_with_events(payload, events), reason.decode(), int(attempts), int(died) / 1000)
-            for payload, events, reason, attempts, died in rows
-            if payload
+            DeadLetter(_whole(payload, more), reason.decode(), int(attempts), int(died) / 1000)
+            for payload, more, reason, attempts, died in rows
+            if died
         ]
 
     async def get(self, job: str) -> Generate | None:
         """A job that waits, runs or is dead; None if there is no such job."""
-        payload, events = await self._client.do("HMGET", keys.JOB(job), "payload", "events")
-        return _with_events(payload, events) if payload else None
+        payload, more = await self._client.do("HMGET", keys.JOB(job), "payload", "more")
+        return _whole(payload, more) if payload else None
 
     async def all(self) -> list[Generate]:
         """Every job that waits, runs or is dead, in no order."""
@@ -292,7 +313,7 @@ def _submission(job: Generate, payload: int, merge: float, delay: float) -> dict
         "conv": job.conversation,
         "lane": job.lane,
         "author": job.author.id,
-        "events": "\n".join(job.events),
+        "events": job.events,
         "replies": keys.REPLIES(job.replies),
         "payload": payload,
         "merge": int(merge * 1000),
@@ -300,13 +321,10 @@ def _submission(job: Generate, payload: int, merge: float, delay: float) -> dict
     }
 
 
-def _claim(row: list[bytes]) -> Claim:
-    _, fence, attempt, payload, events = row
-    return Claim(_with_events(payload, events), int(fence), int(attempt))
-
-
-def _with_events(payload: bytes, events: bytes) -> Generate:
-    return msgspec.structs.replace(_job(payload), events=tuple(events.decode().split("\n")))
+def _whole(payload: bytes, more: bytes | None) -> Generate:
+    """A job with the events that joined it while it waited."""
+    job = _job(payload)
+    return msgspec.structs.replace(job, events=job.events + _added(more)) if more else job
 
 
 def _fences(claims: Sequence[Claim]) -> list[str | int]:

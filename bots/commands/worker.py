@@ -1,0 +1,104 @@
+"""`limen worker`: one worker, in the foreground (or, with --background, as `limen up` starts it)."""
+
+import asyncio
+import logging
+import os
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from bots import up
+from bots.assemble import Parts, parts, settings
+from core.errors import LimenError, StoreError, UserError
+from core.settings import Settings
+from core.store import server as redis_server
+
+if TYPE_CHECKING:
+    from worker.generator import Generator
+    from worker.serve import Server
+
+log = logging.getLogger("limen.worker")
+
+
+@click.command()
+@click.option("--background", is_flag=True, help="Stop after worker.idle_minutes without anybody talking.")
+@click.pass_context
+def command(ctx: click.Context, background: bool) -> None:
+    """Run a worker: it claims jobs, generates replies and streams them back. Ctrl-C gives its jobs back and ends it."""
+    s = settings(ctx)
+    logging.basicConfig(level=s.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with up.worker_lock(s.home) as mine:
+        if not mine:
+            click.echo("A worker lives for this home already.")
+            return
+        try:
+            asyncio.run(_work(s, background))
+        except LimenError as error:
+            up.trouble(s.home).write_text(up.explain(error), encoding="utf-8")
+            raise
+
+
+async def _work(settings: Settings, background: bool) -> None:
+    url = await up.ensure_redis(settings)
+    async with parts(settings, url) as p:
+        loading = asyncio.create_task(_say_loading(p))
+        try:
+            generator, about = await asyncio.to_thread(_load, settings)
+        finally:
+            loading.cancel()
+        server = _server(p, generator, about, settings.worker.idle_minutes * 60 if background else 0)
+        keeper = asyncio.create_task(_keep_redis(settings))
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(sign, server.stop)
+        await server.run()
+        keeper.cancel()
+    if server.slept and not settings.redis_url:
+        await asyncio.to_thread(redis_server.stop, settings.home)
+
+
+async def _say_loading(p: Parts) -> None:
+    """People see that a worker is on its way."""
+    from worker.names import worker_name
+
+    while True:
+        with suppress(StoreError):
+            await p.presence.beat(worker_name(), {"state": "loading", "model": p.settings.model.ref, "pid": os.getpid()})
+        await asyncio.sleep(1.0)
+
+
+async def _keep_redis(settings: Settings) -> None:
+    """A worker needs its Redis: bring the embedded one back when it dies."""
+    while True:
+        try:
+            await up.ensure_redis(settings)
+        except StoreError as error:
+            log.error("%s", up.explain(error))
+        await asyncio.sleep(1.0)
+
+
+def _load(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]":
+    """The generator, and what `limen status` says of it. Raises ModelError, MissingExtra."""
+    if settings.model.ref.startswith("echo:"):
+        return _echo(settings)
+    from worker.model import generator
+
+    return generator(settings)
+
+
+def _echo(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]":
+    if os.environ.get("LIMEN_TESTING") != "1":
+        raise UserError("echo: is for tests; people talk to a real model", "set model.ref to hf:…, pypi:… or a folder")
+    from worker.echo import Echo
+
+    return Echo(), {"model": settings.model.ref, "device": "none", "pid": os.getpid()}
+
+
+def _server(p: Parts, generator: "Generator", about: dict[str, str | int | float], idle: float) -> "Server":
+    from worker.compose import Composer
+    from worker.serve import Server
+
+    composer = Composer(p.conversations, p.ledger, p.personas, generator)
+    return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle)
+

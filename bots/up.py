@@ -1,0 +1,168 @@
+"""How processes live and die: whoever needs Redis or a worker brings it up, keeps it up, and leaves it behind.
+
+Both are detached and outlive their starter; they stop by themselves when nobody has talked for a while, or with
+`limen down`. A worker holds a lock on its home for as long as it lives: that, and not a pid, says that there is one.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from bots.assemble import parts
+from bots.collisions import ROOT
+from core.errors import LimenError, StoreError
+from core.settings import Settings
+from core.store import server
+
+Tell = Callable[[str], None]
+
+
+async def ensure_redis(settings: Settings) -> str:
+    """The URL of a Redis that answers: `REDIS_URL`, or the embedded one, started if need be. Raises StoreError."""
+    return settings.redis_url or await asyncio.to_thread(server.ensure, settings.home)
+
+
+async def redis_url_if_running(settings: Settings) -> str:
+    """The URL of the Redis of this home if it is up; starts nothing."""
+    if settings.redis_url:
+        return settings.redis_url
+    info = await asyncio.to_thread(server.running, settings.home)
+    return await asyncio.to_thread(server.ensure, settings.home) if info else ""
+
+
+async def ensure_worker(settings: Settings, url: str) -> "subprocess.Popen[bytes] | None":
+    """Start a worker for this home unless one lives, here or (with a shared Redis) anywhere. The new process, or None."""
+    if worker_pid(settings.home) or (settings.redis_url and await _served_elsewhere(settings, url)):
+        return None
+    return await asyncio.to_thread(_start, settings)
+
+
+async def _served_elsewhere(settings: Settings, url: str) -> bool:
+    async with parts(settings, url) as p:
+        return any(float(about["seen"]) < 15 for about in (await p.presence.workers()).values())
+
+
+def _start(settings: Settings) -> "subprocess.Popen[bytes]":
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    trouble(settings.home).unlink(missing_ok=True)
+    with log_file(settings.home).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "bots", "--home", str(settings.home), "worker", "--background"],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+
+async def keep_up(settings: Settings, url: str, tell: Tell = lambda _: None, pause: float = 1.0) -> None:
+    """Bring Redis and the worker back whenever they die, until cancelled. `tell` hears what people should know.
+
+    A worker that cannot start is tried again ever more rarely, and its reason is told once.
+    """
+    wait, next_try, child, told = pause, 0.0, None, ""
+    while True:
+        with suppress(StoreError):
+            await ensure_redis(settings)
+            if child is not None and child.poll() not in (None, 0):
+                wait, child = min(wait * 2, 30.0), None
+                next_try = time.monotonic() + wait
+                told = _tell_trouble(settings.home, tell, told)
+            if time.monotonic() >= next_try:
+                child = await ensure_worker(settings, url) or child
+        await asyncio.sleep(pause)
+
+
+def _tell_trouble(home: Path, tell: Tell, told: str) -> str:
+    reason = trouble(home).read_text(encoding="utf-8") if trouble(home).exists() else ""
+    if reason != told:
+        tell(reason or f"The worker stopped. Its log: {log_file(home)}")
+    return reason
+
+
+async def fetch_model(settings: Settings) -> None:
+    """Fetch the model, with a progress bar in this terminal, unless it is at hand. Raises LimenError."""
+    from worker import fetch
+
+    if not fetch.at_hand(settings.model.ref, settings.model.fallback, settings.worker.cache):
+        await asyncio.to_thread(fetch.obtain, settings.model.ref, settings.model.fallback, settings.worker.cache)
+
+
+async def down(settings: Settings, seconds: float = 20.0) -> list[str]:
+    """Stop the worker and the embedded Redis of this home. What was stopped, in words."""
+    stopped = []
+    if pid := worker_pid(settings.home):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        await _until(lambda: worker_pid(settings.home) != pid, seconds)
+        if worker_pid(settings.home) == pid:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        stopped.append("the worker")
+    if not settings.redis_url and await asyncio.to_thread(server.stop, settings.home):
+        stopped.append("Redis")
+    return stopped
+
+
+async def _until(holds: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        await asyncio.sleep(0.05)
+
+
+# One worker per home: the lock is held for its whole life and let go by the kernel, however it dies.
+
+
+@contextmanager
+def worker_lock(home: Path) -> Iterator[bool]:
+    """Hold the lock that says "the worker of this home lives". False if another one does."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _lock_file(home) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield True
+
+
+def worker_pid(home: Path) -> int:
+    """The pid of the worker that lives for this home; 0 if none does."""
+    if not (home / "worker.lock").exists():
+        return 0
+    with _lock_file(home) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            written = file.read().strip()
+            return int(written) if written.isdigit() else -1
+    return 0
+
+
+def _lock_file(home: Path) -> IO[str]:
+    return (home / "worker.lock").open("a+", encoding="ascii")
+
+
+def log_file(home: Path) -> Path:
+    """Where the worker of this home writes what happens."""
+    return home / "worker.log"
+
+
+def trouble(home: Path) -> Path:
+    """Where a worker that cannot start says why."""
+    return home / "worker.error"
+
+
+def explain(error: LimenError) -> str:
+    """An error on two lines: what happened, what to do."""
+    return f"{error}\n  → {error.hint}" if error.hint else str(error)

@@ -1,0 +1,91 @@
+"""core/prompt.py: sections from stable to volatile, speakers told apart, summaries that make nothing up."""
+
+from core.events import Line, Person
+from core.prompt import SUMMARY_CHARACTERS, Scene, compose, condense, show_names
+from personas.card import Card, Detail, Exchange, Trait, Voice, World
+
+ANN, ANN_TOO, BOB = Person("p:1", "Ann"), Person("p:2", "Ann"), Person("p:3", "Bob")
+CARD = Card(
+    name="mira",
+    title="Captain Mira",
+    description="You are Captain Mira. You sail.",
+    voice=Voice(style="Short.", examples=(Exchange(user="Hi", reply="Ahoy!"),)),
+    traits={"warmth": Trait(value=0.9, band=(0.5, 1.0)), "humour": Trait(value=0.5, band=(0.3, 0.7))},
+    world=World(scene="A deck.", details=(Detail(about=("parrot",), text="The parrot swears."),), channels={"c": "Tavern."}),
+)
+
+
+def line(text: str, who: Person = ANN, ours: bool = False) -> Line:
+    return Line(f"id-{text}", who, text, 0.0, ours)
+
+
+def test_a_dm_names_nobody_and_ends_with_the_new_message() -> None:
+    """In a DM there is one person: their lines go in as they are, and the new one is the last."""
+    prompt = compose(Scene(card=CARD, lines=(line("a"), line("b", BOB, True)), new=(line("c"),)))
+
+    assert [("user", "a"), ("assistant", "b")] == [(said.role, said.text) for said in prompt.history]
+    assert "c" == prompt.message.text
+
+
+def test_a_group_tells_people_of_the_same_name_apart() -> None:
+    """The stable id decides who is who; the name is only for show."""
+    names = show_names([line("x", ANN), line("y", ANN_TOO), line("z", BOB), line("again", ANN)])
+
+    assert {"p:1": "Ann", "p:2": "Ann (2)", "p:3": "Bob"} == names
+
+
+def test_a_name_cannot_pose_as_another_speaker() -> None:
+    """A colon or line break in a name would look like somebody else's line."""
+    names = show_names([line("x", Person("p:9", "Bob: hi\nAnn"))])
+
+    assert "Bob hi Ann" == names["p:9"]
+
+
+def test_quick_messages_are_answered_as_one() -> None:
+    """All the lines of a job make up the message."""
+    prompt = compose(Scene(card=CARD, lines=(), new=(line("one"), line("two")), group=True))
+
+    assert "Ann: one\nAnn: two" == prompt.message.text
+
+
+def test_the_system_sections_do_not_change_from_turn_to_turn() -> None:
+    """The cached prefix of a conversation stays valid: only history grows."""
+    first = compose(Scene(card=CARD, lines=(), new=(line("a"),)))
+    later = compose(Scene(card=CARD, lines=(line("a"), line("b", BOB, True)), new=(line("parrot!"),)))
+
+    assert first.system == later.system
+    assert first.examples == later.examples
+
+
+def test_a_detail_of_the_world_comes_up_when_it_is_touched() -> None:
+    """Volatile, so it stands behind the history."""
+    prompt = compose(Scene(card=CARD, lines=(), new=(line("Where is the PARROT?"),)))
+
+    assert ["The parrot swears."] == [section.text for section in prompt.asides]
+    assert () == compose(Scene(card=CARD, lines=(), new=(line("parroting"),))).asides
+
+
+def test_a_channel_may_have_a_scene_of_its_own() -> None:
+    """The card's scene holds unless the channel has one."""
+    texts = [s.text for s in compose(Scene(card=CARD, lines=(), new=(line("a"),), channel="c")).system]
+
+    assert any("Tavern." in text for text in texts)
+    assert not any("A deck." in text for text in texts)
+
+
+def test_a_summary_keeps_what_people_said_of_themselves_word_for_word() -> None:
+    """Nothing is made up, and what we said ourselves is not taken for a fact."""
+    gone = [line("Hello! My name is Ann. Is it raining?"), line("I am a pirate.", BOB, True)]
+
+    assert 'They said: "My name is Ann."' == condense("", gone, group=False)
+
+
+def test_a_summary_stays_short_and_keeps_the_newest() -> None:
+    """However often history is compacted."""
+    summary = ""
+    for number in range(200):
+        summary = condense(summary, [line(f"I like number {number}.")], group=True)
+
+    assert len(summary) <= SUMMARY_CHARACTERS
+    assert "number 199" in summary
+    assert "number 1." not in summary

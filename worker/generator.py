@@ -1,0 +1,75 @@
+"""The seam between serving and the model: what goes in, what comes out, step by step. Imports no torch.
+
+`serve.py` knows only this page, so that engines may be exchanged behind it.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from core.prompt import Prompt
+from personas.sampling import Sampling
+
+
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt that fits. `messages` (role, content) are what the model is given, exactly; the ledger keeps them.
+
+    `history_dropped` counts the oldest history lines that were left out; `dropped` names sections and lines that were.
+    """
+
+    messages: tuple[dict[str, str], ...]
+    tokens: tuple[int, ...]
+    dropped: tuple[str, ...] = ()
+    history_dropped: int = 0
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One reply to generate. `id` is unique per attempt; `lora` is a version, `base` for none."""
+
+    id: str
+    tokens: tuple[int, ...]
+    sampling: Sampling
+    seed: int
+    lora: str = "base"
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Text that is final now (it may be empty), after `tokens` generated tokens."""
+
+    id: str
+    text: str
+    tokens: int = 0
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a request. `finish`: `stop`, `length`, `cancelled` or `error` (then `error` says why)."""
+
+    id: str
+    text: str
+    finish: str
+    tokens: int = 0
+    error: str = ""
+
+
+class Generator(Protocol):
+    """Generates replies for many requests at once.
+
+    `step` may run in a thread of its own; `add` and `cancel` may be called from another one meanwhile, and take
+    effect with the next step.
+    """
+
+    def render(self, prompt: Prompt, reserve: int) -> Rendered:
+        """Fit a prompt into the context, with room for `reserve` tokens of reply."""
+
+    def add(self, request: Request) -> None:
+        """Let a request join at the next step."""
+
+    def cancel(self, request_id: str) -> None:
+        """Let a request end, with what it has, at the next step. Unknown ids are none of our business."""
+
+    def step(self) -> list[Piece | Finished]:
+        """One token for everybody."""
+
+    @property
+    def active(self) -> int:
+        """How many requests have not ended."""

@@ -1,0 +1,25 @@
+"""What a worker is called, so that its survivors on the same machine can tell whether it still lives."""
+
+import os
+import socket
+
+
+def worker_name() -> str:
+    """`host:pid:started`: enough to tell, on the same machine, whether it still lives."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_dead(name: str) -> bool:
+    """True if that worker ran on this machine and runs no more. (Elsewhere only its lease can tell.)"""
+    host, pid, started = name.rsplit(":", 2)
+    return host == socket.gethostname() and _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """When a process began, as the kernel counts; empty if there is none. A pid is used again, a pid and this are not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return ""
+
