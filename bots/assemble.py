@@ -1,6 +1,7 @@
 """The one place where parts are joined: settings → Redis → stores → engine. Imports no torch."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class Parts:
     personas: Personas = field(init=False)
     presence: Presence = field(init=False)
     privacy: Privacy = field(init=False)
+    _fresh: dict[str, tuple[Card, float]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         def put(name: str, part: Any) -> None:
@@ -63,8 +65,13 @@ class Parts:
         return library.folders(self.settings.home)
 
     def card(self, name: str) -> Card:
-        """A card by name. Raises UnknownPersona or CardError."""
-        return cards.load(name, self.folders)
+        """A card by name; an edited file counts within a second. Raises UnknownPersona or CardError."""
+        now = time.monotonic()
+        card, until = self._fresh.get(name, (None, 0.0))
+        if card is None or now > until:
+            card = cards.load(name, self.folders)
+            self._fresh[name] = card, now + 1.0
+        return card
 
     def engine(self, replies: str = "", settle: bool = True) -> Engine:
         """An engine whose answers come back on the stream `replies` (empty: the bot account's)."""

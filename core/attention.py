@@ -42,9 +42,13 @@ def _called(message: Message, names: Sequence[str], rules: Attention) -> str:
         return Addressed.DM
     if message.addressed != Addressed.NO:
         return message.addressed
-    if rules.names and any(_word(name).search(message.text) for name in names if name):
-        return Addressed.NAME
-    return ""
+    return Addressed.NAME if rules.names and _named(message.text, names) else ""
+
+
+def _named(text: str, names: Sequence[str]) -> bool:
+    """Does one of the names stand in the text as a word? Most talk has none: a plain search settles that first."""
+    folded = text.casefold()
+    return any(name.casefold() in folded and _word(name).search(text) for name in names if name)
 
 
 @lru_cache(maxsize=1024)

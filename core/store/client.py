@@ -31,6 +31,8 @@ def translated() -> Iterator[None]:
     """Raise redis-py's errors as ours."""
     try:
         yield
+    except (rx.AuthenticationError, rx.AuthorizationError) as e:
+        raise StoreError(f"Redis does not let us in ({e})", "REDIS_URL wants the right name and password") from e
     except (rx.BusyLoadingError, rx.ConnectionError, rx.TimeoutError, OSError) as e:
         raise StoreUnreachable(f"Redis does not answer ({e})", "`limen doctor` says what is wrong") from e
     except rx.OutOfMemoryError as e:

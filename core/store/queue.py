@@ -52,7 +52,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of talk for a conversation to keep: `body` is msgpack; `index` pairs of (set key, member) to note it in."""
+    """A line of talk for a conversation to keep: `body` is msgpack; `index`: (set key, member) pairs to note it in."""
 
     conversation: str
     id: str
@@ -150,7 +150,7 @@ class Queue:
         return _text(await self._run("cancel", job))
 
     async def place(self, job: str) -> int:
-        """How many answers are due before this job's at least, itself included; 0 while it is answered, -1 without it."""
+        """How many answers are due before this job's, itself included; 0 while it is answered, -1: no such job."""
         answer = await self._run("place", job)
         assert isinstance(answer, int)
         return answer

@@ -162,3 +162,11 @@ def test_broken_yaml_is_one_fault_with_its_line(tmp_path: Path) -> None:
         reading.read(file)
 
     assert [str(fault) for fault in caught.value.faults] == ["ada.yaml:4: 'title' is given twice; first in line 2"]
+
+
+def test_the_card_in_the_guide_is_sound() -> None:
+    """Who copies the first example of `docs/write-a-persona.md` has a card."""
+    guide = Path(__file__).parents[3] / "docs" / "write-a-persona.md"
+    example = guide.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+
+    assert faults(example) == []
