@@ -93,10 +93,10 @@ class Desk:
         """Keys of the queue that are not its fixed bookkeeping."""
         return set(await self.client.scan(keys.QUEUE.pattern + "*")) - FIXED
 
-    async def ms(self) -> float:
+    async def ms(self) -> int:
         """The server's clock in milliseconds."""
         seconds, micros = await self.client.do("TIME")
-        return int(seconds) * 1000 + int(micros) / 1000
+        return int(seconds) * 1000 + int(micros) // 1000
 
 
 @asynccontextmanager

@@ -1,0 +1,137 @@
+"""`limen persona`: check a card down to line and field, show one, begin a new one."""
+
+import shutil
+import textwrap
+from pathlib import Path
+
+import click
+
+from bots import template
+from bots.assemble import settings
+from bots.files import writing
+from bots.options import PersonaName
+from core import cards
+from core.commands import about
+from core.errors import InputError, UserError
+from core.events import Line, Person
+from core.prompt import Scene, compose
+from personas import library, reading
+from personas.card import SCHEMA, Card, CardFaults
+from personas.yamlfile import Fault
+
+CHARACTERS_PER_TOKEN = 4
+
+
+@click.group()
+def command() -> None:
+    """Check a persona's card, show one, or begin a new one."""
+
+
+@command.command(epilog="Example: limen persona check ~/.limen/personas/*.yaml")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.pass_context
+def check(ctx: click.Context, files: tuple[Path, ...]) -> None:
+    """Name file, line and field of everything that is wrong with these cards.
+
+    The status is 1 if anything is. A sound card is summed up.
+    """
+    results = [_checked(file) for file in files]
+    for rows, _ in results:
+        click.echo("\n".join(rows))
+    ctx.exit(0 if all(sound for _, sound in results) else 1)
+
+
+def _checked(file: Path) -> tuple[list[str], bool]:
+    faults = [Fault(str(file), 1, "", "is a folder: name the cards in it, DIR/*.yaml")] if file.is_dir() else []
+    try:
+        if not faults:
+            return [f"{file}: ok", *(f"  {row}" for row in summary(reading.read(file, str(file))))], True
+    except CardFaults as error:
+        faults = error.faults
+    return [str(fault) for fault in faults], False
+
+
+def summary(card: Card) -> list[str]:
+    """A sound card in a few lines: who, how much of every prompt it takes, and what waits for later features."""
+    hello = Line("1", Person("somebody"), "Hello", 0.0)
+    prompt = compose(Scene(card=card, lines=(), new=(hello,)))
+    size = sum(len(part.text) for part in (*prompt.system, *prompt.examples))
+    rows = [
+        f"{card.name} · {card.title}{f' · {card.tagline}' if card.tagline else ''}",
+        f"in every prompt: {size:,} characters, some {size // CHARACTERS_PER_TOKEN:,} tokens, "
+        f"with {_many(len(prompt.examples) // 2, 'example')}",
+    ]
+    waiting = _waiting(card)
+    return [*rows, f"checked now, acted on by later features: {', '.join(waiting)}"] if waiting else rows
+
+
+def _waiting(card: Card) -> list[str]:
+    counts = {
+        "rule": len(card.rules),
+        "emotion": len(card.emotions),
+        "band": len(card.traits),
+        "knowledge file": len(card.knowledge.files),
+    }
+    still = [_many(number, word) for word, number in counts.items() if number]
+    return still if card.evolves else [*still, "evolves: false"]
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+@command.command(epilog="Example: limen persona show mira")
+@click.argument("name", type=PersonaName())
+@click.pass_context
+def show(ctx: click.Context, name: str) -> None:
+    """Show who a persona is, and where its card lies."""
+    folders = library.folders(settings(ctx).home)
+    card = cards.load(name, folders)
+    entry = library.find(name, folders)
+    greeting = f"\nGreets with: {card.greeting}" if card.greeting else ""
+    for row in f"{about(card)}{greeting}\n\n{entry.path}".splitlines():
+        click.echo(_wrapped(row))
+
+
+def _wrapped(row: str) -> str:
+    width = min(shutil.get_terminal_size().columns, 100)
+    return textwrap.fill(row, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+@command.command(epilog="Example: limen persona new ada")
+@click.argument("name")
+@click.pass_context
+def new(ctx: click.Context, name: str) -> None:
+    """Begin a card of your own, with a word on every part.
+
+    It is written to the home's folder `personas`, and can be talked to at once.
+    """
+    folders = library.folders(settings(ctx).home)
+    target = folders[0] / f"{name}.yaml"
+    _refuse_name(name, folders, target)
+    text = template.card(name, str(target), str(SCHEMA))
+    try:
+        reading.read(text, target.name)
+    except CardFaults as error:
+        raise InputError(f"{name!r} cannot be the name of a persona: {error.faults[0].message}", _NAMES) from error
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{target.parent} cannot be made: {error.strerror}", "choose another --home") from error
+    with writing(str(target), 0o644) as file:
+        file.write(text)
+    click.echo(f"{target}\nMake it yours, then: limen persona check {target}\nTalk to it:         limen chat --persona {name}")
+
+
+_NAMES = "use 1 to 40 of a-z, 0-9 and -, such as ada or old-tom"
+
+
+def _refuse_name(name: str, folders: tuple[Path, ...], target: Path) -> None:
+    """What is there already is not overwritten, and a shipped card not hidden by accident."""
+    if target.exists():
+        raise InputError(f"{target} is there already", "choose another name, or change that file")
+    try:
+        there = library.find(name, folders).path
+    except library.NoSuchCard:
+        return
+    raise InputError(f"there is a persona called {name!r} already", f"choose another name, or: cp {there} {target}")

