@@ -16,7 +16,7 @@ from core.events import AnyEvent, Command
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a platform can do. `length` of one message in `unit`s, 0: no limit; `rate` in sends a second, 0: no limit."""
+    """What a platform can do. `length` of a message in `unit`s and `rate` in sends a second; 0: no limit."""
 
     length: int = 0
     unit: Literal["characters", "utf-16"] = "characters"

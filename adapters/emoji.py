@@ -45,7 +45,7 @@ def canonical(spelling: str) -> str:
         return text
     emoji = _unicode(text) or _named(text)
     if not emoji:
-        raise InputError(f"{text[:40]!r} is not an emoji", "type one, such as 👍, or its name between colons: :thumbsup:")
+        raise InputError(f"{text[:40]!r} is not an emoji", "type one, such as 👍, or its name: :thumbsup:")
     return emoji
 
 

@@ -130,3 +130,13 @@ def _beside(target: Path, mode: int) -> Iterator[TextIO]:
 def unwritable(name: str | Path, error: OSError) -> InputError:
     """Why a file cannot be written, for people."""
     return InputError(f"{name} cannot be written: {error.strerror or error}", "free some space, or name another file")
+
+
+def disk_use(folder: Path) -> int:
+    """Bytes of all files below a folder; what cannot be read counts nothing."""
+    total = 0
+    for here, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(here, name)).st_size
+    return total

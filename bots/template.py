@@ -1,11 +1,14 @@
 """The card that `limen persona new` writes: sound as it is, with a word on every part. Text only."""
 
+import re
+
 CARD = """\
 # yaml-language-server: $schema={schema}
 # A persona card. Only name, title and description are needed; a line that begins with # counts for nothing.
 # When you have changed it:  limen persona check {file}   then:  limen chat --persona {name}
-name: {name}                     # what people choose it by: a-z, 0-9 and -
-title: {title}                   # its full name, for show
+# The name is what people choose it by (a-z, 0-9 and -), the title its full name, for show.
+name: {name}
+title: {title}
 tagline: A newcomer whose story is still to be written
 
 # Who it is, in short facts. A small model needs them short: who, where, what it loves and hates.
@@ -67,6 +70,9 @@ limits:
 
 def card(name: str, file: str, schema: str) -> str:
     """A commented card called `name`, to be kept as `file`; `schema` is where editors find the schema."""
-    title = name.replace("-", " ").title()
-    quoted = f'"{title}"' if title.replace(" ", "").isdigit() else title
-    return CARD.format(name=f'"{name}"' if name.isdigit() else name, title=quoted, file=file, schema=schema)
+    return CARD.format(name=_text(name), title=_text(name.replace("-", " ").title()), file=file, schema=schema)
+
+
+def _text(word: str) -> str:
+    """In quotes where YAML would take it for something else than text."""
+    return f'"{word}"' if re.fullmatch(r"(?i)\d+(e\d+)?|true|false|null", word) else word

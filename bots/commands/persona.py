@@ -2,6 +2,7 @@
 
 import shutil
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -15,9 +16,8 @@ from core.commands import about
 from core.errors import InputError, UserError
 from core.events import Line, Person
 from core.prompt import Scene, compose
-from personas import library, reading
-from personas.card import SCHEMA, Card, CardFaults
-from personas.yamlfile import Fault
+from personas import library, reading, shape
+from personas.card import SCHEMA, Card, CardFaults, Slug
 
 CHARACTERS_PER_TOKEN = 4
 
@@ -42,13 +42,13 @@ def check(ctx: click.Context, files: tuple[Path, ...]) -> None:
 
 
 def _checked(file: Path) -> tuple[list[str], bool]:
-    faults = [Fault(str(file), 1, "", "is a folder: name the cards in it, DIR/*.yaml")] if file.is_dir() else []
+    if file.is_dir():
+        return [f"{file}: is a folder; name the cards in it: {file / '*.yaml'}"], False
     try:
-        if not faults:
-            return [f"{file}: ok", *(f"  {row}" for row in summary(reading.read(file, str(file))))], True
+        card = reading.read(file, str(file))
     except CardFaults as error:
-        faults = error.faults
-    return [str(fault) for fault in faults], False
+        return [str(fault) for fault in error.faults], False
+    return [f"{file}: ok", *(wrapped(f"  {row}", "    ") for row in summary(card))], True
 
 
 def summary(card: Card) -> list[str]:
@@ -90,12 +90,13 @@ def show(ctx: click.Context, name: str) -> None:
     entry = library.find(name, folders)
     greeting = f"\nGreets with: {card.greeting}" if card.greeting else ""
     for row in f"{about(card)}{greeting}\n\n{entry.path}".splitlines():
-        click.echo(_wrapped(row))
+        click.echo(wrapped(row))
 
 
-def _wrapped(row: str) -> str:
+def wrapped(row: str, indent: str = "  ") -> str:
+    """A row over as many lines of the terminal as it needs."""
     width = min(shutil.get_terminal_size().columns, 100)
-    return textwrap.fill(row, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(row, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 @command.command(epilog="Example: limen persona new ada")
@@ -108,30 +109,22 @@ def new(ctx: click.Context, name: str) -> None:
     """
     folders = library.folders(settings(ctx).home)
     target = folders[0] / f"{name}.yaml"
-    _refuse_name(name, folders, target)
-    text = template.card(name, str(target), str(SCHEMA))
-    try:
-        reading.read(text, target.name)
-    except CardFaults as error:
-        raise InputError(f"{name!r} cannot be the name of a persona: {error.faults[0].message}", _NAMES) from error
+    _refuse(name, folders, target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{target.parent} cannot be made: {error.strerror}", "choose another --home") from error
     with writing(str(target), 0o644) as file:
-        file.write(text)
-    click.echo(f"{target}\nMake it yours, then: limen persona check {target}\nTalk to it:         limen chat --persona {name}")
+        file.write(template.card(name, str(target), str(SCHEMA)))
+    click.echo(f"{target}\nMake it yours, then:  limen persona check {target}\nTalk to it:           limen chat --persona {name}")
 
 
-_NAMES = "use 1 to 40 of a-z, 0-9 and -, such as ada or old-tom"
-
-
-def _refuse_name(name: str, folders: tuple[Path, ...], target: Path) -> None:
+def _refuse(name: str, folders: tuple[Path, ...], target: Path) -> None:
     """What is there already is not overwritten, and a shipped card not hidden by accident."""
+    if faults := list(shape.problems(name, Slug)):
+        raise InputError(f"no persona can be called so: {faults[0].message}", "such as ada, or old-tom")
     if target.exists():
         raise InputError(f"{target} is there already", "choose another name, or change that file")
-    try:
+    with suppress(library.NoSuchCard):
         there = library.find(name, folders).path
-    except library.NoSuchCard:
-        return
-    raise InputError(f"there is a persona called {name!r} already", f"choose another name, or: cp {there} {target}")
+        raise InputError(f"there is a persona called {name!r} already", f"choose another name, or: cp {there} {target}")

@@ -26,7 +26,8 @@ def command(ctx: click.Context, set_aside: bool, wait: bool) -> None:
 
 async def _up(settings: Settings, set_aside: bool, wait: bool) -> None:
     if set_aside:
-        click.echo(f"The damaged file is kept in {await asyncio.to_thread(server.set_aside, settings.home)}")
+        salvage = await asyncio.to_thread(server.set_aside, settings.home)
+        click.echo(f"The damaged files are kept in {salvage.copy}; {salvage.keys} keys could be read.")
     url = await up.ensure_redis(settings)
     await up.fetch_model(settings)
     child = await up.ensure_worker(settings, url)

@@ -27,7 +27,7 @@ _REFUSED = re.compile(r"reading the append only file ([^\s,]+), error: ([^\n]*)"
 
 
 class Damage(msgspec.Struct, frozen=True):
-    """Where a log stops making sense. `offset`: bytes of `file` that stand; `torn`: only the last write is incomplete."""
+    """Where a log stops making sense. `offset`: bytes of `file` that stand; `torn`: its last write is incomplete."""
 
     file: Path
     offset: int
@@ -87,17 +87,19 @@ def stands(data: bytes | mmap.mmap, refused: bytes = b"") -> tuple[int, str]:
 
     `refused`: the name of a command that no server knows; the log stands up to it.
     """
-    good = at = 0
+    good = before = at = 0
     whole = True
     try:
         for at, end, name in _commands(data):
             if refused and name.split(b"\0")[0] == refused:
                 return good, "bad"
             whole = name.upper() == b"EXEC" or (whole and name.upper() != b"MULTI")
-            good, at = end if whole else good, end
+            before, good, at = good, end if whole else good, end
     except EOFError:
         return good, "bad" if _ANOTHER.search(data, at) else "torn"
     except ValueError:
+        if data[at : at + 1] == b"$":  # an argument too many: the command before it is wrong already
+            return before, "bad"
         return good, "torn" if not data[at:].strip(b"\0") else "bad"  # zeros: a file system after a power cut
     return good, "" if whole else "torn"
 

@@ -54,4 +54,8 @@ class Presence:
     async def anyone(self) -> bool:
         """Is any terminal talking?"""
         await self._client.do("ZREMRANGEBYSCORE", keys.SESSIONS.pattern, "-inf", time.time() - keys.DAY)
-        return bool(await self._client.do("ZCOUNT", keys.SESSIONS.pattern, time.time() - FRESH, "+inf"))
+        return await self.talking() > 0
+
+    async def talking(self) -> int:
+        """How many terminals are talking."""
+        return int(await self._client.do("ZCOUNT", keys.SESSIONS.pattern, time.time() - FRESH, "+inf"))

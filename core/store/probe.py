@@ -5,7 +5,7 @@ import socket
 import stat
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import redis
@@ -37,7 +37,7 @@ def probe(where: Path, folder: Path) -> Info | None:
     try:
         facts, config = ask(where, ("INFO",), ("CONFIG", "GET", "dir"))
         told, theirs = _told(where, facts), os.fsdecode(config[1])
-    except (rx.RedisError, OSError, ValueError, LookupError, TypeError) as e:
+    except (rx.RedisError, OSError, ValueError, LookupError, TypeError, AttributeError) as e:
         if not listens(where):  # it was just going
             return None
         raise StoreUnreachable(
@@ -53,7 +53,7 @@ def probe(where: Path, folder: Path) -> Info | None:
 
 
 def listens(where: Path) -> bool:
-    """Whether somebody accepts connections at the socket `where`. Raises StoreUnreachable if it is no socket, OSError."""
+    """Whether somebody accepts connections at the socket `where`. Raises StoreUnreachable (no socket), OSError."""
     try:
         if not stat.S_ISSOCK(where.lstat().st_mode):
             raise StoreUnreachable(f"{where} is in the way: it is not a socket", "move it away, then try again")
@@ -72,8 +72,8 @@ def ask(where: Path, *commands: tuple[str, ...]) -> list[Any]:
     )
     with client, client.pipeline(transaction=False) as pipe:
         for command in commands:
-            pipe.execute_command(*command)
-        return cast("list[Any]", pipe.execute())
+            pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+        return pipe.execute()
 
 
 def _told(where: Path, facts: dict[str, Any]) -> Info:

@@ -244,10 +244,11 @@ local function take(lane, t, worker, lease)
   return {id, fence, attempts, payload, more or ''}
 end
 
--- Nobody waits in this lane: the clock passes what everybody has had, and that is forgotten.
+-- When nobody waits in a lane, not even behind a job in flight, its clock passes what everybody has had, and that is
+-- forgotten.
 local function rest(lane)
   local last = call('ZRANGE', P .. 'spent:' .. lane, -1, -1, 'WITHSCORES')[2]
-  if not last then return end
+  if not last or tonumber(call('HGET', DEPTH, lane)) > 0 then return end
   call('SET', P .. 'clock:' .. lane, last)
   call('DEL', P .. 'spent:' .. lane)
 end

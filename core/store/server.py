@@ -26,6 +26,7 @@ from core.store.trouble import explained, refusal
 __all__ = ["Info", "Salvage", "ensure", "find_binary", "running", "set_aside", "stop"]
 
 LONGEST_SOCKET = 100  # bytes; the kernel takes 107 on Linux, 103 on macOS
+SHORT = Path("/tmp")  # not `$TMPDIR`: that differs between shells, and all must come to the same socket
 
 
 class Salvage(msgspec.Struct, frozen=True):
@@ -113,14 +114,11 @@ def _folder(home: Path) -> Path:
 
 
 def _socket(folder: Path) -> Path:
-    """In the folder; where its path is too long for the kernel, in a private folder of /tmp.
-
-    Not in `$TMPDIR`: that differs between shells, and all must come to the same socket.
-    """
+    """In the folder; where its path is too long for the kernel, in a private folder of `SHORT`."""
     near = folder / "redis.sock"
     if len(os.fsencode(near)) <= LONGEST_SOCKET:
         return near
-    return Path(f"/tmp/limen-{os.geteuid()}") / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:20]}.sock"
+    return SHORT / f"limen-{os.geteuid()}" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:20]}.sock"
 
 
 def _prepare(folder: Path, where: Path) -> None:
@@ -143,7 +141,7 @@ def _alone(folder: Path, seconds: float) -> AbstractContextManager[int]:
 
 def _start(folder: Path, where: Path, binary: Path | None, end: float) -> None:
     """Leave a ready server behind. We hold the start lock, so a server that lives is an orphan: adopt it."""
-    if _arrive(folder, where, min(end, time.monotonic() + 2.0)) and _ready(folder, where, end):
+    if _arrive(folder, where, min(end, time.monotonic() + 1.0)) and _ready(folder, where, end):
         return
     if spawn.alive(folder):  # its socket was taken away: nobody can come to it any more
         _end(folder, None, 10.0)

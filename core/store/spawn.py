@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import StoreUnreachable
@@ -133,10 +133,14 @@ def _take(descriptor: int, how: int) -> bool:
 
 
 def terminate(folder: Path) -> list[int]:
-    """Ask every server process of `folder` to end, by SIGTERM; gives their pids. [] where none can be proved one."""
+    """Ask every process of a server on `folder` to end; gives their pids. [] where none can be proved to be one.
+
+    A server gets SIGTERM. What rewrites its log outlives a killed server and keeps the life lock; it knows SIGUSR1.
+    """
     pids = [pid for pid in _pids() if _serves(pid, folder)]
     for pid in pids:
-        os.kill(pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM if os.getsid(pid) == pid else signal.SIGUSR1)
     return pids
 
 
@@ -146,11 +150,13 @@ def _pids() -> list[int]:
 
 
 def _serves(pid: int, folder: Path) -> bool:
-    """A server of ours leads its session, works in the folder and holds its life; a shell or a rewrite does not."""
+    """A server by its program, that works in the folder and holds its life open: not merely somebody who looks."""
+    proc = Path(f"/proc/{pid}")
     try:
-        if os.getsid(pid) != pid or not os.path.samefile(f"/proc/{pid}/cwd", folder):
+        program = os.path.basename(os.readlink(proc / "exe"))
+        if not ("redis" in program or "valkey" in program) or not os.path.samefile(proc / "cwd", folder):
             return False
-        life = os.stat(folder / LIFE)
-        return any(os.path.samestat(os.stat(fd), life) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.exists())
+        life = (folder / LIFE).stat()
+        return any(os.path.samestat(fd.stat(), life) for fd in (proc / "fd").iterdir() if fd.exists())
     except OSError:  # not ours to look at, or just gone
         return False

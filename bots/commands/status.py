@@ -1,0 +1,136 @@
+"""`limen status`: Redis, queue, workers and memory of this home at a glance. Looks, and starts nothing."""
+
+import asyncio
+import importlib.metadata
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from bots import up
+from bots.assemble import Parts, parts, settings
+from bots.files import disk_use
+from bots.options import json_option, show_json
+from bots.words import many, size, span
+from core.settings import Settings, masked
+from core.store.presence import FRESH
+from core.text import shorten
+
+EVERY = 1.0  # seconds between two looks of --watch
+
+
+@click.command(epilog="Example: limen status --watch")
+@json_option
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool, watch: bool) -> None:
+    """Show Redis, queue, workers and memory of this home.
+
+    Nothing is started by it: the status is 1 if nothing runs.
+    """
+    s = settings(ctx)
+    if watch and not as_json:
+        asyncio.run(_watch(s))
+        return
+    seen = asyncio.run(look(s))
+    show_json(seen) if as_json else click.echo(page(seen))
+    ctx.exit(0 if seen["running"] else 1)
+
+
+async def look(settings: Settings) -> dict[str, Any]:
+    """Everything that status shows, as plain data; of a home where nothing runs, only that. Raises StoreError."""
+    url = await up.redis_url_if_running(settings)
+    home = {"home": str(settings.home), "version": _version(), "disk": _disk(settings.home)}
+    if not url:
+        return {"running": False, **home}
+    async with parts(settings, url) as p:
+        return {"running": True, **home, "redis": await _redis(p, url), **await _work(p)}
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("limen")
+    except importlib.metadata.PackageNotFoundError:  # a plain clone
+        return "from a clone"
+
+
+def _disk(home: Path) -> dict[str, int]:
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    return {"home_bytes": disk_use(home), "free_bytes": shutil.disk_usage(there).free}
+
+
+async def _redis(p: Parts, url: str) -> dict[str, Any]:
+    info: dict[str, Any] = await p.client.do("INFO")
+    name = "valkey" if "valkey_version" in info else "redis"
+    return {
+        "url": masked(url),
+        "version": f"{name} {info[f'{name}_version']}",
+        "uptime_s": int(info["uptime_in_seconds"]),
+        "memory_bytes": int(info["used_memory"]),
+    }
+
+
+async def _work(p: Parts) -> dict[str, Any]:
+    workers = await p.presence.workers()
+    return {
+        "queue": msgspec.to_builtins(await p.queue.depths()),
+        "workers": [{"name": name, **about} for name, about in sorted(workers.items())],
+        "talking": await p.presence.talking(),
+        "personas": len(await p.ledger.personas()),
+    }
+
+
+def page(seen: dict[str, Any]) -> str:
+    """What was seen, for people with 80 columns."""
+    disk = f"{size(seen['disk']['home_bytes'])} in the home, {size(seen['disk']['free_bytes'])} free"
+    rows = [("home", seen["home"])]
+    if not seen["running"]:
+        return _table([*rows, ("disk", disk), ("", "not running; `limen up` starts Redis and a worker")])
+    redis, queue = seen["redis"], seen["queue"]
+    rows += [
+        ("Redis", f"{redis['version']} · up {span(redis['uptime_s'])} · {size(redis['memory_bytes'])} of memory"),
+        ("", redis["url"]),
+        ("queue", f"{queue['live']} live · {queue['background']} background, in "
+                  f"{many(queue['conversations'], 'conversation')} · {queue['delayed']} delayed · {queue['leased']} in work"),
+        ("", _dead(queue["dead"])),
+        *_workers(seen["workers"]),
+        ("talking", many(seen["talking"], "terminal")),
+        ("personas", f"{seen['personas']} that have spoken"),
+        ("disk", disk),
+    ]  # fmt: skip
+    return _table(rows)
+
+
+def _dead(count: int) -> str:
+    return f"{many(count, 'dead letter')}; `limen deadletters list`" if count else "no dead letters"
+
+
+def _workers(workers: list[dict[str, str]]) -> list[tuple[str, str]]:
+    if not workers:
+        return [("worker", "none; `limen up` starts one")]
+    return [row for about in workers for row in _worker(about)]
+
+
+def _worker(about: dict[str, str]) -> list[tuple[str, str]]:
+    """Two lines of one worker. What it does not tell is left out."""
+    state = about.get("state", "ready") if float(about["seen"]) < FRESH else f"silent for {span(float(about['seen']))}"
+    speed = f" · {about['tokens_per_s']} tokens/s" if "tokens_per_s" in about else ""
+    jobs = f" · {many(int(about['jobs']), 'job')}" if "jobs" in about else ""
+    device = f" · {about['device']}" if "device" in about else ""
+    return [("worker", f"{shorten(about['name'], 40)} · {state}{jobs}{speed}"), ("", f"{about.get('model', '')}{device}")]
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    return "\n".join(f"{click.style(f'{name:<9}', bold=True)} {text}".rstrip() for name, text in rows)
+
+
+async def _watch(settings: Settings) -> None:
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as live:
+        while True:
+            live.update(Text.from_ansi(page(await look(settings))), refresh=True)
+            await asyncio.sleep(EVERY)

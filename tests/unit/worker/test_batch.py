@@ -1,0 +1,151 @@
+"""worker/batch.py: whoever is in the batch, everybody gets the reply that they would get alone."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from personas.sampling import Sampling
+from tests.fakes.tiny import Bytes, tiny
+from worker.batch import Batch
+from worker.generator import Finished, Piece, Request
+
+GREEDY = Sampling(temperature=0, repetition_penalty=1.0, max_tokens=24)
+WARM = Sampling(temperature=0.9, top_k=40, top_p=0.95, min_p=0.02, repetition_penalty=1.2, max_tokens=24)
+PROMPTS = ("hi", "a rather longer prompt, to be padded against", "héllo wörld", "x" * 100)
+
+
+def ask(number: int, sampling: Sampling = GREEDY, name: str = "") -> Request:
+    tokens = tuple(Bytes().encode(PROMPTS[number % len(PROMPTS)]))
+    return Request(id=name or str(number), tokens=tokens, sampling=sampling, seed=100 + number)
+
+
+def run(batch: Batch, most: int = 500) -> tuple[dict[str, Finished], dict[str, str]]:
+    """(how each ended, what each streamed)"""
+    ends: dict[str, Finished] = {}
+    streamed: dict[str, str] = {}
+    for _ in range(most):
+        if not batch.active:
+            return ends, streamed
+        take(batch.step(), ends, streamed)
+    raise AssertionError("it does not end")
+
+
+def take(events: Sequence[Piece | Finished], ends: dict[str, Finished], streamed: dict[str, str]) -> None:
+    for event in events:
+        if isinstance(event, Finished):
+            ends[event.id] = event
+        else:
+            streamed[event.id] = streamed.get(event.id, "") + event.text
+
+
+def alone(request: Request) -> Finished:
+    batch = Batch(tiny())
+    batch.add(request)
+    return run(batch)[0][request.id]
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, WARM], ids=["greedy", "sampled"])
+def test_a_batch_says_what_each_would_say_alone(sampling: Sampling) -> None:
+    """Exact tokens in float32: padding, positions, cache and dice do not leak between rows."""
+    batch = Batch(tiny())
+    for number in range(4):
+        batch.add(ask(number, sampling))
+    ends, _ = run(batch)
+
+    assert {str(n): alone(ask(n, sampling)) for n in range(4)} == ends
+    assert 4 == len({end.text for end in ends.values()})
+
+
+def test_the_cache_gives_what_reading_everything_anew_gives() -> None:
+    """The reference has no cache at all: the whole text is read for every token."""
+    request, said = ask(1), list[int]()
+    while len(said) < request.sampling.max_tokens and 257 not in said:
+        with torch.inference_mode():
+            logits = tiny().model(input_ids=torch.tensor([[*request.tokens, *said]])).logits[0, -1]
+        said.append(int(logits.argmax()))
+
+    assert Bytes().decode([token for token in said if token != 257]).strip() == alone(request).text
+
+
+def test_requests_join_and_leave_a_running_batch() -> None:
+    """Whoever comes later is not kept waiting, and disturbs nobody."""
+    batch, ends, streamed = Batch(tiny()), dict[str, Finished](), dict[str, str]()
+    batch.add(ask(1, WARM))
+    for number in (0, 2, 3):
+        for _ in range(3):
+            take(batch.step(), ends, streamed)
+        batch.add(ask(number, WARM))
+    later, more = run(batch)
+
+    assert {str(n): alone(ask(n, WARM)).text for n in range(4)} == {name: end.text for name, end in (ends | later).items()}
+
+
+def test_what_is_streamed_is_what_the_reply_says() -> None:
+    """Nothing twice, nothing missing, no half characters."""
+    batch = Batch(tiny())
+    for number in range(4):
+        batch.add(ask(number, WARM))
+    ends, streamed = run(batch)
+
+    assert {name: end.text for name, end in ends.items()} == streamed
+
+
+def test_a_cancelled_request_ends_within_a_step_and_the_others_go_on() -> None:
+    """With what it has said so far."""
+    batch = Batch(tiny())
+    batch.add(ask(0))
+    batch.add(ask(1))
+    for _ in range(4):
+        batch.step()
+    batch.cancel("0")
+    (end,) = [event for event in batch.step() if isinstance(event, Finished)]
+
+    assert ("0", "cancelled") == (end.id, end.finish)
+    assert alone(ask(0)).text.startswith(end.text)
+    assert alone(ask(1)) == run(batch)[0]["1"]
+
+
+def test_one_may_be_cancelled_before_it_has_begun() -> None:
+    """It never joins."""
+    batch = Batch(tiny())
+    batch.add(ask(0))
+    batch.cancel("0")
+
+    assert [Finished(id="0", text="", finish="cancelled")] == batch.step()
+    assert 0 == batch.active
+
+
+def test_a_stop_string_ends_the_reply_before_it() -> None:
+    """Even where it spans tokens (here: bytes)."""
+    whole = alone(ask(1)).text
+    stop = whole[4:7]
+    batch = Batch(tiny())
+    batch.add(ask(1, Sampling(temperature=0, repetition_penalty=1.0, max_tokens=24, stop=(stop,))))
+    ends, streamed = run(batch)
+
+    assert (whole[: whole.index(stop)].strip(), "stop") == (ends["1"].text, ends["1"].finish)
+    assert ends["1"].text == streamed["1"]
+
+
+def test_the_context_is_never_overrun() -> None:
+    """The reply ends as one that is too long does."""
+    small = tiny(64)
+    batch = Batch(small)
+    batch.add(Request(id="1", tokens=tuple(range(40)), sampling=Sampling(temperature=0, max_tokens=400), seed=1))
+    end = run(batch)[0]["1"]
+
+    assert end.finish in ("length", "stop")
+    assert 40 + end.tokens <= 64
+
+
+def test_a_request_that_cannot_be_read_fails_alone() -> None:
+    """Here: a token that the model does not have."""
+    batch = Batch(tiny())
+    batch.add(Request(id="bad", tokens=(9999,), sampling=GREEDY, seed=1))
+    batch.add(ask(1))
+    ends, _ = run(batch)
+
+    assert "error" == ends["bad"].finish
+    assert ends["bad"].error
+    assert alone(ask(1)) == ends["1"]

@@ -1,0 +1,41 @@
+"""worker/streaming.py: only text that is final is passed on."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes.tiny import Bytes
+from worker.streaming import Stream
+
+
+def said(text: str, *stop: str) -> tuple[list[str], Stream]:
+    stream = Stream(Bytes().decode, stop)
+    pieces = []
+    for token in text.encode():
+        pieces.append(stream.push(token))
+        if stream.stopped:
+            break
+    return [*pieces, stream.rest()], stream
+
+
+@given(st.text(alphabet="aé😀 \n", max_size=30))
+def test_the_pieces_make_up_the_text(text: str) -> None:
+    """However many bytes a character takes; white space at both ends is no part of a reply."""
+    pieces, stream = said(text)
+
+    assert text.strip() == "".join(pieces) == stream.text
+    assert not any("\ufffd" in piece for piece in pieces)
+
+
+@given(st.text(alphabet="abx", max_size=20))
+def test_nothing_of_a_stop_string_is_ever_shown(text: str) -> None:
+    """Its beginning is held back until it is clear that it is none."""
+    pieces, stream = said(text, "xab", "bb")
+    cut = min((text.find(stop) for stop in ("xab", "bb") if stop in text), default=len(text))
+
+    assert text[:cut] == "".join(pieces) == stream.text
+    assert stream.stopped == (cut < len(text))
+
+
+def test_a_word_is_shown_as_soon_as_it_is_final() -> None:
+    """It does not wait for the end."""
+    assert ["a", "", "", " bc", ""] == said("a bc", " x")[0] or "a" == said("a bc", " x")[0][0]
