@@ -3,7 +3,7 @@
 An adapter translates and shows; it decides nothing. `bots/run.py` carries events from it to the engine and back.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Literal, Protocol
 
 import msgspec
@@ -31,7 +31,7 @@ class Adapter(Outlet, Protocol):
     account: str
     limits: Limits
 
-    def listen(self) -> AsyncIterator[AnyEvent]:
+    def listen(self) -> AsyncGenerator[AnyEvent, None]:
         """What happens there, in order, until it closes. An event is done with when the next one is asked for."""
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:

@@ -9,7 +9,8 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -115,20 +116,24 @@ class Console:
 
     # What the person does.
 
-    async def listen(self) -> AsyncIterator[AnyEvent]:
+    async def listen(self) -> AsyncGenerator[AnyEvent, None]:
         """Lines as events, until the input ends or the person leaves."""
-        async for line in self.screen.lines():
-            try:
-                event = to_event(line, event_id=new_id(), now=time.time(), person=self.person)
-            except InputError as error:
-                await self.screen.complain(explained(error))
-                continue
-            if isinstance(event, Command) and event.name in QUIT:
-                return
-            if event:
-                yield event
-            if self._one_by_one:
-                await self._none_due.wait()
+        async with aclosing(self.screen.lines()) as lines:
+            async for line in lines:
+                event = await self._event(line)
+                if isinstance(event, Command) and event.name in QUIT:
+                    return
+                if event:
+                    yield event
+                if self._one_by_one:
+                    await self._none_due.wait()
+
+    async def _event(self, line: str) -> Message | Command | None:
+        try:
+            return to_event(line, event_id=new_id(), now=time.time(), person=self.person)
+        except InputError as error:
+            await self.screen.complain(explained(error))
+            return None
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
         """A reply is due now, or there is a note."""
@@ -165,7 +170,7 @@ class Console:
             self.screen.give_back(event.text)
 
     async def _export(self, data: dict[str, Any], name: str) -> None:
-        path = Path(os.path.expanduser(name)) if name else self.home / time.strftime("export-%Y%m%d-%H%M%S.json")
+        path = _file(name) if name else self.home / time.strftime("export-%Y%m%d-%H%M%S.json")
         try:
             await asyncio.to_thread(_write, path, data)
         except OSError as error:
@@ -206,6 +211,12 @@ class Console:
             self._shown.add(failed.reply_id)
             await self._say_no(failed, self._whose(failed.reply_id))
         self._settled(failed.job)
+
+    async def withdrawn(self, job: str) -> None:
+        """A reply that was due will never come: what it was to answer has been taken back."""
+        if job in self._due:
+            await self.screen.aside("A message was withdrawn before it was answered.")
+            self._settled(job)
 
     async def connected(self, is_up: bool) -> None:
         """Redis is there, or not: said once each time it changes."""
@@ -262,6 +273,10 @@ async def _mark(sending: Sending) -> None:
     if 0 not in sending.ids:
         await sending.begin(0)
         await sending.sent(0, (sending.reply_id,))
+
+
+def _file(name: str) -> Path:
+    return Path(name).expanduser()
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TextIO
 
 from adapters.screen import Status, Who
@@ -23,7 +23,7 @@ class Plain:
         self._stdin, self._out, self._err = stdin, out or sys.stdout, err or sys.stderr
         self.failed = False
 
-    async def lines(self) -> AsyncIterator[str]:
+    async def lines(self) -> AsyncGenerator[str, None]:
         """Lines of the input, whatever its bytes. A line that came without its end counts too."""
         lines: asyncio.Queue[str | None] = asyncio.Queue(maxsize=AHEAD)
         # A thread of its own, and no stream object: it may be blocked for ever, and must not keep us from leaving.

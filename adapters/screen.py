@@ -1,6 +1,6 @@
 """What the console is shown on: `adapters/plain.py` is one for pipes, `adapters/terminal.py` one for people."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
@@ -26,7 +26,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class Screen(Protocol):
     """Where a conversation is shown, and where lines come from. All that it is given is still to be made harmless."""
 
-    def lines(self) -> AsyncIterator[str]:
+    def lines(self) -> AsyncGenerator[str, None]:
         """What the person types or pipes in, message by message."""
 
     async def grow(self, who: Who, reply_id: str, text: str, attempt: int) -> None:

@@ -6,7 +6,7 @@ redrawn with it. So typing ahead, resizing and scrolling back need nothing of ou
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -97,7 +97,7 @@ class Terminal:
 
     # What the person does.
 
-    async def lines(self) -> AsyncIterator[str]:
+    async def lines(self) -> AsyncGenerator[str, None]:
         """What is typed, message by message, until Ctrl-D."""
         tasks = [asyncio.create_task(self._prompt()), asyncio.create_task(self._spin())]
         try:

@@ -17,11 +17,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from multiprocessing.process import BaseProcess
 
 from bench.report import Figure, RedisForBench, Spent, emit, percentile, say
 from core.errors import StaleLease
-from core.events import PersonaKey, Person, Place
+from core.events import Person, PersonaKey, Place
 from core.jobs import Done, Generate, Lane
 from core.store import keys
 from core.store.client import Client
@@ -198,7 +199,8 @@ async def under_fire(url: str) -> dict[str, Figure]:
     order = [name.decode() for name in await client.do("LRANGE", ORDER, 0, -1)]
     told = await _told(client)
     await client.close()
-    return {**judge(order, told, [each.id for each in hog + files + small]), "kills": crew.kills, "freezes": crew.freezes}
+    verdict = judge(order, told, [each.id for each in hog + files + small])
+    return {**verdict, "kills": crew.kills, "freezes": crew.freezes}
 
 
 async def _completed(client: Client, many: int) -> None:
@@ -226,7 +228,7 @@ def judge(order: Sequence[str], told: Sequence[str], wanted: Sequence[str]) -> d
     return {
         "jobs": len(wanted),
         "lost": len(set(wanted) - set(order)) + len(set(wanted) - set(told)),
-        "out_of_order": sum(a > b for names in talks.values() for a, b in zip(names, names[1:], strict=False)),
+        "out_of_order": sum(a > b for names in talks.values() for a, b in pairwise(names)),
         "completed_twice": sum(n - 1 for seen in (order, told) for n in Counter(seen).values()),
         "small_before_hog_60": len(smalls) == SMALL and len(hogs) >= 60 and smalls[-1] < hogs[59],
         "hogs_before_last_small": sum(at < smalls[-1] for at in hogs) if smalls else -1,
@@ -246,7 +248,7 @@ async def latency(url: str) -> dict[str, Figure]:
             each = job(f"lat{n}", f"lat{n % 7}")
             submitted[each.id] = time.monotonic()
             await queue.submit(each)
-            while await queue.place(each.id) >= 0:
+            while await queue.place(each.id) >= 0:  # noqa: ASYNC110 (it is another process)
                 await asyncio.sleep(0.002)
     entries = await client.read_stream(keys.REPLIES(STREAM), "0", 0.01, 1_000_000)
     await client.close()
@@ -280,7 +282,7 @@ async def throughput(url: str) -> dict[str, Figure]:
 
 
 async def _empty(queue: Queue) -> None:
-    while (depths := await queue.depths()).live or depths.leased:
+    while (depths := await queue.depths()).live or depths.leased:  # noqa: ASYNC110 (they are other processes)
         await asyncio.sleep(0.01)
 
 

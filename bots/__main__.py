@@ -1,13 +1,16 @@
 """The `limen` command. Each subcommand is a module in `commands/`, imported only when it is called: a bot starts fast."""
 
 import importlib
+import os
 import sys
 from difflib import get_close_matches
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from bots.collisions import foreign
+from bots.version import version
 from core.errors import LimenError
 
 COMMANDS = {
@@ -46,11 +49,16 @@ class Lazy(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Say what was probably meant."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(args[0], COMMANDS, 1)
             hint = f" Did you mean `limen {near[0]}`?" if near else " `limen --help` lists them."
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin so, without importing any, and the options."""
+        there = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return there + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing any."""
@@ -58,10 +66,25 @@ class Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+def _tell_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"limen {version()}")
+        ctx.exit()
+
+
+COMPLETION = """\
+Let your shell complete commands and the names of personas:
+
+\b
+bash   eval "$(_LIMEN_COMPLETE=bash_source limen)"    in ~/.bashrc
+zsh    eval "$(_LIMEN_COMPLETE=zsh_source limen)"     in ~/.zshrc
+fish   _LIMEN_COMPLETE=fish_source limen | source    in config.fish"""
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]}, epilog=COMPLETION)
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False), envvar="LIMEN_HOME", help="Where all state is kept.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), envvar="LIMEN_CONFIG", help="The limen.yaml to read.")
-@click.version_option(package_name="limen", prog_name="limen")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_tell_version, help="Say which one.")
 @click.pass_context
 def limen(ctx: click.Context, home: Path | None, config: Path | None) -> None:
     """Characters that live in your chats, and grow with the people who talk to them."""
@@ -89,9 +112,12 @@ def run(args: list[str]) -> int:
     except LimenError as error:
         complain(error)
         return 1
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output has seen enough; what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a disk that is full, a folder that may not be read: nothing that code can mend
+        complain(LimenError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"))
+        return 1
     except KeyboardInterrupt:
         return 130
 

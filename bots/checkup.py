@@ -7,18 +7,19 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from bots import machine, up
 from bots.assemble import parts
 from bots.collisions import foreign
+from bots.files import nearest
 from bots.words import many, size
 from core import cards
-from core.errors import LimenError
+from core.errors import LimenError, StoreError, StoreUnreachable
 from core.settings import Settings, masked
 from core.store import server
 from core.store.presence import FRESH
@@ -49,10 +50,10 @@ def refused(name: str, error: LimenError) -> Check:
     return Check(name, "fail", str(error), error.hint)
 
 
-def python(version: Sequence[int] = sys.version_info) -> Check:
+def python(version: tuple[Any, ...] = sys.version_info) -> Check:
     """The interpreter."""
     said = ".".join(map(str, version[:3]))
-    if tuple(version[:2]) < (3, 11):
+    if version[:2] < (3, 11):
         return Check("Python", "fail", f"{said} is too old", "make install PYTHON=python3.12")
     return Check("Python", "ok", f"{said}, {sys.executable}")
 
@@ -89,7 +90,7 @@ def _installed_with(extra: str) -> str:
 
 def home(folder: Path) -> Check:
     """May we write there, and is there room?"""
-    there = next(one for one in (folder, *folder.parents) if one.exists())
+    there = nearest(folder)
     if not there.is_dir():
         return Check("home", "fail", f"{there} is not a folder", "choose another with --home or LIMEN_HOME")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -97,7 +98,8 @@ def home(folder: Path) -> Check:
     free = shutil.disk_usage(there).free
     said = f"{folder}{'' if there == folder else ' (will be made)'}, {size(free)} free"
     if free < LITTLE:
-        return Check("home", "fail" if free < TOO_LITTLE else "warn", said, "free some disk, or choose another with --home")
+        step = "free some disk, or choose another with --home"
+        return Check("home", "fail" if free < TOO_LITTLE else "warn", said, step)
     return Check("home", "ok", said)
 
 
@@ -118,8 +120,12 @@ async def redis(settings: Settings) -> Check:
 
 
 async def _given(settings: Settings) -> Check:
-    async with parts(settings, settings.redis_url) as p:
-        info = await p.client.do("INFO")
+    try:
+        async with parts(settings, settings.redis_url) as p:
+            info = await p.client.do("INFO")
+    except StoreUnreachable as error:
+        step = "start it, or unset REDIS_URL: then one is started in the home"
+        return Check("Redis", "fail", f"{masked(settings.redis_url)}: {error}", step)
     version = str(info.get("valkey_version") or info["redis_version"])
     if int(version.split(".")[0]) < OLDEST_REDIS:
         return Check("Redis", "fail", f"{masked(settings.redis_url)} is version {version}", "use Redis 7.0 or newer")
@@ -132,7 +138,8 @@ def model(settings: Settings) -> Check:
 
     ref, cache = settings.model.ref, settings.worker.cache
     if not ref.startswith(("hf:", "pypi:", "echo:")) and not (Path(ref).expanduser() / "config.json").is_file():
-        return Check("model", "fail", f"{ref} is not a folder with a model", "set model.ref to hf:owner/name or a folder")
+        step = "set model.ref to hf:owner/name or a folder"
+        return Check("model", "fail", f"{ref} is not a folder with a model", step)
     if fetch.at_hand(ref, settings.model.fallback, cache):
         return Check("model", "ok", f"{ref} is at hand")
     otherwise = f", else {settings.model.fallback}" if settings.model.fallback else ""
@@ -145,7 +152,8 @@ def gpu(settings: Settings) -> Check:
     here = ", ".join(f"{card.name} ({size(card.memory)})" for card in found) or "no NVIDIA card"
     built = f"torch {torch.version}" if torch else "no torch"
     if settings.model.device.startswith("cuda") and not (found and torch and torch.cuda):
-        return Check("GPU", "fail", f"model.device is {settings.model.device}: {here}, {built}", "set model.device to auto")
+        said = f"model.device is {settings.model.device}: {here}, {built}"
+        return Check("GPU", "fail", said, "set model.device to auto")
     if found and torch and not torch.cuda:
         return Check("GPU", "warn", f"{here}, but {built} cannot use it", "make install TORCH=cuda")
     return Check("GPU", "ok", f"{here}, {built}")
@@ -162,7 +170,8 @@ def persona_cards(settings: Settings) -> Iterator[Check]:
         yield refused("personas", error)
     for entry in entries:
         if entry.faults and entry.name != settings.persona:
-            yield Check("personas", "warn", f"{entry.name} is broken: {entry.faults[0]}", f"limen persona check {entry.path}")
+            said = f"{entry.name} is broken: {entry.faults[0]}"
+            yield Check("personas", "warn", said, f"limen persona check {entry.path}")
 
 
 async def worker(settings: Settings) -> list[Check]:
@@ -175,8 +184,8 @@ async def worker(settings: Settings) -> list[Check]:
         async with parts(settings, url) as p:
             beats = [float(about["seen"]) for about in (await p.presence.workers()).values()]
             dead = (await p.queue.depths()).dead
-    except LimenError as error:
-        return [refused("worker", error)]
+    except StoreError:
+        return [Check("worker", "warn", "cannot be asked without Redis")]
     alive = sum(seen < FRESH for seen in beats)
     first = Check("worker", "ok", f"{many(alive, 'worker')} at work") if alive else _idle(pid, trouble)
     if not dead:

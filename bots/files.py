@@ -1,8 +1,9 @@
-"""Files that people hand us and get from us: JSON lines read with their numbers, and writing that is whole or not at all.
+"""Files that people hand us and get: JSON lines read with their numbers, and writing that is whole or not at all.
 
 Knows nothing of what the lines mean. `-` stands for the terminal's own input and output.
 """
 
+import io
 import json
 import os
 import sys
@@ -12,7 +13,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-import click
 import msgspec
 
 from core.errors import InputError
@@ -97,7 +97,12 @@ def writing(name: str, mode: int = 0o600) -> Iterator[TextIO]:
     Raises InputError if it cannot be written.
     """
     if name == "-":
-        yield click.get_text_stream("stdout", encoding="utf-8")
+        out = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="\n")
+        try:
+            yield out
+            out.flush()
+        finally:
+            out.detach()
         return
     target = Path(os.path.realpath(name))
     try:
@@ -140,3 +145,8 @@ def disk_use(folder: Path) -> int:
             with suppress(OSError):
                 total += os.lstat(os.path.join(here, name)).st_size
     return total
+
+
+def nearest(folder: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    return next(one for one in (folder, *folder.parents) if os.path.exists(one))

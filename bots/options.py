@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ ACCOUNT = "console:local"
 SCOPE = "console:local:user:me"
 
 
-class PersonaName(click.ParamType):
+class PersonaName(click.ParamType[str]):
     """A card's name; the shell completes it. Whether there is one of that name is asked later (`Parts.card`)."""
 
     name = "name"
@@ -38,7 +39,7 @@ def _entries(ctx: click.Context) -> list[library.Entry]:
     return library.entries(library.folders(home))
 
 
-class Scope(click.ParamType):
+class Scope(click.ParamType[str]):
     """`platform:workspace:kind:id`."""
 
     name = "scope"
@@ -50,7 +51,7 @@ class Scope(click.ParamType):
         return str(value)
 
 
-class Account(click.ParamType):
+class Account(click.ParamType[str]):
     """`platform:id`."""
 
     name = "account"
@@ -82,17 +83,20 @@ def _is_id(text: object, parts: int) -> bool:
     return len(found) == parts and all(found) and not any(c in text for c in "|/ ")
 
 
-def persona_option(**more: Any) -> Any:
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def persona_option(**more: Any) -> Decorator:
     """`--persona NAME`."""
     return click.option("--persona", type=PersonaName(), metavar="NAME", **more)
 
 
-def scope_option(**more: Any) -> Any:
+def scope_option(**more: Any) -> Decorator:
     """`--scope SCOPE`."""
     return click.option("--scope", type=Scope(), metavar="SCOPE", **more)
 
 
-def account_option(**more: Any) -> Any:
+def account_option(**more: Any) -> Decorator:
     """`--account ACCOUNT`: the terminal's, unless another is named."""
     text = {"default": ACCOUNT, "show_default": True, "help": "The bot account that the persona belongs to."}
     return click.option("--account", type=Account(), metavar="ACCOUNT", **{**text, **more})

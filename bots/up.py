@@ -42,7 +42,7 @@ async def ensure_worker(settings: Settings, url: str) -> "subprocess.Popen[bytes
     """Start a worker for this home unless one lives, here or (with a shared Redis) anywhere. The new process, or None."""
     if worker_pid(settings.home) or (settings.redis_url and await _served_elsewhere(settings, url)):
         return None
-    return await asyncio.to_thread(_start, settings)
+    return await asyncio.to_thread(start_worker, settings)
 
 
 async def _served_elsewhere(settings: Settings, url: str) -> bool:
@@ -50,7 +50,7 @@ async def _served_elsewhere(settings: Settings, url: str) -> bool:
         return any(float(about["seen"]) < 15 for about in (await p.presence.workers()).values())
 
 
-def _start(settings: Settings) -> "subprocess.Popen[bytes]":
+def start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     trouble(settings.home).unlink(missing_ok=True)
     with log_file(settings.home).open("ab") as log:
@@ -73,8 +73,9 @@ async def keep_up(settings: Settings, url: str, tell: Tell = lambda _: None, pau
                 wait, child = min(wait * 2, 30.0), None
                 next_try = time.monotonic() + wait
                 told = _tell_trouble(settings.home, tell, told)
-            if time.monotonic() >= next_try:
-                child = await ensure_worker(settings, url) or child
+            starting = child is not None and child.poll() is None
+            if not starting and time.monotonic() >= next_try:
+                child = await ensure_worker(settings, url)
         await asyncio.sleep(pause)
 
 
@@ -123,9 +124,7 @@ def worker_lock(home: Path) -> Iterator[bool]:
     """Hold the lock that says "the worker of this home lives". False if another one does."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _lock_file(home) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(file, seconds=1.0):
             yield False
             return
         file.seek(0)
@@ -133,6 +132,19 @@ def worker_lock(home: Path) -> Iterator[bool]:
         file.write(str(os.getpid()))
         file.flush()
         yield True
+
+
+def _lock(file: IO[str], seconds: float) -> bool:
+    """Take the lock. Tried for a moment: whoever only looks whether there is a worker holds it for an instant."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
 
 
 def worker_pid(home: Path) -> int:

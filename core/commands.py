@@ -13,8 +13,8 @@ import msgspec
 from core import cards
 from core.engine import Act, Engine, Outcome
 from core.errors import UserError
-from core.events import Command, Line, PersonaKey, Reaction
-from core.feedback import standing
+from core.events import Command, Line, PersonaKey
+from core.feedback import Fact, standing
 from core.privacy import Privacy
 from core.text import shorten
 from personas.card import Card
@@ -135,12 +135,9 @@ async def _react(desk: Desk, command: Command, removed: bool) -> Answer:
 async def _record(desk: Desk, command: Command, reply: Line, emoji: str, removed: bool) -> Answer:
     if removed and emoji not in await _standing(desk, reply.reply_id, command.author.id):
         return Answer(text=f"You have no {emoji} there.", error=True)
-    reaction = Reaction(
-        id=command.id, account=command.account, place=command.place, author=command.author, time=command.time,
-        message_id=reply.id, emoji=emoji, removed=removed,
-    )  # fmt: skip
-    outcome = await desk.engine.on_reaction(reaction)
-    if outcome.act == Act.IGNORED:
+    author = command.author
+    fact = Fact(command.id, author.id, emoji, command.time, removed, author.is_bot)
+    if await desk.engine.ledger.rate(reply.reply_id, fact) == "gone":
         return Answer(text="That reply is no longer kept, so it cannot be rated.", error=True)
     verb = "taken back from" if removed else "on"
     return Answer(text=f"{emoji} {verb} “{shorten(reply.text, 48)}”")

@@ -7,7 +7,7 @@ somebody joins or leaves. Every row counts its own positions, so a row gets the 
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from worker.render import Renderer
 from worker.sampling import choose
 from worker.streaming import Stream
 
+Item = TypeVar("Item")
 log = logging.getLogger("limen.worker")
 
 
@@ -44,7 +45,7 @@ class Batch:
         self._loaded = loaded
         self._renderer = Renderer(loaded.tokenizer, loaded.context)
         self._joining: deque[Request] = deque()
-        self._cancelled: set[str] = set()
+        self._unwanted: deque[str] = deque()  # like `_joining` filled by other threads: only append and popleft
         self._rows: list[_Row] = []
         self._cache: list[tuple[Tensor, Tensor]] = []  # by layer: keys, values [rows, heads, tokens, size]
 
@@ -58,7 +59,7 @@ class Batch:
 
     def cancel(self, request_id: str) -> None:
         """Let a request end, with what it has, at the next step."""
-        self._cancelled.add(request_id)
+        self._unwanted.append(request_id)
 
     @property
     def active(self) -> int:
@@ -69,18 +70,16 @@ class Batch:
     def step(self) -> list[Piece | Finished]:
         """One token for everybody; joiners get their first one."""
         events: list[Piece | Finished] = []
-        self._drop_cancelled(events)
+        unwanted = set(_drained(self._unwanted))  # before the joiners: nobody is cancelled who was not added before
+        joiners = _drained(self._joining)
+        self._leave([row for row in self._rows if row.request.id in unwanted], "cancelled", events)
         self._advance(events)
-        self._admit(events)
-        self._cancelled.intersection_update({row.request.id for row in self._rows} | {r.id for r in self._joining})
+        for request in joiners:
+            if request.id in unwanted:
+                events.append(Finished(id=request.id, text="", finish="cancelled"))
+            else:
+                self._admit(request, events)
         return events
-
-    def _drop_cancelled(self, events: list[Piece | Finished]) -> None:
-        wanted = set(self._cancelled)
-        for request in [r for r in self._joining if r.id in wanted]:
-            self._joining.remove(request)
-            events.append(Finished(id=request.id, text="", finish="cancelled"))
-        self._leave([row for row in self._rows if row.request.id in wanted], "cancelled", events)
 
     def _leave(self, gone: Sequence[_Row], finish: str, events: list[Piece | Finished], error: str = "") -> None:
         if not gone:
@@ -95,32 +94,39 @@ class Batch:
         self._cache = _narrowed(self._cache, stay, max((row.length for row in self._rows), default=0))
 
     def _advance(self, events: list[Piece | Finished]) -> None:
-        """The next token of every row."""
+        """The next token of every row. What breaks the whole batch (no memory left, say) ends all that are in it."""
         if not self._rows:
             return
+        try:
+            logits = self._read_last()
+        except Exception as error:
+            log.exception("the batch of %d could not go on", len(self._rows))
+            self._leave(list(self._rows), "error", events, _reason(error))
+            return
+        self._choose(self._rows, logits, events)
+
+    def _read_last(self) -> Tensor:
+        """Let the model see every row's last token. Logits [rows, vocab]."""
         device = self._loaded.device
         tokens = torch.tensor([[row.next] for row in self._rows], device=device)
         lengths = torch.tensor([row.length for row in self._rows], device=device)
         width = self._cache[0][0].shape[2]
         mask = (torch.arange(width + 1, device=device)[None] >= (width - lengths)[:, None]).long()
         logits, self._cache = self._forward(tokens, mask, lengths[:, None], self._cache)
-        self._choose(self._rows, logits, events)
+        return logits
 
-    def _admit(self, events: list[Piece | Finished]) -> None:
-        """Read the prompts of those who wait, and let them join."""
-        while self._joining:
-            request = self._joining.popleft()
+    def _admit(self, request: Request, events: list[Piece | Finished]) -> None:
+        """Read a prompt, and let its row join."""
+        try:
             row = _Row(request, Stream(self._loaded.decode, request.sampling.stop))
-            try:
-                logits, cache = self._prefill(request)
-            except Exception as error:
-                log.exception("request %s could not be read", request.id)
-                reason = f"{type(error).__name__}: {error}"
-                events.append(Finished(id=request.id, text="", finish="error", error=reason))
-                continue
-            self._rows.append(row)
-            self._cache = _joined(self._cache, cache)
-            self._choose([row], logits, events)
+            logits, cache = self._prefill(request)
+            joined = _joined(self._cache, cache)
+        except Exception as error:
+            log.exception("request %s could not be read", request.id)
+            events.append(Finished(id=request.id, text="", finish="error", error=_reason(error)))
+            return
+        self._rows, self._cache = [*self._rows, row], joined
+        self._choose([row], logits, events)
 
     def _prefill(self, request: Request) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         tokens = torch.tensor([request.tokens], device=self._loaded.device)
@@ -147,7 +153,7 @@ class Batch:
                 self._say(row, scores, events, done)
             except Exception as error:
                 log.exception("request %s could not be sampled", row.request.id)
-                broken.append((row, f"{type(error).__name__}: {error}"))
+                broken.append((row, _reason(error)))
         for finish, gone in done.items():
             self._leave(gone, finish, events)
         for row, reason in broken:
@@ -167,9 +173,16 @@ class Batch:
             done["length"].append(row)
 
 
-def _joined(
-    ours: list[tuple[Tensor, Tensor]], theirs: list[tuple[Tensor, Tensor]]
-) -> list[tuple[Tensor, Tensor]]:
+def _drained(waiting: deque[Item]) -> list[Item]:
+    """Take out what is there. Safe while other threads append, which iterating is not."""
+    return [waiting.popleft() for _ in range(len(waiting))]
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _joined(ours: list[tuple[Tensor, Tensor]], theirs: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
     """Both batches as one: the shorter is padded on the left."""
     if not ours:
         return theirs

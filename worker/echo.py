@@ -1,53 +1,67 @@
-"""A model that needs no model, for tests only: people always talk to a real one. Deterministic, no torch, no downloads."""
+"""A model that needs no model, for tests only: people always talk to a real one. Deterministic, no torch."""
 
 import time
+from dataclasses import dataclass, field
 
 from core.prompt import Prompt
 from worker.generator import Finished, Piece, Rendered, Request
 
 
+@dataclass
+class _Row:
+    """What is still to be said, and what has been."""
+
+    words: list[str]
+    finish: str
+    said: list[str] = field(default_factory=list)
+
+
 class Echo:
-    """Says back what it was told, a word a step: `I heard N lines. You said: …`, then as many words as it may."""
+    """Says back what it was told, a word a step: `I heard N lines. You said: …`, then `words` more by the seed.
+
+    `delay` is the seconds that a step takes.
+    """
 
     def __init__(self, delay: float = 0.0, words: int = 0) -> None:
         self._delay, self._words = delay, words
-        self._texts: dict[tuple[int, ...], str] = {}
-        self._rows: dict[str, tuple[Request, list[str], list[str]]] = {}
-        self._cancelled: set[str] = set()
+        self._rows: dict[str, _Row] = {}
+        self._unwanted: set[str] = set()
 
     def render(self, prompt: Prompt, reserve: int) -> Rendered:
-        """Every line as it is; a word is a token."""
+        """Every line as it is. The tokens spell what will be answered, so that nothing need be remembered."""
         system = {"role": "system", "content": "\n\n".join(section.text for section in prompt.system)}
         lines = [*prompt.examples, *prompt.history, prompt.message]
         messages = (system, *({"role": said.role, "content": said.text} for said in lines))
         heard = sum(said.role == "user" for said in [*prompt.history, prompt.message])
-        tokens = tuple(prompt.message.text.encode()) + (heard,)
-        self._texts[tokens] = f"I heard {heard} lines. You said: {prompt.message.text}"
-        return Rendered(messages=messages, tokens=tokens)
+        answer = f"I heard {heard} lines. You said: {prompt.message.text}"
+        return Rendered(messages=messages, tokens=tuple(answer.encode("utf-8", "replace")))
 
     def add(self, request: Request) -> None:
         """Join."""
-        words = self._texts[request.tokens].split(" ")
-        words += [f"{request.seed}-{number}" for number in range(self._words)]
-        self._rows[request.id] = (request, words[: request.sampling.max_tokens], [])
+        more = "".join(f" {request.seed}-{number}" for number in range(self._words))
+        text, most = bytes(request.tokens).decode("utf-8") + more, request.sampling.max_tokens
+        stops = [text.index(stop) for stop in request.sampling.stop if stop in text]
+        words = text[: min(stops)].rstrip().split(" ") if stops else text.split(" ")
+        self._rows[request.id] = _Row(words[:most], "stop" if len(words) <= most else "length")
 
     def cancel(self, request_id: str) -> None:
         """End with what there is."""
-        self._cancelled.add(request_id)
+        self._unwanted.add(request_id)
 
     def step(self) -> list[Piece | Finished]:
         """A word for everybody."""
         time.sleep(self._delay)
         events: list[Piece | Finished] = []
-        for name, (_, words, said) in list(self._rows.items()):
-            if name in self._cancelled or len(said) == len(words):
-                finish = "cancelled" if name in self._cancelled else "stop"
-                events.append(Finished(id=name, text=" ".join(said), finish=finish, tokens=len(said)))
-                del self._rows[name]
-                self._cancelled.discard(name)
+        for name, row in list(self._rows.items()):
+            cancelled = name in self._unwanted
+            if not cancelled and len(row.said) < len(row.words):
+                row.said.append(row.words[len(row.said)])
+                events.append(Piece(name, " " * (len(row.said) > 1) + row.said[-1], len(row.said)))
                 continue
-            said.append(words[len(said)])
-            events.append(Piece(name, (" " if len(said) > 1 else "") + said[-1], len(said)))
+            finish = "cancelled" if cancelled else row.finish
+            events.append(Finished(id=name, text=" ".join(row.said), finish=finish, tokens=len(row.said)))
+            del self._rows[name]
+            self._unwanted.discard(name)
         return events
 
     @property

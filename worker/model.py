@@ -1,5 +1,6 @@
-"""The base model and its tokenizer: which device, which dtype, which tokens end a reply. Loads what `fetch.py` found."""
+"""The base model and its tokenizer: which device and dtype, which tokens end a reply. Loads what `fetch.py` found."""
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -7,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
+from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as quiet
 
@@ -43,27 +46,50 @@ def load(settings: Settings) -> Loaded:
     device = choose_device(wanted.device)
     dtype = choose_dtype(wanted.dtype, device)
     set_threads(wanted.threads)
-    model, tokenizer = _read(folder, device, dtype)
+    ref = _name(folder, wanted.ref, wanted.fallback)
+    model, tokenizer = _read(folder, ref, device, dtype)
     return Loaded(
-        model=model, tokenizer=tokenizer, ref=_name(folder, wanted.ref, wanted.fallback), device=device,
+        model=model, tokenizer=tokenizer, ref=ref, device=device,
         dtype=str(dtype).removeprefix("torch."), context=_context(model, wanted.context),
         parameters=sum(p.numel() for p in model.parameters()), ends=_ends(model, tokenizer),
     )  # fmt: skip
 
 
-def _read(folder: Path, device: str, dtype: torch.dtype) -> tuple[Any, Any]:
+def _read(folder: Path, ref: str, device: str, dtype: torch.dtype) -> tuple[Any, Any]:
     quiet.set_verbosity_error()  # type: ignore[no-untyped-call]
     quiet.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
+        _need_memory(folder, ref, device, dtype)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device).eval()
-    except torch.OutOfMemoryError as error:
-        raise ModelError(f"{folder.name} does not fit into the memory of {device}", "`limen models` suggests others") from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        model = model.to(device).eval()
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        said = f"{ref} does not fit into the memory of {device}"
+        raise ModelError(said, "`limen models` suggests others") from error
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise ModelError(f"{folder} cannot be loaded as a causal language model ({reason})", "`limen models` lists others") from error
+        said = f"{ref} cannot be loaded as a causal language model ({reason})"
+        raise ModelError(said, f"it lies in {folder}; `limen models` lists others") from error
     model.requires_grad_(False)
     return model, tokenizer
+
+
+def _need_memory(folder: Path, ref: str, device: str, dtype: torch.dtype) -> None:
+    """Raises ModelError before a machine that is too small starts to swap, or the kernel kills us."""
+    need = _parameters(folder) * dtype.itemsize
+    free = torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else psutil.virtual_memory().available
+    if need > free:
+        said = f"{ref} needs {need / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free on {device}"
+        raise ModelError(said, "`limen models` suggests models that fit")
+
+
+def _parameters(folder: Path) -> int:
+    """How many numbers the weights hold, by the heads of their files."""
+    count = 0
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as weights:
+            count += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
+    return count
 
 
 def choose_device(wanted: str) -> str:

@@ -16,10 +16,10 @@ def is_dead(name: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process began, as the kernel counts; empty if there is none. A pid is used again, a pid and this are not."""
+    """When a process began, as the kernel counts; empty if it runs no more. A pid is used again, a pid and this are not."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[19]
+            fields = stat.read().rsplit(")", 1)[1].split()
     except OSError:
         return ""
-
+    return "" if fields[0] in "ZX" else fields[19]  # dead, and only waiting for its parent to notice

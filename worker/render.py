@@ -5,16 +5,19 @@ for many turns), then examples, then the sections of lowest priority, then the m
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jinja2.exceptions import TemplateError
 
 from core.prompt import Prompt, Said, Section
+from core.text import clean
 from worker.generator import Rendered
 
 Messages = list[dict[str, str]]
 CUT = "\n[…]\n"
-OVERHEAD = 8  # tokens that a template adds to a message, at most
+OVERHEAD = 8  # tokens that a template adds to a message, about
+LONG = 12  # characters that a token stands for, at most (about)
 
 
 class Tokenizer(Protocol):
@@ -28,33 +31,53 @@ class Tokenizer(Protocol):
     def encode(self, text: str, **options: Any) -> list[int]: ...
 
 
+@dataclass
+class _Draft:
+    """What is still in the prompt while it is made to fit, and what has gone."""
+
+    system: list[Section]
+    examples: list[Said]
+    history: list[Said]
+    asides: list[Section]
+    message: str
+    dropped: list[str] = field(default_factory=list)
+    gone: int = 0
+
+    def texts(self) -> list[str]:
+        sections, lines = (*self.system, *self.asides), (*self.examples, *self.history)
+        return [*(section.text for section in sections), *(said.text for said in lines), self.message]
+
+    def messages(self) -> Messages:
+        system = "\n\n".join(section.text for section in self.system)
+        messages = [{"role": "system", "content": system}] if system else []
+        messages += [{"role": said.role, "content": said.text} for said in (*self.examples, *self.history)]
+        if self.asides:
+            messages.append({"role": "system", "content": "\n".join(section.text for section in self.asides)})
+        return [*messages, {"role": "user", "content": self.message}]
+
+
 class Renderer:
     """Renders prompts for one tokenizer and one context length (in tokens)."""
 
     def __init__(self, tokenizer: Tokenizer, context: int) -> None:
         self._tokenizer, self._context = tokenizer, context
-        self._special = sorted({token for token in tokenizer.all_special_tokens if len(token) > 2}, key=len, reverse=True)
+        self._special = _control_tokens(tokenizer)
         self._lengths: dict[str, int] = {}
 
     def render(self, prompt: Prompt, reserve: int) -> Rendered:
         """The prompt with room for `reserve` tokens of reply. Never refuses: something always fits."""
         budget = max(self._context - reserve, self._context // 4)
-        prompt = _mapped(prompt, self._safe)
-        message = self._trim(prompt.message.text, budget // 2)
-        system = list(prompt.system)
-        asides, examples, history = list(prompt.asides), list(prompt.examples), list(prompt.history)
-        dropped: list[str] = []
-        gone = self._fit_history(system, asides, examples, history, message, budget)
-        while self._count(system, asides, examples, history, message) > budget:
-            if not self._give_up_one(system, asides, examples, dropped):
-                message = self._trim(message, self._length(message) * 3 // 4)
-                if self._length(message) <= 8:
-                    break
-        messages = _messages(system, asides, examples, history, message)
-        tokens = self.tokens(messages)
+        prompt, room = _mapped(prompt, self._safe), budget
+        for _ in range(4):
+            draft = self._fit(prompt, room)
+            tokens = self.tokens(draft.messages())
+            if len(tokens) <= budget:
+                break
+            room -= len(tokens) - budget  # this template takes more than we thought
         return Rendered(
-            messages=tuple(messages), tokens=tuple(tokens[-budget:]), dropped=tuple(dropped), history_dropped=gone
-        )
+            messages=tuple(draft.messages()), tokens=tuple(tokens[-budget:]), dropped=tuple(draft.dropped),
+            history_dropped=draft.gone,
+        )  # fmt: skip
 
     def tokens(self, messages: Messages, answer: bool = True) -> list[int]:
         """The model's chat template over these messages, ready for its answer."""
@@ -73,69 +96,95 @@ class Renderer:
 
     def _safe(self, text: str) -> str:
         """Nobody's text may hold a control token: `<|im_start|>` becomes `< |im_start|>`."""
+        text = clean(text)
         for token in self._special:
             if token in text:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
     def _length(self, text: str) -> int:
+        """Tokens of a text by itself."""
+        if len(text) > 4000:
+            return len(self._tokenizer.encode(text, add_special_tokens=False))
         if text not in self._lengths:
             if len(self._lengths) > 20_000:
                 self._lengths.clear()
             self._lengths[text] = len(self._tokenizer.encode(text, add_special_tokens=False))
         return self._lengths[text]
 
-    def _count(
-        self, system: Sequence[Section], asides: Sequence[Section], examples: Sequence[Said], history: Sequence[Said], message: str
-    ) -> int:
-        parts = [part.text for part in (*system, *asides, *examples, *history)]
-        return sum(self._length(part) + OVERHEAD for part in (*parts, message)) + OVERHEAD
+    def _fit(self, prompt: Prompt, room: int) -> _Draft:
+        """What of the prompt fits into `room` tokens, by our estimate."""
+        history = [Said(said.role, self._trim(said.text, room // 4), said.id) for said in prompt.history]
+        message = self._trim(prompt.message.text, room // 2)
+        draft = _Draft(list(prompt.system), list(prompt.examples), history, list(prompt.asides), message)
+        self._fit_history(draft, room)
+        while self._count(draft.texts()) > room and self._give_up_one(draft):
+            pass
+        return draft
 
-    def _fit_history(
-        self, system: list[Section], asides: list[Section], examples: list[Said], history: list[Said], message: str, budget: int
-    ) -> int:
-        """Drop the oldest lines once they do not fit: down to half of their room. How many went."""
-        room = budget - self._count(system, asides, examples, [], message)
-        lengths = [self._length(said.text) + OVERHEAD for said in history]
-        if sum(lengths) <= room:
-            return 0
-        gone, left = 0, sum(lengths)
-        while gone < len(history) and left > max(room // 2, 0):
-            left -= lengths[gone]
-            gone += 1
-        del history[:gone]
-        return gone
+    def _count(self, texts: Sequence[str]) -> int:
+        return sum(self._length(text) + OVERHEAD for text in texts) + OVERHEAD
 
-    def _give_up_one(
-        self, system: list[Section], asides: list[Section], examples: list[Said], dropped: list[str]
-    ) -> bool:
-        """Leave out the example pair or section that matters least. False when only the first section is left."""
-        if examples:
-            del examples[-2:]
-            dropped.append("example")
+    def _fit_history(self, draft: _Draft, room: int) -> None:
+        """Leave out the oldest lines as if the talk had been rendered turn by turn: whenever the newest did not fit any
+        more, the oldest half of the room was cleared. So the first line kept stays the same for many turns."""
+        lengths = [self._length(said.text) + OVERHEAD for said in draft.history]
+        room -= self._count(draft.texts()) - sum(lengths)
+        held = 0
+        for at, length in enumerate(lengths):
+            held += length
+            if held > room:
+                held, draft.gone = self._cleared(lengths, draft.gone, at, held, room // 2)
+        del draft.history[: draft.gone]
+
+    @staticmethod
+    def _cleared(lengths: Sequence[int], first: int, last: int, held: int, most: int) -> tuple[int, int]:
+        """(tokens still held, first line still held) once lines have gone until `most` tokens are left."""
+        while held > most and first <= last:
+            held, first = held - lengths[first], first + 1
+        return held, first
+
+    def _give_up_one(self, draft: _Draft) -> bool:
+        """Leave out or shorten what matters least. False when nothing is left to give."""
+        if draft.examples:
+            del draft.examples[-2:]
+            draft.dropped.append("example")
             return True
-        least = min([*asides, *system], key=lambda section: section.priority, default=None)
-        if least is None or (len(system) <= 1 and not asides):
-            if system and self._length(system[0].text) > 64:
-                system[0] = Section(system[0].name, self._trim(system[0].text, self._length(system[0].text) * 3 // 4))
-                return True
-            return False
-        (asides if least in asides else system).remove(least)
-        dropped.append(least.name)
-        return True
+        sections = [*draft.asides, *draft.system]
+        if len(sections) > 1 and (draft.asides or len(draft.system) > 1):
+            least = min(sections, key=lambda section: section.priority)
+            (draft.asides if least in draft.asides else draft.system).remove(least)
+            draft.dropped.append(least.name)
+            return True
+        if draft.system and (size := self._length(draft.system[0].text)) > 64:
+            draft.system[0] = Section(draft.system[0].name, self._trim(draft.system[0].text, size * 3 // 4))
+            return True
+        before = draft.message
+        draft.message = self._trim(before, self._length(before) * 3 // 4)
+        return len(draft.message) < len(before)
 
     def _trim(self, text: str, most: int) -> str:
-        """`text` in at most about `most` tokens, without its middle. Cuts by characters first: 200 kB take no time."""
-        if len(text) > most * 12:
-            text = _without_middle(text, most * 12)
-        while self._length(text) > most and len(text) > 8:
-            text = _without_middle(text, max(8, int(len(text) * most / self._length(text) * 0.95) - len(CUT)))
+        """`text` in at most `most` tokens, without its middle. Cuts by characters first: 200 kB take no time."""
+        keep = min(len(text), max(most, 1) * LONG)
+        cut = _without_middle(text, keep)
+        while keep > 1 and (size := self._length(cut)) > most:
+            keep = max(1, min(keep - 1, int(keep * most / size * 0.95)))
+            cut = _without_middle(text, keep)
+        return cut
+
+
+def _control_tokens(tokenizer: Tokenizer) -> list[str]:
+    """Every text that this tokenizer reads as a control token, the longest first."""
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    names = {*tokenizer.all_special_tokens, *(token.content for token in added if token.special)}
+    return sorted((name for name in names if len(name) > 2), key=len, reverse=True)
+
+
+def _without_middle(text: str, keep: int) -> str:
+    if keep >= len(text):
         return text
-
-
-def _without_middle(text: str, most: int) -> str:
-    head = most * 2 // 3
-    return text[:head] + CUT + text[len(text) - (most - head) :]
+    head = keep * 2 // 3
+    return text[:head] + CUT + text[len(text) - (keep - head) :]
 
 
 def _mapped(prompt: Prompt, safe: Callable[[str], str]) -> Prompt:
@@ -145,18 +194,10 @@ def _mapped(prompt: Prompt, safe: Callable[[str], str]) -> Prompt:
     def sections(parts: Sequence[Section]) -> tuple[Section, ...]:
         return tuple(Section(part.name, safe(part.text), part.priority) for part in parts)
 
-    message = Said(prompt.message.role, safe(prompt.message.text), prompt.message.id)
-    return Prompt(sections(prompt.system), said(prompt.examples), said(prompt.history), sections(prompt.asides), message)
-
-
-def _messages(
-    system: Sequence[Section], asides: Sequence[Section], examples: Sequence[Said], history: Sequence[Said], message: str
-) -> Messages:
-    messages = [{"role": "system", "content": "\n\n".join(section.text for section in system)}] if system else []
-    messages += [{"role": said.role, "content": said.text} for said in (*examples, *history)]
-    if asides:
-        messages.append({"role": "system", "content": "\n".join(section.text for section in asides)})
-    return [*messages, {"role": "user", "content": message}]
+    (message,) = said([prompt.message])
+    return Prompt(
+        sections(prompt.system), said(prompt.examples), said(prompt.history), sections(prompt.asides), message
+    )
 
 
 def _as_it_is(messages: Messages) -> Messages:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from personas.sampling import Sampling
 
+NUCLEUS = 256
+
 
 def penalise(logits: Tensor, said: Sequence[int], penalty: float) -> Tensor:
     """Make tokens that were said less likely (CTRL, Keskar et al. 2019). `logits`: [vocab]."""
@@ -29,13 +31,20 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Only the likeliest tokens that together reach p: nucleus sampling (Holtzman et al. 2020). `logits`: [vocab]."""
+    """Only the likeliest tokens that together reach p: nucleus sampling (Holtzman et al. 2020). `logits`: [vocab].
+
+    A few hundred tokens nearly always reach it: to sort 49,152 took 3.5 ms a row, to find 256 takes 0.1.
+    """
     if p >= 1.0:
         return logits
-    ordered, at = logits.sort(descending=True)
-    chances = ordered.softmax(-1)
-    beyond = chances.cumsum(-1) - chances >= p  # the token that crosses p is kept
-    return logits.index_fill(0, at[beyond], float("-inf"))
+    chances = logits.softmax(-1)
+    for size in (min(NUCLEUS, logits.numel()), logits.numel()):
+        ordered, at = chances.topk(size)
+        before = ordered.cumsum(-1) - ordered
+        if before[-1] + ordered[-1] >= p:
+            break
+    kept = at[before < p]  # the token that crosses p among them
+    return torch.full_like(logits, float("-inf")).index_copy(0, kept, logits[kept])
 
 
 def keep_min_p(logits: Tensor, p: float) -> Tensor:
@@ -46,14 +55,28 @@ def keep_min_p(logits: Tensor, p: float) -> Tensor:
     return logits.masked_fill(chances < p * chances.max(), float("-inf"))
 
 
+def draw(logits: Tensor, dice: torch.Generator) -> int:
+    """A token by its chance. `logits`: [vocab]. One throw of the dice each, so that rows never depend on each other.
+
+    Raises ValueError if the logits give no chances (a model that computes NaN).
+    """
+    upto = logits.double().softmax(-1).cumsum(-1).cpu()
+    if not torch.isfinite(upto[-1]):
+        raise ValueError("the model gave no usable scores")
+    mark = torch.rand(1, generator=dice, dtype=torch.float64) * upto[-1]
+    return int(torch.searchsorted(upto, mark, right=True))
+
+
 def choose(logits: Tensor, said: Sequence[int], sampling: Sampling, dice: torch.Generator) -> int:
     """The next token of one row. `logits`: [vocab], `said`: what this reply holds so far.
 
-    The same dice, logits and settings give the same token, whatever else is in the batch.
+    The same dice, logits and settings give the same token, whatever else is in the batch. Raises ValueError for NaN.
     """
     logits = penalise(logits.float(), said, sampling.repetition_penalty)
     if sampling.temperature == 0:
-        return int(logits.argmax())
+        best = logits.max(-1)
+        if torch.isnan(best.values):
+            raise ValueError("the model gave no usable scores")
+        return int(best.indices)
     logits = keep_top_k(logits / sampling.temperature, sampling.top_k)
-    logits = keep_min_p(keep_top_p(logits, sampling.top_p), sampling.min_p)
-    return int(torch.multinomial(logits.softmax(-1).cpu(), 1, generator=dice))
+    return draw(keep_min_p(keep_top_p(logits, sampling.top_p), sampling.min_p), dice)

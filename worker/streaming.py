@@ -16,16 +16,14 @@ class Stream:
 
     @property
     def text(self) -> str:
-        """All of it as it stands, cut at a stop string, without white space around it."""
-        return self._cut(self._decode(self.ids)).strip()
+        """All of it as it stands: cut at a stop string, no white space around it, no half character at its end."""
+        return _finished(self._cut(self._decode(self.ids)).lstrip())
 
     def push(self, token: int) -> str:
         """Take a token; the text that is final by it. After that `stopped` may be true."""
         self.ids.append(token)
         whole = self._cut(self._decode(self.ids)).lstrip()
-        if self.stopped:
-            whole = whole.rstrip()
-        return self._tell(whole, len(whole) if self.stopped else self._safe(whole))
+        return self._tell(whole, len(_finished(whole)) if self.stopped else self._safe(whole))
 
     def rest(self) -> str:
         """What was held back, once no more tokens come."""
@@ -46,12 +44,17 @@ class Stream:
 
     def _safe(self, text: str) -> int:
         """How much of the text can no longer change."""
-        end = len(text.rstrip())  # trailing space is dropped if the reply ends here
-        while end and text[end - 1] == BROKEN:
-            end -= 1
+        end = len(_finished(text))
         for stop in self._stop:
             for size in range(min(len(stop) - 1, len(text)), 0, -1):
                 if text.endswith(stop[:size]):
                     end = min(end, len(text) - size)
                     break
         return end
+
+
+def _finished(text: str) -> str:
+    """What is left of `text` should the reply end here: no trailing space, no first bytes of a character."""
+    while text and (text[-1].isspace() or text[-1] == BROKEN):
+        text = text[:-1]
+    return text

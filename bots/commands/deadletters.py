@@ -92,7 +92,8 @@ def requeue(ctx: click.Context, jobs: tuple[str, ...], every: bool) -> None:
         ids = [letter.job.id for letter in letters]
         done = sum([await p.queue.requeue(ids[at : at + AT_ONCE]) for at in range(0, len(ids), AT_ONCE)])
         alone = done and not any(float(about["seen"]) < FRESH for about in (await p.presence.workers()).values())
-        click.echo(f"{many(done, 'job')} back in the queue." + (" No worker is running; `limen up` starts one." if alone else ""))
+        note = " No worker is running; `limen up` starts one." if alone else ""
+        click.echo(f"{many(done, 'job')} back in the queue.{note}")
         return 0
 
     _do(ctx, act)

@@ -60,7 +60,8 @@ def rows(check: Check) -> Iterator[str]:
     width = min(shutil.get_terminal_size().columns, 100)
     lead = f"{mark} {check.name:<17} "
     for line in check.said.splitlines() or [""]:
-        yield from _coloured(textwrap.wrap(lead + line, width, subsequent_indent=" " * 20, break_on_hyphens=False), mark, colour)
+        lines = textwrap.wrap(lead + line, width, subsequent_indent=" " * 20, break_on_hyphens=False)
+        yield from _coloured(lines, mark, colour)
         lead = " " * 20
     if check.step:
         yield from textwrap.wrap(f"{' ' * 20}→ {check.step}", width, subsequent_indent=" " * 22, break_on_hyphens=False)

@@ -93,4 +93,9 @@ def page(there: dict[str, Any]) -> str:
         rows.append(f"  {one['ref']:<{wide}}  needs {size(one['needs']):>7}  {one['licence']}")
     if not there["suggested"]:
         rows.append("  none")
-    return "\n".join([*rows, "", "Fetch one:  limen models fetch REF", "Use it:     LIMEN_MODEL__REF=REF, or model.ref in limen.yaml"])
+    return "\n".join([*rows, "", _HOW])
+
+
+_HOW = """\
+Fetch one:  limen models fetch REF
+Use it:     LIMEN_MODEL__REF=REF, or model.ref in limen.yaml"""

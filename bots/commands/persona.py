@@ -11,6 +11,7 @@ from bots import template
 from bots.assemble import settings
 from bots.files import writing
 from bots.options import PersonaName
+from bots.words import many
 from core import cards
 from core.commands import about
 from core.errors import InputError, UserError
@@ -55,11 +56,11 @@ def summary(card: Card) -> list[str]:
     """A sound card in a few lines: who, how much of every prompt it takes, and what waits for later features."""
     hello = Line("1", Person("somebody"), "Hello", 0.0)
     prompt = compose(Scene(card=card, lines=(), new=(hello,)))
-    size = sum(len(part.text) for part in (*prompt.system, *prompt.examples))
+    texts = [part.text for part in prompt.system] + [said.text for said in prompt.examples]
+    size, examples = sum(map(len, texts)), many(len(prompt.examples) // 2, "example")
     rows = [
         f"{card.name} · {card.title}{f' · {card.tagline}' if card.tagline else ''}",
-        f"in every prompt: {size:,} characters, some {size // CHARACTERS_PER_TOKEN:,} tokens, "
-        f"with {_many(len(prompt.examples) // 2, 'example')}",
+        f"in every prompt: {size:,} characters, some {size // CHARACTERS_PER_TOKEN:,} tokens, with {examples}",
     ]
     waiting = _waiting(card)
     return [*rows, f"checked now, acted on by later features: {', '.join(waiting)}"] if waiting else rows
@@ -72,12 +73,8 @@ def _waiting(card: Card) -> list[str]:
         "band": len(card.traits),
         "knowledge file": len(card.knowledge.files),
     }
-    still = [_many(number, word) for word, number in counts.items() if number]
+    still = [many(number, word) for word, number in counts.items() if number]
     return still if card.evolves else [*still, "evolves: false"]
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 @command.command(epilog="Example: limen persona show mira")
@@ -116,7 +113,8 @@ def new(ctx: click.Context, name: str) -> None:
         raise UserError(f"{target.parent} cannot be made: {error.strerror}", "choose another --home") from error
     with writing(str(target), 0o644) as file:
         file.write(template.card(name, str(target), str(SCHEMA)))
-    click.echo(f"{target}\nMake it yours, then:  limen persona check {target}\nTalk to it:           limen chat --persona {name}")
+    click.echo(f"{target}\nMake it yours, then:  limen persona check {target}")
+    click.echo(f"Talk to it:           limen chat --persona {name}")
 
 
 def _refuse(name: str, folders: tuple[Path, ...], target: Path) -> None:

@@ -1,7 +1,6 @@
 """`limen status`: Redis, queue, workers and memory of this home at a glance. Looks, and starts nothing."""
 
 import asyncio
-import importlib.metadata
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ import msgspec
 
 from bots import up
 from bots.assemble import Parts, parts, settings
-from bots.files import disk_use
+from bots.files import disk_use, nearest
 from bots.options import json_option, show_json
+from bots.version import version
 from bots.words import many, size, span
 from core.settings import Settings, masked
 from core.store.presence import FRESH
@@ -42,23 +42,15 @@ def command(ctx: click.Context, as_json: bool, watch: bool) -> None:
 async def look(settings: Settings) -> dict[str, Any]:
     """Everything that status shows, as plain data; of a home where nothing runs, only that. Raises StoreError."""
     url = await up.redis_url_if_running(settings)
-    home = {"home": str(settings.home), "version": _version(), "disk": _disk(settings.home)}
+    home = {"home": str(settings.home), "version": version(), "disk": _disk(settings.home)}
     if not url:
         return {"running": False, **home}
     async with parts(settings, url) as p:
         return {"running": True, **home, "redis": await _redis(p, url), **await _work(p)}
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("limen")
-    except importlib.metadata.PackageNotFoundError:  # a plain clone
-        return "from a clone"
-
-
 def _disk(home: Path) -> dict[str, int]:
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
-    return {"home_bytes": disk_use(home), "free_bytes": shutil.disk_usage(there).free}
+    return {"home_bytes": disk_use(home), "free_bytes": shutil.disk_usage(nearest(home)).free}
 
 
 async def _redis(p: Parts, url: str) -> dict[str, Any]:
@@ -89,17 +81,17 @@ def page(seen: dict[str, Any]) -> str:
     if not seen["running"]:
         return _table([*rows, ("disk", disk), ("", "not running; `limen up` starts Redis and a worker")])
     redis, queue = seen["redis"], seen["queue"]
+    work = f"{queue['live']} live · {queue['background']} background, in {many(queue['conversations'], 'conversation')}"
     rows += [
         ("Redis", f"{redis['version']} · up {span(redis['uptime_s'])} · {size(redis['memory_bytes'])} of memory"),
         ("", redis["url"]),
-        ("queue", f"{queue['live']} live · {queue['background']} background, in "
-                  f"{many(queue['conversations'], 'conversation')} · {queue['delayed']} delayed · {queue['leased']} in work"),
-        ("", _dead(queue["dead"])),
+        ("queue", work),
+        ("", f"{queue['leased']} in work · {queue['delayed']} delayed · {_dead(queue['dead'])}"),
         *_workers(seen["workers"]),
         ("talking", many(seen["talking"], "terminal")),
         ("personas", f"{seen['personas']} that have spoken"),
         ("disk", disk),
-    ]  # fmt: skip
+    ]
     return _table(rows)
 
 
@@ -119,7 +111,8 @@ def _worker(about: dict[str, str]) -> list[tuple[str, str]]:
     speed = f" · {about['tokens_per_s']} tokens/s" if "tokens_per_s" in about else ""
     jobs = f" · {many(int(about['jobs']), 'job')}" if "jobs" in about else ""
     device = f" · {about['device']}" if "device" in about else ""
-    return [("worker", f"{shorten(about['name'], 40)} · {state}{jobs}{speed}"), ("", f"{about.get('model', '')}{device}")]
+    first = f"{shorten(about['name'], 40)} · {state}{jobs}{speed}"
+    return [("worker", first), ("", f"{about.get('model', '')}{device}")]
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -92,7 +92,9 @@ def _echo(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]
         raise UserError("echo: is for tests; people talk to a real model", "set model.ref to hf:…, pypi:… or a folder")
     from worker.echo import Echo
 
-    return Echo(), {"model": settings.model.ref, "device": "none", "pid": os.getpid()}
+    _, _, pace = settings.model.ref.partition(":")  # echo:SECONDSxWORDS, such as echo:0.02x40
+    delay, _, words = pace.partition("x")
+    return Echo(float(delay or 0), int(words or 0)), {"model": settings.model.ref, "device": "none", "pid": os.getpid()}
 
 
 def _server(p: Parts, generator: "Generator", about: dict[str, str | int | float], idle: float) -> "Server":

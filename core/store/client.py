@@ -1,7 +1,6 @@
 """The Redis commands we use, with exact types, and its errors as ours. redis-py's own types are wide unions.
 
-Everything is bytes in and out: what we store is msgpack. A blocking read has its own connection and its own timeout,
-for redis-py 8 gives up on any read that is longer than `socket_timeout`.
+Everything is bytes in and out: what we store is msgpack. A blocking read has its own connection and its own timeout.
 """
 
 import asyncio
@@ -24,6 +23,7 @@ Effect = tuple[Value, ...]  # one Redis command, as a tuple of its words
 T = TypeVar("T")
 
 LONGEST_WAIT = 30.0
+ANSWER = 10.0  # seconds in which a living server says something
 
 
 @contextmanager
@@ -31,9 +31,9 @@ def translated() -> Iterator[None]:
     """Raise redis-py's errors as ours."""
     try:
         yield
-    except (rx.AuthenticationError, rx.AuthorizationError) as e:
-        raise StoreError(f"Redis does not let us in ({e})", "REDIS_URL wants the right name and password") from e
     except (rx.BusyLoadingError, rx.ConnectionError, rx.TimeoutError, OSError) as e:
+        if isinstance(e, rx.AuthenticationError) or isinstance(e.__cause__, rx.AuthenticationError):
+            raise StoreError(f"Redis does not let us in ({e})", "REDIS_URL wants the right name and password") from e
         raise StoreUnreachable(f"Redis does not answer ({e})", "`limen doctor` says what is wrong") from e
     except rx.OutOfMemoryError as e:
         raise StoreFull(
@@ -56,10 +56,10 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._redis: aredis.Redis = aredis.Redis.from_url(url, socket_timeout=10.0, retry=Retry(NoBackoff(), 0))
-        self._blocking: aredis.Redis = aredis.Redis.from_url(
-            url, socket_timeout=LONGEST_WAIT + 10, retry=Retry(NoBackoff(), 0)
-        )
+        # No `socket_timeout`: for it redis-py sends under `asyncio.wait_for`, which on Python 3.11 loses a cancellation
+        # that comes together with the result. `asyncio.timeout` does not.
+        self._redis: aredis.Redis = aredis.Redis.from_url(url, socket_timeout=None, retry=Retry(NoBackoff(), 0))
+        self._blocking: aredis.Redis = aredis.Redis.from_url(url, socket_timeout=None, retry=Retry(NoBackoff(), 0))
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -70,7 +70,8 @@ class Client:
     async def do(self, *command: Value) -> Any:
         """One command, and what it answers."""
         with translated():
-            return await _execute(self._redis, *command)
+            async with asyncio.timeout(ANSWER):
+                return await _execute(self._redis, *command)
 
     async def do_all(self, commands: Iterable[Effect], atomic: bool = True) -> list[Any]:
         """Several commands in one round trip (MULTI if `atomic`); their answers in order."""
@@ -80,15 +81,17 @@ class Client:
         if not pipe.command_stack:
             return []
         with translated():
-            return await pipe.execute()
+            async with asyncio.timeout(ANSWER):
+                return await pipe.execute()
 
     async def script(self, source: str, keys: Sequence[str], args: Sequence[Value]) -> Any:
         """Run a Lua script: by its hash where the server knows it already."""
         with translated():
-            try:
-                return await _execute(self._redis, "EVALSHA", _sha(source), len(keys), *keys, *args)
-            except rx.NoScriptError:  # a new server, or one that was flushed
-                return await _execute(self._redis, "EVAL", source, len(keys), *keys, *args)
+            async with asyncio.timeout(ANSWER):
+                try:
+                    return await _execute(self._redis, "EVALSHA", _sha(source), len(keys), *keys, *args)
+                except rx.NoScriptError:  # a new server, or one that was flushed
+                    return await _execute(self._redis, "EVAL", source, len(keys), *keys, *args)
 
     async def scan(self, pattern: str) -> list[str]:
         """Names of the keys that match, in order; without blocking the server for long."""
@@ -102,15 +105,18 @@ class Client:
 
     async def wait_for(self, key: str, seconds: float) -> bool:
         """Take one element off the list at `key`, waiting up to `seconds`. True if there was one."""
+        seconds = min(max(seconds, 0.01), LONGEST_WAIT)
         with translated():
-            seconds = min(max(seconds, 0.01), LONGEST_WAIT)
-            return await _execute(self._blocking, "BLPOP", key, seconds) is not None
+            async with asyncio.timeout(seconds + ANSWER):
+                return await _execute(self._blocking, "BLPOP", key, seconds) is not None
 
     async def read_stream(self, key: str, after: str, seconds: float, count: int = 200) -> list[tuple[str, bytes]]:
         """Entries of a stream after the id `after`, waiting up to `seconds` for one: (id, its field `b`)."""
+        wait_ms = max(1, int(min(seconds, LONGEST_WAIT) * 1000))
+        command = ("XREAD", "COUNT", count, "BLOCK", wait_ms, "STREAMS", key, after)
         with translated():
-            wait_ms = max(1, int(min(seconds, LONGEST_WAIT) * 1000))
-            answer = await _execute(self._blocking, "XREAD", "COUNT", count, "BLOCK", wait_ms, "STREAMS", key, after)
+            async with asyncio.timeout(wait_ms / 1000 + ANSWER):
+                answer = await _execute(self._blocking, *command)
         return _entries(answer)
 
     async def listen(self, channel: str) -> AsyncIterator[bytes]:

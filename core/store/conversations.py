@@ -58,6 +58,10 @@ class Conversations:
         ids = await self._client.do("ZRANGE", keys.ORDER(conversation), -most, -1)
         return [line for line in await self._lines(conversation, ids) if line]
 
+    async def count(self, conversation: str) -> int:
+        """How many lines are kept."""
+        return int(await self._client.do("ZCARD", keys.ORDER(conversation)))
+
     async def _lines(self, conversation: str, ids: Sequence[bytes]) -> list[Line | None]:
         if not ids:
             return []

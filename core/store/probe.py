@@ -19,7 +19,10 @@ ANSWER = 5.0  # seconds in which a living server says something
 
 
 class Info(msgspec.Struct, frozen=True):
-    """A live server. `since` in seconds UTC, `memory` in bytes; `loading`: it is still reading its log."""
+    """A live server. `since` in seconds UTC, `memory` in bytes; `loading`: it is still reading its log.
+
+    `unwritten`: its disk is full, and the writes it acknowledged at that moment are not on it yet.
+    """
 
     pid: int
     version: str
@@ -28,6 +31,7 @@ class Info(msgspec.Struct, frozen=True):
     memory: int
     keys: int
     loading: bool = False
+    unwritten: bool = False
 
 
 def probe(where: Path, folder: Path) -> Info | None:
@@ -35,7 +39,7 @@ def probe(where: Path, folder: Path) -> Info | None:
     if not listens(where):
         return None
     try:
-        facts, config = ask(where, ("INFO",), ("CONFIG", "GET", "dir"))
+        facts, config = _facts(where)
         told, theirs = _told(where, facts), os.fsdecode(config[1])
     except (rx.RedisError, OSError, ValueError, LookupError, TypeError, AttributeError) as e:
         if not listens(where):  # it was just going
@@ -76,6 +80,14 @@ def ask(where: Path, *commands: tuple[str, ...]) -> list[Any]:
         return pipe.execute()
 
 
+def _facts(where: Path) -> list[Any]:
+    questions = ("INFO",), ("CONFIG", "GET", "dir")
+    try:
+        return ask(where, *questions)
+    except rx.ConnectionError:  # killed just now, and another may have come up already
+        return ask(where, *questions)
+
+
 def _told(where: Path, facts: dict[str, Any]) -> Info:
     name = "valkey" if "valkey_version" in facts else "redis"
     return Info(
@@ -86,4 +98,5 @@ def _told(where: Path, facts: dict[str, Any]) -> Info:
         memory=int(facts["used_memory"]),
         keys=int(facts.get("db0", {}).get("keys", 0)),
         loading=bool(facts["loading"]),
+        unwritten=facts["aof_last_write_status"] != "ok",
     )

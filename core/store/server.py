@@ -21,7 +21,7 @@ from core.store import damage, spawn
 from core.store.damage import Damage
 from core.store.probe import Info, ask, listens, probe
 from core.store.spawn import find_binary
-from core.store.trouble import explained, refusal
+from core.store.trouble import explained, full, refusal
 
 __all__ = ["Info", "Salvage", "ensure", "find_binary", "running", "set_aside", "stop"]
 
@@ -64,7 +64,8 @@ def running(home: Path) -> Info | None:
 def stop(home: Path, timeout: float = 20.0) -> bool:
     """End the server of `home` and wait until it is gone; False if there was none.
 
-    Raises StoreUnreachable if it is still there after `timeout` seconds, or is not ours.
+    Raises StoreUnreachable if it is still there after `timeout` seconds, or is not ours; StoreFull, and lets it live,
+    while a full disk keeps it from writing what it acknowledged last.
     """
     folder = _folder(home)
     if not folder.is_dir():
@@ -73,6 +74,8 @@ def stop(home: Path, timeout: float = 20.0) -> bool:
         found = probe(_socket(folder), folder)
         if not found and not spawn.alive(folder):
             return False
+        if found and found.unwritten:
+            raise full(folder, "its server's last writes are only in memory", "free some space, then end it")
         _end(folder, found, timeout)
     return True
 
@@ -146,14 +149,17 @@ def _start(folder: Path, where: Path, binary: Path | None, end: float) -> None:
     if spawn.alive(folder):  # its socket was taken away: nobody can come to it any more
         _end(folder, None, 10.0)
     binary = binary or find_binary()
-    said = _attempt(folder, where, binary, end)
-    found = _damage(folder, said)
-    if found and found.torn:
-        damage.cut(found)
+    for _ in range(3):
         said = _attempt(folder, where, binary, end)
+        if not said:
+            return
         found = _damage(folder, said)
-    if said:
-        raise refusal(folder, said, found)
+        if found and not found.torn:
+            break
+        if found:
+            damage.cut(found)
+        # else: once more, for it may have been killed as it started
+    raise refusal(folder, said, found)
 
 
 def _attempt(folder: Path, where: Path, binary: Path, end: float) -> str:
@@ -165,7 +171,11 @@ def _attempt(folder: Path, where: Path, binary: Path, end: float) -> str:
     spawn.spawn(binary, folder, where)
     if _ready(folder, where, end):
         return ""
-    return log.read_bytes()[before:].decode("latin-1") or "it said nothing"
+    said = log.read_bytes()[before:].decode("latin-1")
+    if not said:  # not even that: a full disk would explain it, and says so
+        log.write_bytes(bytes(4096))
+        log.write_bytes(b"")
+    return said or "it said nothing"
 
 
 def _damage(folder: Path, said: str) -> Damage | None:
@@ -175,13 +185,15 @@ def _damage(folder: Path, said: str) -> Damage | None:
 
 
 def _ready(folder: Path, where: Path, end: float) -> bool:
-    """Wait until the server answers and has loaded its log. False if it ends. Raises StoreUnreachable at `end`."""
+    """Wait until the server has loaded its log. False if it ends. Raises StoreUnreachable if it lives on, unready."""
     while found := _arrive(folder, where, end):
         if not found.loading:
             return True
         if time.monotonic() > end:
             raise StoreUnreachable(f"the server of {folder} is still reading its log", "wait, then try again")
         time.sleep(spawn.PAUSE)
+    if spawn.alive(folder):
+        raise StoreUnreachable(f"the server of {folder} started and does not answer", f"read {folder / spawn.LOG_FILE}")
     return False
 
 

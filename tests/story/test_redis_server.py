@@ -18,7 +18,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from core.errors import StoreDamaged, StoreError, StoreUnreachable
+from core.errors import StoreDamaged, StoreError, StoreFull, StoreUnreachable
 from core.store import probe, server, spawn
 from core.store.damage import LOG, MANIFEST
 
@@ -358,6 +358,27 @@ def test_stop_ends_the_server_and_keeps_all(home: Path, redis_binary: Path) -> N
     assert not server.stop(home / "never")
     with client(server.ensure(home, redis_binary)) as r:
         assert r.get("a") == b"1"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that plays a full disk")
+def test_a_server_is_not_ended_while_a_full_disk_keeps_its_last_writes_in_memory(
+    home: Path, redis_binary: Path
+) -> None:
+    """It still answers and refuses to write more; ending it would lose what it acknowledged as the disk filled up."""
+    server.ensure(home, redis_binary)
+    server.stop(home)
+    increment = home / "redis" / LOG / "appendonly.aof.1.incr.aof"
+    increment.unlink()
+    increment.symlink_to("/dev/full")
+    with client(server.ensure(home, redis_binary)) as r:
+        r.set("a", "1")
+        with pytest.raises(redis.ResponseError, match="MISCONF"):
+            r.set("b", "2")
+        with pytest.raises(StoreFull, match=str(home / "redis")):
+            server.stop(home)
+        assert r.get("a") == b"1"
+    assert info(home).unwritten
+    kill(home)
 
 
 def test_no_pid_file_is_believed(home: Path, redis_binary: Path) -> None:

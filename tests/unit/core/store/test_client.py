@@ -12,6 +12,7 @@ import redis.exceptions as rx
 from core.errors import StoreError, StoreFull, StoreUnreachable
 from core.store import server
 from core.store.client import Client, patiently, translated
+from tests.fakes.jobs import until
 
 
 @pytest.fixture
@@ -94,15 +95,18 @@ async def test_a_channel_is_heard(client: Client) -> None:
     """From the moment of subscribing."""
     heard = client.listen("news")
     first = asyncio.ensure_future(anext(heard))
-    while not await client.do("PUBLISH", "news", b"\x00first"):
-        await asyncio.sleep(0.005)
+
+    async def somebody_hears() -> bool:
+        return await client.do("PUBLISH", "news", b"\x00first") > 0
+
+    await until(somebody_hears)
 
     assert b"\x00first" == await asyncio.wait_for(first, 5)
 
     await client.do_all([("PUBLISH", "news", "second"), ("PUBLISH", "news", "third")])
 
     assert [b"second", b"third"] == [await anext(heard), await anext(heard)]
-    await heard.aclose()  # type: ignore[attr-defined]
+    await heard.aclose()
 
 
 async def test_a_server_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
@@ -170,12 +174,14 @@ async def test_what_is_blocked_learns_that_the_server_died(own: Client, home: Pa
     waits = [
         asyncio.ensure_future(own.wait_for("list", 30)),
         asyncio.ensure_future(own.read_stream("stream", "0", 30)),
-        asyncio.ensure_future(anext(own.listen("news"))),  # type: ignore[arg-type]
+        asyncio.ensure_future(anext(own.listen("news"))),
     ]
-    while len((await own.do("INFO", "clients")).keys()) and (await own.do("INFO", "clients"))["blocked_clients"] < 2:
-        await asyncio.sleep(0.005)
-    while not await own.do("PUBSUB", "CHANNELS"):
-        await asyncio.sleep(0.005)
+
+    async def all_wait() -> bool:
+        blocked = (await own.do("INFO", "clients"))["blocked_clients"]
+        return blocked == 2 and bool(await own.do("PUBSUB", "CHANNELS"))
+
+    await until(all_wait)
     kill(home)
     ends = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 5)
 
