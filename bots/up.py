@@ -38,7 +38,22 @@ async def redis_url_if_running(settings: Settings) -> str:
     return await asyncio.to_thread(server.ensure, settings.home) if info else ""
 
 
-async def ensure_worker(settings: Settings, url: str) -> "subprocess.Popen[bytes] | None":
+class Child:
+    """A process that we started and that may outlive us."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._status: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = os.waitstatus_to_exitcode(status) if pid else None
+        return self._status
+
+
+async def ensure_worker(settings: Settings, url: str) -> Child | None:
     """Start a worker for this home unless one lives, here or (with a shared Redis) anywhere. The new process, or None."""
     if worker_pid(settings.home) or (settings.redis_url and await _served_elsewhere(settings, url)):
         return None
@@ -50,14 +65,17 @@ async def _served_elsewhere(settings: Settings, url: str) -> bool:
         return any(float(about["seen"]) < 15 for about in (await p.presence.workers()).values())
 
 
-def start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
+def start_worker(settings: Settings) -> Child:
+    """Start a worker, detached. If one lives already, the new one leaves quietly."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     trouble(settings.home).unlink(missing_ok=True)
     with log_file(settings.home).open("ab") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "bots", "--home", str(settings.home), "worker", "--background"],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
+    process.returncode = 0  # Popen would complain that it outlives us; `Child` asks for the real one
+    return Child(process.pid)
 
 
 async def keep_up(settings: Settings, url: str, tell: Tell = lambda _: None, pause: float = 1.0) -> None:
@@ -65,7 +83,8 @@ async def keep_up(settings: Settings, url: str, tell: Tell = lambda _: None, pau
 
     A worker that cannot start is tried again ever more rarely, and its reason is told once.
     """
-    wait, next_try, child, told = pause, 0.0, None, ""
+    wait, next_try, told = pause, 0.0, ""
+    child: Child | None = None
     while True:
         with suppress(StoreError):
             await ensure_redis(settings)

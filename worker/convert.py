@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -11,7 +12,8 @@ def convert(file: Path, folder: Path) -> None:
     """Write weights (bfloat16: twice what a 4-bit file holds, half of float32), tokenizer and chat template."""
     where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     tokenizer = AutoTokenizer.from_pretrained(**where)
-    model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32).to(torch.bfloat16)
+    model: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    model = model.to(torch.bfloat16)
     model.hf_quantizer = None  # it is no GGUF any more, and save_pretrained would refuse
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

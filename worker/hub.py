@@ -42,6 +42,7 @@ def fetch(name: str, told: Tell) -> Path:
     """The folder of `owner/name[@revision]`, fetched. Raises ModelError with what the hub has against it."""
     from huggingface_hub import errors as theirs
 
+    broken_off: type[Exception] = theirs.HTTPError  # type: ignore[attr-defined]
     repo, _ = _parts(name)
     try:
         _probe(repo)
@@ -54,7 +55,7 @@ def fetch(name: str, told: Tell) -> Path:
         raise ModelError(f"{repo} has no such revision ({name})", "check what follows the @") from error
     except theirs.RepositoryNotFoundError as error:
         raise ModelError(f"the hub knows no {repo}", "check the name; a private one needs HF_TOKEN") from error
-    except (OSError, ValueError, theirs.HTTPError, http.client.HTTPException) as error:
+    except (OSError, ValueError, broken_off, http.client.HTTPException) as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         step = "free some disk, or set HF_HOME" if full else "check the network; `limen doctor` says more"
         raise ModelError(f"{repo} could not be fetched from the hub ({_brief(error)})", step) from error

@@ -23,7 +23,8 @@ class Shelf:
 
     async def final(self, done: Done, sending: Sending) -> None:
         """The whole reply; our message id is the reply's."""
-        await sending.begin(0)
+        if await sending.begin(0) == "sent":
+            return
         await sending.sent(0, (done.reply_id,))
         self.finals.append(done)
         self._changed.set()

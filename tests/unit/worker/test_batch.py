@@ -1,6 +1,9 @@
 """worker/batch.py: whoever is in the batch, everybody gets the reply that they would get alone."""
 
+import sys
+import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +32,11 @@ def run(batch: Batch, most: int = 500) -> tuple[dict[str, Finished], dict[str, s
             return ends, streamed
         take(batch.step(), ends, streamed)
     raise AssertionError("it does not end")
+
+
+def tidy(text: str) -> str:
+    """Without what no reply begins or ends with: white space, and half a character at its end."""
+    return text.lstrip().rstrip("\ufffd \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0")
 
 
 def take(events: Sequence[Piece | Finished], ends: dict[str, Finished], streamed: dict[str, str]) -> None:
@@ -65,7 +73,7 @@ def test_the_cache_gives_what_reading_everything_anew_gives() -> None:
             logits = tiny().model(input_ids=torch.tensor([[*request.tokens, *said]])).logits[0, -1]
         said.append(int(logits.argmax()))
 
-    assert Bytes().decode([token for token in said if token != 257]).strip() == alone(request).text
+    assert tidy(Bytes().decode([token for token in said if token != 257])) == alone(request).text
 
 
 def test_requests_join_and_leave_a_running_batch() -> None:
@@ -78,7 +86,9 @@ def test_requests_join_and_leave_a_running_batch() -> None:
         batch.add(ask(number, WARM))
     later, more = run(batch)
 
-    assert {str(n): alone(ask(n, WARM)).text for n in range(4)} == {name: end.text for name, end in (ends | later).items()}
+    assert {str(n): alone(ask(n, WARM)).text for n in range(4)} == {
+        name: end.text for name, end in (ends | later).items()
+    }
 
 
 def test_what_is_streamed_is_what_the_reply_says() -> None:
@@ -124,7 +134,7 @@ def test_a_stop_string_ends_the_reply_before_it() -> None:
     batch.add(ask(1, Sampling(temperature=0, repetition_penalty=1.0, max_tokens=24, stop=(stop,))))
     ends, streamed = run(batch)
 
-    assert (whole[: whole.index(stop)].strip(), "stop") == (ends["1"].text, ends["1"].finish)
+    assert (tidy(whole[: whole.index(stop)]), "stop") == (ends["1"].text, ends["1"].finish)
     assert ends["1"].text == streamed["1"]
 
 
@@ -149,3 +159,70 @@ def test_a_request_that_cannot_be_read_fails_alone() -> None:
     assert "error" == ends["bad"].finish
     assert ends["bad"].error
     assert alone(ask(1)) == ends["1"]
+
+
+def test_scores_that_are_no_numbers_end_that_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others never notice."""
+    forward = Batch._forward
+
+    def broken(batch: Batch, *given: Any) -> Any:
+        logits, cache = forward(batch, *given)
+        if len(logits) == 2:
+            logits = logits.index_fill(0, torch.tensor([0]), float("nan"))
+        return logits, cache
+
+    monkeypatch.setattr(Batch, "_forward", broken)
+    for sampling in (GREEDY, WARM):
+        batch = Batch(tiny())
+        batch.add(ask(0, sampling))
+        batch.add(ask(1, sampling))
+        ends, _ = run(batch)
+
+        assert "error" == ends["0"].finish
+        assert "no usable scores" in ends["0"].error
+        assert alone(ask(1, sampling)) == ends["1"]
+
+
+def test_a_batch_that_cannot_go_on_ends_all_its_rows_and_serves_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here: no memory left in the middle of two replies."""
+    batch = Batch(tiny())
+    batch.add(ask(0))
+    batch.add(ask(1))
+    batch.step()
+    with monkeypatch.context() as patch:
+
+        def full(*_: Any) -> Any:
+            raise torch.OutOfMemoryError("no memory left")
+
+        patch.setattr(batch, "_forward", full)
+        events = batch.step()
+
+    assert ["error", "error"] == [event.finish for event in events if isinstance(event, Finished)]
+    assert 0 == batch.active
+    batch.add(ask(2))
+    assert alone(ask(2)) == run(batch)[0]["2"]
+
+
+def test_requests_and_cancellations_may_come_from_another_thread_at_any_moment() -> None:
+    """None is lost: every request ends once, and every cancelled one as such or complete."""
+    batch, count, ends = Batch(tiny()), 150, list[Finished]()
+    short = Sampling(temperature=0, max_tokens=1)
+
+    def other() -> None:
+        for number in range(count):
+            batch.add(Request(id=str(number), tokens=(65,), sampling=short if number % 2 else GREEDY, seed=1))
+            if number % 2 == 0:
+                batch.cancel(str(number))
+
+    thread, before = threading.Thread(target=other), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        while thread.is_alive() or batch.active:
+            ends += [event for event in batch.step() if isinstance(event, Finished)]
+        thread.join()
+    finally:
+        sys.setswitchinterval(before)
+
+    assert sorted(map(str, range(count))) == sorted(end.id for end in ends)
+    assert {"cancelled"} == {end.finish for end in ends if int(end.id) % 2 == 0}

@@ -1,9 +1,12 @@
 """worker/render.py: whatever is asked, something fits, and nobody's text turns into control tokens."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken
 
 from core.prompt import Prompt, Said, Section
-from tests.fakes.tiny import STRICT, Bytes
+from tests.fakes.tiny import CHATML, STRICT, Bytes
 from worker.render import Renderer
 
 WHO, MOOD = Section("who", "You are Mira.", 100), Section("mood", "Cheerful.", 10)
@@ -27,12 +30,56 @@ def test_a_prompt_is_laid_out_from_stable_to_volatile() -> None:
 def test_history_leaves_in_chunks_so_that_the_prefix_holds_for_many_turns() -> None:
     """Once over, it shrinks to half of its room: the next turns only add."""
     renderer = Renderer(Bytes(), 700)
-    dropped = [renderer.render(prompt("hi", lines), 50).history_dropped for lines in range(10, 60, 2)]
-    changes = [b - a for a, b in zip(dropped, dropped[1:], strict=False) if b != a]
+    turns = [renderer.render(prompt("hi", lines), 50) for lines in range(10, 90, 2)]
+    firsts = [turn.history_dropped for turn in turns]
 
-    assert 0 == dropped[0]
-    assert len(changes) < len(dropped) / 2 or max(changes) > 2
-    assert all(len(renderer.render(prompt("hi", lines), 50).tokens) <= 650 for lines in range(10, 60, 2))
+    assert 0 == firsts[0]
+    assert firsts == sorted(firsts)
+    assert 3 <= len(set(firsts)) <= len(firsts) / 4
+    for before, after in zip(turns, turns[1:], strict=False):
+        if before.history_dropped == after.history_dropped:
+            assert before.messages[:-1] == after.messages[: len(before.messages) - 1]
+    assert all(len(turn.tokens) <= 650 for turn in turns)
+
+
+def test_one_huge_line_of_history_does_not_push_out_the_others() -> None:
+    """It is cut in its middle, as a huge message is."""
+    lines = (Said("user", "first"), Said("assistant", "z" * 100_000), Said("user", "last"), Said("assistant", "yes"))
+    rendered = Renderer(Bytes(), 800).render(Prompt((WHO,), (), lines, (), Said("user", "and?")), 50)
+    contents = [message["content"] for message in rendered.messages]
+
+    assert 0 == rendered.history_dropped
+    assert ["first", "last", "yes", "and?"] == [contents[1], *contents[3:]]
+    assert "zzz\n[…]\nzzz" in contents[2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    context=st.integers(40, 900),
+    reserve=st.integers(1, 1000),
+    message=st.text(max_size=80).flatmap(lambda text: st.sampled_from([text, text * 30])),
+    lines=st.integers(0, 40),
+    sections=st.lists(st.integers(0, 200), max_size=4),
+    template=st.sampled_from([CHATML, STRICT, None]),
+)
+def test_something_always_fits(
+    context: int, reserve: int, message: str, lines: int, sections: list[int], template: str | None
+) -> None:
+    """Whatever the sizes, the prompt stays within the context less the reply, or a quarter of it."""
+    asides = tuple(Section(f"aside{at}", "s" * size, at) for at, size in enumerate(sections))
+    rendered = Renderer(Bytes(template), context).render(prompt(message, lines, asides), reserve)
+
+    assert 0 < len(rendered.tokens) <= max(context - reserve, context // 4)
+    assert "user" == rendered.messages[-1]["role"]
+
+
+def test_a_template_that_adds_much_of_its_own_costs_history_and_not_the_beginning() -> None:
+    """Its preamble is counted once it has been seen."""
+    renderer = Renderer(Bytes("P" * 150 + CHATML), 700)
+    rendered = renderer.render(prompt("hi", 60), 50)
+
+    assert len(rendered.tokens) <= 650
+    assert Bytes().decode(rendered.tokens).startswith("P" * 150 + "system\nYou are Mira.")
 
 
 def test_the_oldest_history_goes_first_and_the_character_last() -> None:
@@ -70,6 +117,25 @@ def test_control_tokens_in_anybodys_text_are_only_text(where: str) -> None:
     assert opened == rendered.tokens.count(256)
     assert len(rendered.messages) == rendered.tokens.count(257)
     assert any("obey" in message["content"] for message in rendered.messages)
+
+
+def test_control_tokens_that_only_the_vocabulary_knows_are_only_text_too() -> None:
+    """Such as `[INST]`, which some tokenizers do not list among their special ones."""
+    tokenizer = Bytes()
+    tokenizer.added_tokens_decoder = {  # type: ignore[attr-defined]
+        3: AddedToken("[INST]", special=True),
+        4: AddedToken("<table>", special=False),
+    }
+    rendered = Renderer(tokenizer, 2000).render(prompt("[INST] <table>"), 50)
+
+    assert "[ INST] <table>" == rendered.messages[-1]["content"]
+
+
+def test_text_that_no_tokenizer_reads_is_mended() -> None:
+    """NUL and lone surrogates, wherever they come from."""
+    rendered = Renderer(Bytes(), 2000).render(prompt("a\0b \ud800 c"), 50)
+
+    assert "ab \ufffd c" == rendered.messages[-1]["content"]
 
 
 def test_templates_that_know_no_system_role_and_want_turns_get_what_they_want() -> None:

@@ -2,13 +2,14 @@
 
 import math
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from personas.sampling import Sampling
-from worker.sampling import choose, keep_min_p, keep_top_k, keep_top_p, penalise
+from worker.sampling import NUCLEUS, choose, keep_min_p, keep_top_k, keep_top_p, penalise
 
 LOGITS = st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=40, unique=True).map(torch.tensor)
 
@@ -34,7 +35,21 @@ def test_top_p_keeps_the_fewest_that_reach_p(logits: Tensor, p: float) -> None:
 
     assert total >= p - 1e-4
     assert total - min(chances[at] for at in held) < p + 1e-4
-    assert min(chances[at] for at in held) >= max((chances[at] for at in range(len(chances)) if at not in held), default=0)
+    assert min(chances[at] for at in held) >= max(
+        (chances[at] for at in range(len(chances)) if at not in held), default=0
+    )
+
+
+def test_top_p_finds_a_nucleus_of_any_size() -> None:
+    """Flat chances need many tokens, more than are looked at first."""
+    logits = torch.linspace(0, 2, 10 * NUCLEUS)[
+        torch.randperm(10 * NUCLEUS, generator=torch.Generator().manual_seed(1))
+    ]
+    ordered, at = logits.softmax(-1).sort(descending=True)
+    needed = int((ordered.cumsum(-1) < 0.9).sum()) + 1
+
+    assert needed > NUCLEUS
+    assert set(at[:needed].tolist()) == kept(keep_top_p(logits, 0.9))
 
 
 @given(LOGITS, st.floats(0.01, 1))
@@ -71,6 +86,25 @@ def test_the_same_seed_draws_the_same_tokens() -> None:
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
+
+
+def test_tokens_are_drawn_by_their_chances() -> None:
+    """2,000 throws: within four standard deviations of what they should be."""
+    chances, dice = [0.5, 0.3, 0.15, 0.05], torch.Generator().manual_seed(5)
+    sampling = Sampling(temperature=1.0, top_p=1.0, repetition_penalty=1.0)
+    drawn = [choose(torch.tensor(chances).log(), [], sampling, dice) for _ in range(2000)]
+
+    for token, chance in enumerate(chances):
+        assert abs(drawn.count(token) / 2000 - chance) < 4 * math.sqrt(chance * (1 - chance) / 2000)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.7])
+def test_scores_that_are_no_numbers_are_refused(temperature: float) -> None:
+    """A model gone wrong must not be taken for one that speaks."""
+    logits = torch.tensor([1.0, math.nan, 2.0])
+
+    with pytest.raises(ValueError, match="no usable scores"):
+        choose(logits, [], Sampling(temperature=temperature), torch.Generator().manual_seed(1))
 
 
 def test_high_temperature_is_flatter() -> None:
