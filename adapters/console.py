@@ -1,30 +1,29 @@
 """The terminal as a platform: the smallest complete adapter, and the one to copy. One person, one place, no network.
 
-`to_event` is pure; `Console` is the adapter. What it looks like is the business of a `Screen`: `adapters/plain.py` for
-pipes, `adapters/terminal.py` for people. A reply's message id is its reply id, so showing it twice changes nothing.
+`to_event` is pure; `Console` is the adapter. What it looks like is the business of a `Screen`: `adapters/terminal/plain.py` for
+pipes, `adapters/terminal/live.py` for people. A reply's message id is its reply id, so showing it twice changes nothing.
 """
 
 import asyncio
-import json
-import os
+import difflib
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from adapters.base import Limits
 from adapters.emoji import canonical
-from adapters.screen import Screen, Status, Who
-from adapters.wrap import one_line
+from adapters.terminal.files import export, typed
+from adapters.terminal.screen import Screen, Status, Who
+from adapters.terminal.wrap import one_line
 from core.commands import COMMANDS, Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome, new_id
 from core.errors import InputError, LimenError
-from core.events import Addressed, AnyEvent, Command, Kind, Message, Person, Place
+from core.events import Addressed, AnyEvent, Command, Kind, Message, Person, Place, Reaction
 from core.jobs import Done, Failed
 from personas.card import Card
 
@@ -101,6 +100,7 @@ class Console:
         self._due: dict[str, tuple[str, Who]] = {}  # job → its reply, and whose it is
         self._over: set[str] = set()  # jobs whose reply came, perhaps before we knew that it was due
         self._shown: set[str] = set()
+        self._growing = ""  # the reply that is being shown
         self._none_due = asyncio.Event()
         self._none_due.set()
         self._away = False
@@ -128,16 +128,29 @@ class Console:
                 if self._one_by_one:
                     await self._none_due.wait()
 
-    async def _event(self, line: str) -> Message | Command | None:
+    async def _event(self, line: str) -> AnyEvent | None:
         try:
-            return to_event(line, event_id=new_id(), now=time.time(), person=self.person)
+            event = to_event(line, event_id=new_id(), now=time.time(), person=self.person)
+            return self._on_the_growing(event) if isinstance(event, Command) else event
         except InputError as error:
             await self.screen.complain(explained(error))
             return None
 
+    def _on_the_growing(self, command: Command) -> Command | Reaction:
+        """An emoji that comes while a reply grows is for that reply: it has its id already, and lands when it is whole."""
+        if command.name not in ("react", "unreact") or not self._growing or len(command.args.split()) != 1:
+            return command
+        return Reaction(
+            id=command.id, account=ACCOUNT, place=PLACE, author=self.person, time=command.time,
+            message_id=self._growing, emoji=command.args, removed=command.name == "unreact",
+        )  # fmt: skip
+
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
         """A reply is due now, or there is a note."""
-        if outcome.act in (Act.QUEUED, Act.MERGED, Act.SEEN):
+        if isinstance(event, Reaction):
+            verb = "taken back from" if event.removed else "on"
+            await self.screen.answer(f"{event.emoji} {verb} what {self.status.who.title} is saying")
+        elif outcome.act in (Act.QUEUED, Act.MERGED, Act.SEEN):
             self._expect(outcome)
         elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED):
             await self.screen.complain(outcome.note)
@@ -153,10 +166,10 @@ class Console:
         if answer.job:
             self._expect(answer.job)
         elif answer.data is not None:
-            await self._export(answer.data, answer.text)
+            path = await asyncio.to_thread(export, answer.data, answer.text, self.home)
+            await self.screen.answer(f"All that is kept of you is in {path}")
         elif answer.error:
-            say = f"\nTo say it to {self.status.who.title}, type //{command.name}"
-            await self.screen.complain(answer.text + ("" if command.name in COMMANDS else say))
+            await self.screen.complain(answer.text + self._or(command.name))
         elif answer.text:
             await self.screen.answer(answer.text + (HERE if command.name == "help" else ""))
         if command.name == "forget" and "yes" in command.args.lower().split() and not answer.error:
@@ -165,18 +178,16 @@ class Console:
         if answer.switched:
             await self.welcome(answer.switched)
 
+    def _or(self, name: str) -> str:
+        """What an unknown command may have been meant as."""
+        if name in COMMANDS:
+            return ""
+        leave = "Did you mean /quit? " if difflib.get_close_matches(name, QUIT[:2], 1, 0.7) else ""
+        return f"\n{leave}To say it to {self.status.who.title}, type //{name}"
+
     def _give_back(self, event: AnyEvent) -> None:
         if isinstance(event, Message):
             self.screen.give_back(event.text)
-
-    async def _export(self, data: dict[str, Any], name: str) -> None:
-        path = _file(name) if name else self.home / time.strftime("export-%Y%m%d-%H%M%S.json")
-        try:
-            await asyncio.to_thread(_write, path, data)
-        except OSError as error:
-            await self.screen.complain(f"{path} cannot be written: {error.strerror}. Name another: /export FILE")
-        else:
-            await self.screen.answer(f"All that is kept of you is in {path}")
 
     # What limen does.
 
@@ -195,20 +206,21 @@ class Console:
         """A reply grows. From its first words on, it can be reacted to."""
         await _mark(sending)
         if sending.reply_id not in self._shown:
+            self._growing = sending.reply_id
             await self.screen.grow(self._whose(sending.reply_id), sending.reply_id, text, attempt)
 
     async def final(self, done: Done, sending: Sending) -> None:
         """The whole reply."""
         await _mark(sending)
         if done.reply_id not in self._shown:
-            self._shown.add(done.reply_id)
+            self._ended(done.reply_id)
             await self._say(done, self.who(done.persona.card))
         self._settled(done.job)
 
     async def failed(self, failed: Failed, sending: Sending) -> None:
         """There will be no reply."""
         if failed.reply_id not in self._shown:
-            self._shown.add(failed.reply_id)
+            self._ended(failed.reply_id)
             await self._say_no(failed, self._whose(failed.reply_id))
         self._settled(failed.job)
 
@@ -253,6 +265,10 @@ class Console:
                 self.status = msgspec.structs.replace(self.status, place=outcome.place)
             self._show()
 
+    def _ended(self, reply_id: str) -> None:
+        self._shown.add(reply_id)
+        self._growing = "" if self._growing == reply_id else self._growing
+
     def _settled(self, job: str) -> None:
         self._over.add(job)
         self._due.pop(job, None)
@@ -273,23 +289,6 @@ async def _mark(sending: Sending) -> None:
     if 0 not in sending.ids:
         await sending.begin(0)
         await sending.sent(0, (sending.reply_id,))
-
-
-def _file(name: str) -> Path:
-    return Path(name).expanduser()
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    """As JSON, for its owner's eyes only; what is there already is never overwritten."""
-    text = json.dumps(data, ensure_ascii=False, indent=2, default=str)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-
-
-def typed(home: Path) -> Path:
-    """Where the lines lie that were typed in terminals of this home, for the up-arrow."""
-    return home / "chat-history"
 
 
 def explained(error: LimenError) -> str:

@@ -9,7 +9,6 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.report import RedisForBench, emit
@@ -62,9 +61,10 @@ async def run(url: str, home: Path) -> dict[str, float]:
         for _ in range(REPEATS + 1):
             rows["answered"].append(await measure(p, Kind.DM, Act.QUEUED))
             rows["ignored"].append(await measure(p, Kind.CHANNEL, Act.HEARD))
-    median: Callable[[str, int], float] = lambda name, at: round(  # noqa: E731
-        statistics.median(row[at] for row in rows[name][1:]), 1
-    )
+
+    def median(name: str, at: int) -> float:
+        return round(statistics.median(row[at] for row in rows[name][1:]), 1)
+
     return {
         "cpu_us_per_event": median("answered", 0),
         "cpu_us_per_ignored_event": median("ignored", 0),

@@ -38,6 +38,7 @@ STREAM = "bench"
 # Workers die here all the time, so a lease is short, and a job may be hit more often than in real life.
 HARD = Limits(depth=1000, line=HOG, lease=0.5, attempts=50, retry=0.0)
 FAST = Limits(depth=100_000, line=1000)
+PATIENCE = 20.0  # seconds without progress after which we give up
 SAMPLES = 400
 JOBS, TALKS, BATCH, AT_ONCE, HANDS = 15_000, 200, 50, 64, 2
 TEXT = "A reply of the length that people get: three or four sentences, said in character. " * 4
@@ -106,7 +107,7 @@ async def echo(url: str, most: int) -> None:
     while True:
         claims, due = await queue.claim(f"echo{os.getpid()}", most)
         now = time.monotonic()  # the same clock in all processes of a machine
-        await asyncio.gather(*(queue.complete(claim, reply(claim, f"{now:.6f} {TEXT}"[:300])) for claim in claims))
+        await queue.complete_all([(claim, reply(claim, f"{now:.6f} {TEXT}"[:300]), ()) for claim in claims])
         if not claims:
             await queue.bell(min(due, 1.0) if due >= 0 else 1.0)
 
@@ -204,9 +205,9 @@ async def under_fire(url: str) -> dict[str, Figure]:
 
 
 async def _completed(client: Client, many: int) -> None:
-    """Wait for so many completions, or until nothing has happened for 10 s: then something is lost."""
+    """Wait for so many completions, or until nothing has happened for long: then something is lost."""
     last, since = -1, time.monotonic()
-    while last < many and time.monotonic() - since < 10:
+    while last < many and time.monotonic() - since < PATIENCE:
         now = int(await client.do("LLEN", ORDER))
         if now != last:
             last, since = now, time.monotonic()
@@ -248,8 +249,9 @@ async def latency(url: str) -> dict[str, Figure]:
             each = job(f"lat{n}", f"lat{n % 7}")
             submitted[each.id] = time.monotonic()
             await queue.submit(each)
-            while await queue.place(each.id) >= 0:  # noqa: ASYNC110 (it is another process)
-                await asyncio.sleep(0.002)
+            async with asyncio.timeout(PATIENCE):
+                while await queue.place(each.id) >= 0:
+                    await asyncio.sleep(0.002)
     entries = await client.read_stream(keys.REPLIES(STREAM), "0", 0.01, 1_000_000)
     await client.close()
     claimed = {d.job: float(d.text.split()[0]) for _, body in entries if isinstance(d := decode_result(body), Done)}
@@ -282,8 +284,9 @@ async def throughput(url: str) -> dict[str, Figure]:
 
 
 async def _empty(queue: Queue) -> None:
-    while (depths := await queue.depths()).live or depths.leased:  # noqa: ASYNC110 (they are other processes)
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE):
+        while (depths := await queue.depths()).live or depths.leased:
+            await asyncio.sleep(0.01)
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ Knows nothing of what is measured.
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ class RedisForBench:
     """An embedded server in a home of its own, with the durability that users get; `url` while the block lasts."""
 
     def __enter__(self) -> "RedisForBench":
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with us
         self._home = tempfile.TemporaryDirectory(prefix="limen-bench-")
         self.url = server.ensure(Path(self._home.name))
         return self

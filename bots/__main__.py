@@ -1,4 +1,4 @@
-"""The `limen` command. Each subcommand is a module in `commands/`, imported only when it is called: a bot starts fast."""
+"""The `limen` command. Each subcommand is a module in `commands/`, imported when it is called: a bot starts fast."""
 
 import importlib
 import os
@@ -47,7 +47,9 @@ class Lazy(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Say what was probably meant."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(args[0], COMMANDS, 1)
@@ -82,9 +84,15 @@ fish   _LIMEN_COMPLETE=fish_source limen | source    in config.fish"""
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]}, epilog=COMPLETION)
-@click.option("--home", type=click.Path(path_type=Path, file_okay=False), envvar="LIMEN_HOME", help="Where all state is kept.")
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), envvar="LIMEN_CONFIG", help="The limen.yaml to read.")
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_tell_version, help="Say which one.")
+@click.option(
+    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="LIMEN_HOME", help="Where all state is kept."
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), envvar="LIMEN_CONFIG", help="The limen.yaml to read."
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_tell_version, help="Say which one."
+)
 @click.pass_context
 def limen(ctx: click.Context, home: Path | None, config: Path | None) -> None:
     """Characters that live in your chats, and grow with the people who talk to them."""

@@ -13,9 +13,9 @@ import click
 
 from core import cards, config
 from core.commands import Desk
-from core.settings import Settings
 from core.engine import Engine
 from core.privacy import Privacy
+from core.settings import Settings
 from core.store.client import Client
 from core.store.conversations import Conversations
 from core.store.ledger import Kept, Ledger

@@ -79,12 +79,7 @@ def read_time(given: object, zone: tzinfo) -> float | None:
         if isinstance(given, str):
             moment = datetime.fromisoformat(given.strip())
             return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
-        if (
-            isinstance(given, int | float)
-            and not isinstance(given, bool)
-            and math.isfinite(given)
-            and 0 <= given < 1e11
-        ):
+        if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given < LATEST:
             return float(given)
     except (ValueError, OverflowError, OSError):
         pass  # told below, in one sentence for all that is no time

@@ -41,6 +41,13 @@ async def beside(work: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, obje
                 task.result()
         return main.result()
     finally:
-        for task in tasks:
+        await _end(tasks)
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel them until they are gone: on Python 3.11 a timeout in a library may swallow a cancellation."""
+    while pending := {task for task in tasks if not task.done()}:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(pending, timeout=1.0)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -54,7 +54,7 @@ class Child:
 
 
 async def ensure_worker(settings: Settings, url: str) -> Child | None:
-    """Start a worker for this home unless one lives, here or (with a shared Redis) anywhere. The new process, or None."""
+    """Start a worker for this home unless one lives, here or (shared Redis) anywhere. The new process, or None."""
     if worker_pid(settings.home) or (settings.redis_url and await _served_elsewhere(settings, url)):
         return None
     return await asyncio.to_thread(start_worker, settings)

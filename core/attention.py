@@ -1,4 +1,4 @@
-"""Should we answer this message, and how soon? Pure: a message, who we are, and settings go in; a decision comes out."""
+"""Should we answer this message, and how soon? Pure: message, names and settings go in, a decision comes out."""
 
 import re
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import msgspec
 
-from core.settings import Attention
 from core.events import Addressed, Kind, Message
+from core.settings import Attention
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -124,7 +124,9 @@ async def _react(desk: Desk, command: Command, removed: bool) -> Answer:
     emoji = words[0] if words else ""
     reply = await _reply(desk, command, back)
     if reply is None:
-        return Answer(text="There is no reply to react to." if back == 1 else f"There is no reply {back} back.", error=True)
+        return Answer(
+            text="There is no reply to react to." if back == 1 else f"There is no reply {back} back.", error=True
+        )
     if removed and not emoji:
         emoji = await _latest(desk, reply.reply_id, command.author.id)
     if not emoji:
@@ -166,7 +168,9 @@ async def forget(desk: Desk, command: Command) -> Answer:
     if "yes" not in words:
         what = "everything that is kept of you" if everything else "all that this character keeps of you"
         again = "/forget everything yes" if everything else "/forget yes"
-        return Answer(text=f"This erases {what}: messages, replies, ratings. It cannot be undone. To do it, say {again}")
+        return Answer(
+            text=f"This erases {what}: messages, replies, ratings. It cannot be undone. To do it, say {again}"
+        )
     went = await desk.privacy.forget(command.author.id, None if everything else key)
     return Answer(text=f"Forgotten: {went['messages']} messages, {went['replies']} replies, {went['rated']} ratings.")
 
@@ -181,8 +185,8 @@ async def privacy(desk: Desk, command: Command) -> Answer:
     basis = await desk.privacy.basis(command.author.id)
     kept = desk.engine.settings.retention
     return Answer(
-        text=f"Kept: what you say and what is answered, for the conversation; a reply's prompt {kept.unrated_days} days, "
-        f"a rated one's {kept.rated_half_lives * kept.half_life_days}. Training on it: "
+        text=f"Kept: what you say and what is answered, for the conversation; a reply's prompt {kept.unrated_days} "
+        f"days, a rated one's {kept.rated_half_lives * kept.half_life_days}. Training on it: "
         + (f"allowed ({basis})." if basis else "not allowed.") + " /export shows it all, /forget erases it."
     )  # fmt: skip
 
@@ -195,7 +199,9 @@ async def help_(desk: Desk, command: Command) -> Answer:
 
 def about(card: Card) -> str:
     """A card in a few lines, for people."""
-    dials = ", ".join(f"{name} {trait.value:g} ({trait.band[0]:g}–{trait.band[1]:g})" for name, trait in card.traits.items())
+    dials = ", ".join(
+        f"{name} {trait.value:g} ({trait.band[0]:g}–{trait.band[1]:g})" for name, trait in card.traits.items()
+    )
     parts = {
         "Likes to talk about": "; ".join(card.knowledge.domains),
         "Wants": "; ".join(card.goals),

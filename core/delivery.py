@@ -37,7 +37,7 @@ class Sending:
         self.ids = {part: tuple(unquote(key.rsplit("|", 1)[1]) for key in ids) for part, ids in parts.items()}
 
     async def begin(self, part: int) -> str:
-        """About to send: `mine`; `again` (an earlier carrier was about to and died: it may have got through); `sent`."""
+        """About to send: `mine`; `again` (an earlier carrier was about to, and died: did it get through?); `sent`."""
         return await self._ledger.begin(self.reply_id, part, self._by)
 
     async def sent(self, part: int, ids: tuple[str, ...]) -> None:

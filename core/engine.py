@@ -12,19 +12,15 @@ from itertools import groupby
 import msgspec
 
 from core.attention import attend
-from core.settings import Settings
-from core.errors import TooLarge
 from core.events import (
-    UNKNOWN,
     AnyEvent,
     Command,
     Deletion,
     Edit,
     Event,
-    Kind,
     Message,
-    PersonaKey,
     Person,
+    PersonaKey,
     Place,
     Reaction,
     quote,
@@ -32,6 +28,7 @@ from core.events import (
 from core.feedback import Fact
 from core.jobs import Generate
 from core.scopes import scope_of
+from core.settings import Settings
 from core.store import keys
 from core.store.conversations import Conversations, heard
 from core.store.ledger import Ledger, message_key
@@ -57,7 +54,7 @@ class Act(StrEnum):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`note` is for people, where there is something to say; `place` is the place in the line (how many wait, if FULL)."""
+    """`note` is for people, if there is something to say; `place` is the place in the line (if FULL: how many wait)."""
 
     act: Act
     persona: PersonaKey | None = None
@@ -92,7 +89,7 @@ class Engine:
         self.pinned: dict[str, str] = {}  # scope → card, for this process only (a terminal's own choice)
 
     async def handle(self, events: Sequence[AnyEvent]) -> list[Outcome]:
-        """Events in the order they came, messages among them in one batch. Raises StoreError; saying it twice is harmless."""
+        """Events in the order they came, messages in one batch. Raises StoreError; saying it twice is harmless."""
         outcomes: list[Outcome] = []
         for kind, run in groupby(events, key=type):
             batch = list(run)
@@ -165,10 +162,10 @@ class Engine:
     async def playing(self, talks: Sequence[tuple[Place, Person, str]]) -> list[PersonaKey]:
         """The persona that is alive for each (place, author, account): pinned, chosen, or the default card."""
         scopes = [scope_of(place, author, self.settings.scope) for place, author, _ in talks]
-        wanted = {account: sorted({s for s, t in zip(scopes, talks, strict=True) if t[2] == account and s not in self.pinned})
-                  for account in {talk[2] for talk in talks}}  # fmt: skip
+        unpinned = {(talk[2], scope) for scope, talk in zip(scopes, talks, strict=True) if scope not in self.pinned}
         chosen: dict[tuple[str, str], str] = {}
-        for account, names in wanted.items():
+        for account in {account for account, _ in unpinned}:
+            names = sorted(scope for of, scope in unpinned if of == account)
             cards = await self.personas.chosen(account, names)
             chosen |= {(account, scope): card for scope, card in zip(names, cards, strict=True) if card}
         return [

@@ -1,21 +1,21 @@
 """Everything that limen raises on purpose, as one tree. Foreign errors are translated into these at the boundary.
 
-    LimenError
-    ├── UserError                 somebody can put it right: the message says what, where and the next step
-    │   ├── ConfigError           a setting: key, value, allowed range, file and line
-    │   ├── CardError             a persona card: file, line and field
-    │   ├── UnknownPersona        no card of that name
-    │   ├── ModelError            a model reference that cannot be had or loaded
-    │   ├── MissingExtra          a package of an extra that is not installed
-    │   ├── InputError            a file or line that a command was given
-    │   └── TooLarge              a message or field over its limit
-    ├── StoreError                Redis
-    │   ├── StoreUnreachable      gone, or not there yet; what was acknowledged is safe
-    │   ├── StoreFull             Redis is out of memory, or its disk is full
-    │   └── StoreDamaged          its file on disk cannot be read; says how to move it aside
-    └── QueueError
-        ├── QueueFull             the bounded depth; carries the depth, so that people can be told
-        └── StaleLease            this job was handed on: a late worker may not speak for it
+LimenError
+├── UserError                 somebody can put it right: the message says what, where and the next step
+│   ├── ConfigError           a setting: key, value, allowed range, file and line
+│   ├── CardError             a persona card: file, line and field
+│   ├── UnknownPersona        no card of that name
+│   ├── ModelError            a model reference that cannot be had or loaded
+│   ├── MissingExtra          a package of an extra that is not installed
+│   ├── InputError            a file or line that a command was given
+│   └── TooLarge              a message or field over its limit
+├── StoreError                Redis
+│   ├── StoreUnreachable      gone, or not there yet; what was acknowledged is safe
+│   ├── StoreFull             Redis is out of memory, or its disk is full
+│   └── StoreDamaged          its file on disk cannot be read; says how to move it aside
+└── QueueError
+    ├── QueueFull             the bounded depth; carries the depth, so that people can be told
+    └── StaleLease            this job was handed on: a late worker may not speak for it
 """
 
 

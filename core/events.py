@@ -107,7 +107,7 @@ class Deletion(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reaction(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """An emoji was put on a message or taken away. `emoji` is canonical: bare Unicode, or `platform:id` for custom ones."""
+    """An emoji was put on a message or taken away. `emoji`: bare Unicode, or `platform:id` for custom ones."""
 
     message_id: str
     emoji: str

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from core.events import Line, PersonaKey, Person, Place
+from core.events import Line, Person, PersonaKey, Place
 
 VERSION = 1
 

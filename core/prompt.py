@@ -67,7 +67,7 @@ def compose(scene: Scene) -> Prompt:
 
 
 def _character(scene: Scene) -> list[Section]:
-    """Who it is, from what never changes to what changes by the day. The priorities say what may go when room is short."""
+    """Who it is, from what never changes to what changes by the day. Priorities say what goes when room is short."""
     card = scene.card
     return [
         Section("who", f"You are {card.title}. {card.description.strip()}", 100),
@@ -84,7 +84,9 @@ def _character(scene: Scene) -> list[Section]:
     ]
 
 
-_GROUP = "Several people talk here. Each line begins with the speaker's name. Answer the last one, without a name before it."
+_GROUP = (
+    "Several people talk here. Each line begins with the speaker's name. Answer the last one, without a name before it."
+)
 
 
 def _sentence(lead: str, items: Iterable[str]) -> str:

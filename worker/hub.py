@@ -46,7 +46,7 @@ def fetch(name: str, told: Tell) -> Path:
     repo, _ = _parts(name)
     try:
         _probe(repo)
-        missing = sum(file.file_size for file in _snapshot(name, dry_run=True) if file.will_download)
+        missing = _missing(name)
         _need_room(name, missing)
         return _watched(name, missing, told)
     except theirs.GatedRepoError as error:
@@ -96,6 +96,16 @@ def _probe(repo: str) -> None:
         urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError as error:
         error.close()  # it does; what it has against this repository, its client says better
+
+
+def _missing(name: str) -> int:
+    """Bytes still to be fetched. Raises what the hub has against it."""
+    from huggingface_hub.errors import DryRunError
+
+    try:
+        return sum(file.file_size for file in _snapshot(name, dry_run=True) if file.will_download)
+    except DryRunError as error:
+        raise error.__cause__ or error from None
 
 
 def _need_room(name: str, size: int) -> None:

@@ -134,7 +134,7 @@ def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
     """What the generation config, the tokenizer and the chat template call the end."""
     listed = model.generation_config.eos_token_id
     ids = {tokenizer.eos_token_id, *(listed if isinstance(listed, list) else [listed])}
-    for name in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>"):
+    for name in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>"):
         known = tokenizer.convert_tokens_to_ids(name)
         ids |= {known} if known is not None and known != tokenizer.unk_token_id else set()
     return frozenset(token for token in ids if token is not None)

@@ -16,7 +16,7 @@ def is_dead(name: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process began, as the kernel counts; empty if it runs no more. A pid is used again, a pid and this are not."""
+    """When a process began, as the kernel counts; empty if it runs no more. Pids come again, a pid and this do not."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
             fields = stat.read().rsplit(")", 1)[1].split()

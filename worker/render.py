@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 from jinja2.exceptions import TemplateError
 
+from core.errors import ModelError
 from core.prompt import Prompt, Said, Section
 from core.text import clean
 from worker.generator import Rendered
 
 Messages = list[dict[str, str]]
 CUT = "\n[…]\n"
-OVERHEAD = 8  # tokens that a template adds to a message, about
 LONG = 12  # characters that a token stands for, at most (about)
 
 
@@ -63,6 +63,7 @@ class Renderer:
         self._tokenizer, self._context = tokenizer, context
         self._special = _control_tokens(tokenizer)
         self._lengths: dict[str, int] = {}
+        self._each, self._once = self._overhead()
 
     def render(self, prompt: Prompt, reserve: int) -> Rendered:
         """The prompt with room for `reserve` tokens of reply. Never refuses: something always fits."""
@@ -73,7 +74,7 @@ class Renderer:
             tokens = self.tokens(draft.messages())
             if len(tokens) <= budget:
                 break
-            room -= len(tokens) - budget  # this template takes more than we thought
+            room -= len(tokens) - budget  # the parts take more together than each by itself
         return Rendered(
             messages=tuple(draft.messages()), tokens=tuple(tokens[-budget:]), dropped=tuple(draft.dropped),
             history_dropped=draft.gone,
@@ -92,7 +93,16 @@ class Renderer:
                 return [int(token) for token in ids]
             except TemplateError as error:  # this model's template has no such role or order
                 last = error
-        raise AssertionError("a template that refuses even one user message") from last
+        said = f"the model's chat template refuses even one user message ({last})"
+        raise ModelError(said, "`limen models` lists others") from last
+
+    def _overhead(self) -> tuple[int, int]:
+        """(tokens that the template adds to a message, tokens that it adds once), by trying it."""
+        word, user = self._length("a"), {"role": "user", "content": "a"}
+        one = len(self.tokens([user])) - word
+        three = len(self.tokens([user, {"role": "assistant", "content": "a"}, user])) - 3 * word
+        each = max(0, three - one + 1) // 2 + 1
+        return each, max(0, one - each)
 
     def _safe(self, text: str) -> str:
         """Nobody's text may hold a control token: `<|im_start|>` becomes `< |im_start|>`."""
@@ -123,12 +133,12 @@ class Renderer:
         return draft
 
     def _count(self, texts: Sequence[str]) -> int:
-        return sum(self._length(text) + OVERHEAD for text in texts) + OVERHEAD
+        return sum(self._length(text) + self._each for text in texts) + self._once
 
     def _fit_history(self, draft: _Draft, room: int) -> None:
         """Leave out the oldest lines as if the talk had been rendered turn by turn: whenever the newest did not fit any
         more, the oldest half of the room was cleared. So the first line kept stays the same for many turns."""
-        lengths = [self._length(said.text) + OVERHEAD for said in draft.history]
+        lengths = [self._length(said.text) + self._each for said in draft.history]
         room -= self._count(draft.texts()) - sum(lengths)
         held = 0
         for at, length in enumerate(lengths):
@@ -177,7 +187,7 @@ def _control_tokens(tokenizer: Tokenizer) -> list[str]:
     """Every text that this tokenizer reads as a control token, the longest first."""
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()
     names = {*tokenizer.all_special_tokens, *(token.content for token in added if token.special)}
-    return sorted((name for name in names if len(name) > 2), key=len, reverse=True)
+    return sorted((name for name in names if len(name) > 2), key=lambda name: (-len(name), name))
 
 
 def _without_middle(text: str, keep: int) -> str:

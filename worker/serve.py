@@ -55,6 +55,7 @@ class Server:
         self._running: dict[str, _Running] = {}
         self._claims: dict[str, Claim] = {}
         self._work = asyncio.Event()
+        self._room = asyncio.Event()
         self._stopping = asyncio.Event()
         self._last_work = time.monotonic()
         self._rate = 0.0
@@ -104,7 +105,11 @@ class Server:
     async def _claim(self) -> None:
         while True:
             free = self._most - len(self._claims)
-            claims, due = await self._queue.claim(self.name, free) if free > 0 else ([], 1.0)
+            if free <= 0:  # not at the bell: what it says is for workers that have room
+                self._room.clear()
+                await self._room.wait()
+                continue
+            claims, due = await self._queue.claim(self.name, free)
             for claim in claims:
                 self._claims[claim.job.id] = claim
                 await self._guard(claim, self._join(claim))
@@ -128,16 +133,21 @@ class Server:
             await act
         except StaleLease:
             log.warning("job %s was handed on before we were done", claim.job.id)
-            self._claims.pop(claim.job.id, None)
+            self._let_go(claim)
         except StoreError as error:
             log.error("job %s: %s; its lease will run out", claim.job.id, error)
-            self._claims.pop(claim.job.id, None)
+            self._let_go(claim)
         except Exception as error:
             log.exception("job %s failed", claim.job.id)
             await self._fail(claim, f"{type(error).__name__}: {error}")
 
-    async def _fail(self, claim: Claim, reason: str) -> None:
+    def _let_go(self, claim: Claim) -> None:
+        """A job is no longer ours: there is room for another one."""
         self._claims.pop(claim.job.id, None)
+        self._room.set()
+
+    async def _fail(self, claim: Claim, reason: str) -> None:
+        self._let_go(claim)
         try:
             await self._queue.fail(claim, reason)
         except StoreError as error:
@@ -178,7 +188,7 @@ class Server:
         try:
             await patiently(lambda: self._queue.complete(claim, done, effects), PATIENCE)
         finally:
-            self._claims.pop(claim.job.id, None)
+            self._let_go(claim)
 
     async def _flush(self) -> None:
         """Pass partial text on, a few times a second and not at every token."""
@@ -201,7 +211,7 @@ class Server:
     def _obey(self, running: _Running, word: str) -> None:
         """`cancel`: somebody wants it stopped. `stale`: it is another worker's now."""
         if word == "stale":
-            self._claims.pop(running.ask.job.id, None)
+            self._let_go(running.ask.claim)
         if word in ("stale", "cancel"):
             self._generator.cancel(running.ask.request.id)
 

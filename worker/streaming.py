@@ -43,14 +43,14 @@ class Stream:
         return text[:at]
 
     def _safe(self, text: str) -> int:
-        """How much of the text can no longer change."""
-        end = len(_finished(text))
+        """How much of the text can no longer change, should it also end there."""
+        end = len(text)
         for stop in self._stop:
             for size in range(min(len(stop) - 1, len(text)), 0, -1):
                 if text.endswith(stop[:size]):
                     end = min(end, len(text) - size)
                     break
-        return end
+        return len(_finished(text[:end]))
 
 
 def _finished(text: str) -> str:

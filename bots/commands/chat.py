@@ -13,9 +13,10 @@ from typing import Any
 import click
 import msgspec
 
-from adapters.console import ACCOUNT, PERSON, PLACE, Console, typed
-from adapters.plain import Plain
-from adapters.screen import Screen, Status
+from adapters.console import ACCOUNT, PERSON, PLACE, Console
+from adapters.terminal.files import typed
+from adapters.terminal.plain import Plain
+from adapters.terminal.screen import Screen, Status
 from bots import up
 from bots.assemble import Parts, parts, settings
 from bots.run import beside, converse
@@ -157,7 +158,7 @@ async def _complain(screen: Screen, troubles: "asyncio.Queue[str]", fatal: bool)
 
 def _terminal(p: Parts) -> Screen:
     """A screen for people; what draws it is imported here, so that a pipe need not wait for it."""
-    from adapters.terminal import Terminal
+    from adapters.terminal.live import Terminal
 
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     return Terminal(typed(p.settings.home), lambda: library.names(p.folders), unicode=unicode)

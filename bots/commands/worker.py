@@ -64,7 +64,9 @@ async def _say_loading(p: Parts) -> None:
 
     while True:
         with suppress(StoreError):
-            await p.presence.beat(worker_name(), {"state": "loading", "model": p.settings.model.ref, "pid": os.getpid()})
+            await p.presence.beat(
+                worker_name(), {"state": "loading", "model": p.settings.model.ref, "pid": os.getpid()}
+            )
         await asyncio.sleep(1.0)
 
 
@@ -103,4 +105,3 @@ def _server(p: Parts, generator: "Generator", about: dict[str, str | int | float
 
     composer = Composer(p.conversations, p.ledger, p.personas, generator)
     return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle)
-

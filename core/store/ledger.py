@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from core.events import PersonaKey, Person, Place, quote
+from core.events import Person, PersonaKey, Place, quote
 from core.feedback import Fact
 from core.store import keys
 from core.store.client import Client, Effect
@@ -109,7 +109,7 @@ class Ledger:
         self.kept = kept or Kept()
 
     def record(self, record: Record, messages: Sequence[Told]) -> list[Effect]:
-        """The writes that keep a reply with its prompt. `record.sections` and `.roles` are filled in from `messages`."""
+        """The writes that keep a reply with its prompt: `messages` fill in `record.sections` and `.roles`."""
         texts = dict(section(told.content) for told in messages)
         names = tuple(section(told.content)[0] for told in messages)
         record = msgspec.structs.replace(record, sections=names, roles=tuple(told.role for told in messages))

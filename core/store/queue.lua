@@ -75,15 +75,6 @@ local function failed(id, t, reason, dead, cancelled)
     place = job.place, reason = reason, dead = dead, cancelled = cancelled}), t)
 end
 
--- Commands as they follow in ARGV: how many words, the words, and so on.
-local function apply(at)
-  while ARGV[at] do
-    local words = tonumber(ARGV[at])
-    call(unpack(ARGV, at + 1, at + words))
-    at = at + words + 1
-  end
-end
-
 local function leave(id, conv)  -- it is no longer in flight
   call('ZREM', LEASES, id)
   call('HDEL', BUSY, conv)
@@ -305,17 +296,34 @@ function ops.publish()
   return get(id, 'cancel') and 'cancel' or 'held'
 end
 
--- The reply and all that follows from it, at once or not at all. → 1, or 0 when the lease was lost
+-- Commands as they stand in ARGV from `at` on, `count` times: how many words, the words. → what stands behind them
+local function apply(at, count, mine)
+  for _ = 1, count do
+    local words = tonumber(ARGV[at])
+    if mine then call(unpack(ARGV, at + 1, at + words)) end
+    at = at + words + 1
+  end
+  return at
+end
+
+-- {id, fence, reply, count, effects …} …: replies, and all that follows from each, at once or not at all.
+-- → for each: 1, or 0 when the lease was lost
 function ops.complete()
-  local id, fence, body, t = ARGV[2], ARGV[3], ARGV[4], now()
-  if not held(id, fence) then return 0 end
-  local conv, stream = fields(id, 'conv', 'replies')
-  apply(5)
-  send(stream, body, t)
-  leave(id, conv)
-  call('DEL', jobkey(id))
-  settle(conv, t)
-  return 1
+  local t, out, at = now(), {}, 2
+  while ARGV[at] do
+    local id, fence, body, count = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+    local state, current, conv, stream = fields(id, 'state', 'fence', 'conv', 'replies')
+    local mine = state == 'running' and current == fence
+    at = apply(at + 4, count, mine)
+    if mine then
+      send(stream, body, t)
+      leave(id, conv)
+      call('DEL', jobkey(id))
+      settle(conv, t)
+    end
+    out[#out + 1] = mine and 1 or 0
+  end
+  return out
 end
 
 -- It could not be answered now: again after a delay, or (no attempts left, or `final`) to the dead letters.

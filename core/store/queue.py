@@ -194,9 +194,20 @@ class Queue:
 
     async def complete(self, claim: Claim, done: Done, effects: Iterable[Effect] = ()) -> None:
         """The whole reply, and every write that follows from it, at once or not at all. Raises StaleLease."""
-        words = [word for effect in effects for word in (len(effect), *effect)]
-        if not await self._run("complete", claim.job.id, claim.fence, _encode(done), *words):
+        (heard,) = await self.complete_all([(claim, done, effects)])
+        if not heard:
             raise StaleLease(f"job {claim.job.id} was handed on")
+
+    async def complete_all(self, ends: Iterable[tuple[Claim, Done, Iterable[Effect]]]) -> list[bool]:
+        """Several replies with what follows from each, in one round trip. For each: False if its lease was lost."""
+        words: list[Value] = []
+        for claim, done, effects in ends:
+            commands = list(effects)
+            words += (claim.job.id, claim.fence, _encode(done), len(commands))
+            words += [word for command in commands for word in (len(command), *command)]
+        answer = await self._run("complete", *words) if words else []
+        assert isinstance(answer, list)
+        return [heard == 1 for heard in answer]
 
     async def fail(self, claim: Claim, reason: str, final: bool = False) -> str:
         """It did not work: try again later, or (no attempts left, or `final`) lay it with the dead letters.

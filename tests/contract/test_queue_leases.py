@@ -1,12 +1,16 @@
 """Leases and fences of the queue, and what completing a job does, on a real server."""
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from core.errors import StaleLease
 from core.jobs import Done, Failed
-from core.store import keys
+from core.store import keys, server
 from core.store.queue import Claim
 from tests.fakes.jobs import STREAM, Desk, chunk, desk_at, done, job, until
 
@@ -133,6 +137,46 @@ async def test_completing_does_all_that_follows_from_the_reply(desk: Desk) -> No
     assert [done(claim)] == await desk.replies()
 
 
+async def test_several_are_completed_together_and_each_by_its_own_lease(desk: Desk) -> None:
+    """What a stale one brings is left out, effects and all; the others take place."""
+    await desk.submit(job("a1"), job("b1", "b"), job("c1", "c"))
+    first, late, third = await desk.claim(3)
+    await desk.lapse(late)
+    await desk.claim(1, "next")
+    heard = await desk.queue.complete_all(
+        [
+            (first, done(first), [("SET", "limen:x", "1"), ("RPUSH", "limen:l", "a", "b")]),
+            (late, done(late), [("SET", "limen:x", "2"), ("RPUSH", "limen:l", "c", "d")]),
+            (third, done(third), [("RPUSH", "limen:l", "e")]),
+        ]
+    )
+
+    assert [True, False, True] == heard
+    assert [done(first), done(third)] == await desk.replies()
+    assert b"1" == await desk.client.do("GET", "limen:x")
+    assert [b"a", b"b", b"e"] == await desk.client.do("LRANGE", "limen:l", 0, -1)
+    assert 1 == (await desk.queue.depths()).leased
+
+
+async def test_the_queue_outlives_its_server(home: Path, redis_binary: Path) -> None:
+    """Killed and started again, it has every job and every lease, and no fence is given twice."""
+    async with desk_at(server.ensure(home, redis_binary)) as desk:
+        await desk.submit(job("a1"), job("a2"), job("b1", "b"), job("c1", "c"))
+        first, second = await desk.claim(2)
+        await desk.queue.fail(second, "no", final=True)
+        found = server.running(home)
+        assert found
+        os.kill(found.pid, signal.SIGKILL)
+        await asyncio.to_thread(server.ensure, home, redis_binary)
+
+        assert ["held"] == await desk.queue.beat([first])
+        third = await desk.one()
+        assert ("c1", True) == (third.job.id, third.fence > max(first.fence, second.fence))
+        await desk.queue.complete_all([(first, done(first), []), (third, done(third), [])])
+        assert ["b1"] == [letter.job.id for letter in await desk.queue.dead()]
+        assert ["a2"] == await desk.serve()
+
+
 async def test_partial_replies_go_only_where_somebody_shows_them(desk: Desk) -> None:
     """Without a carrier only the whole reply is kept."""
     await desk.submit(job("a1"))
@@ -209,4 +253,4 @@ async def test_nobody_to_disown_is_nothing_to_do(desk: Desk) -> None:
     queue = desk.queue
 
     assert [0, 0, 0] == [await queue.disown([]), await queue.release([]), await queue.requeue([])]
-    assert [[], []] == [await queue.beat([]), await queue.accept([])]
+    assert [[], [], []] == [await queue.beat([]), await queue.accept([]), await queue.complete_all([])]

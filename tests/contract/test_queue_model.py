@@ -187,6 +187,7 @@ class Model:
         assert {f"done:{name}": 1 for name in completed} == effects
         for name in list(self.dead):
             assert await self.queue.drop(name)
+        assert [] == await self.desk.claim()  # who finds nothing tidies up
         assert set() == await self.desk.left()
 
 

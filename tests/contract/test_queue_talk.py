@@ -88,6 +88,7 @@ async def test_a_redelivered_event_changes_nothing(desk: Desk) -> None:
         before = await everything(desk)
         answers = await desk.queue.accept(again)
 
+        assert 86_300 < await desk.client.do("TTL", keys.SEEN("1")) <= 86_400
         assert [What.SEEN] * 3 == [each.what for each in answers]
         assert ["a2", "", "a1"] == [each.job for each in answers]
         assert before == await everything(desk)

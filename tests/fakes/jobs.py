@@ -113,5 +113,5 @@ async def desk_at(url: str, **limits: float) -> AsyncIterator[Desk]:
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110 (it is the server's state, and nobody tells of it)
+        while not await holds():
             await asyncio.sleep(0.005)

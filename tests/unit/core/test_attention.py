@@ -8,9 +8,10 @@ from core.settings import Attention
 
 ROOM, DM = Place("discord", "77", "901"), Place("discord", "77", "5", kind=Kind.DM)
 RULES = Attention()
+ANN = Person("discord:1", "Ann")
 
 
-def said(text: str, place: Place = ROOM, who: Person = Person("discord:1", "Ann"), to: Addressed = Addressed.NO) -> Message:
+def said(text: str, place: Place = ROOM, who: Person = ANN, to: Addressed = Addressed.NO) -> Message:
     return Message(id="1", account="discord:9", place=place, author=who, time=0.0, text=text, addressed=to)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.events import AnyEvent, Message, PersonaKey, Person, Place, quote, unquote
+from core.events import AnyEvent, Message, Person, PersonaKey, Place, quote, unquote
 from core.text import clean, shorten
 
 
@@ -37,7 +37,15 @@ def test_events_survive_the_wire() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "kept"),
-    [("plain", "plain"), ("a\x00b", "ab"), ("x\ud800y", "x\ufffdy"), ("a\r\nb\rc", "a\nb\nc"), ("\x1b[31mred", "[31mred"), ("👩‍🚀 é", "👩‍🚀 é"), ("\ud83d\ude00", "😀")],
+    [
+        ("plain", "plain"),
+        ("a\x00b", "ab"),
+        ("x\ud800y", "x\ufffdy"),
+        ("a\r\nb\rc", "a\nb\nc"),
+        ("\x1b[31mred", "[31mred"),
+        ("👩‍🚀 é", "👩‍🚀 é"),
+        ("\ud83d\ude00", "😀"),
+    ],
 )
 def test_text_is_made_safe_to_keep(raw: str, kept: str) -> None:
     """NUL and escape sequences go, lone surrogates are replaced, split pairs joined, everything else stays."""

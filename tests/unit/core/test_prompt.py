@@ -11,7 +11,9 @@ CARD = Card(
     description="You are Captain Mira. You sail.",
     voice=Voice(style="Short.", examples=(Exchange(user="Hi", reply="Ahoy!"),)),
     traits={"warmth": Trait(value=0.9, band=(0.5, 1.0)), "humour": Trait(value=0.5, band=(0.3, 0.7))},
-    world=World(scene="A deck.", details=(Detail(about=("parrot",), text="The parrot swears."),), channels={"c": "Tavern."}),
+    world=World(
+        scene="A deck.", details=(Detail(about=("parrot",), text="The parrot swears."),), channels={"c": "Tavern."}
+    ),
 )
 
 

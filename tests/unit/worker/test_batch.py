@@ -84,7 +84,7 @@ def test_requests_join_and_leave_a_running_batch() -> None:
         for _ in range(3):
             take(batch.step(), ends, streamed)
         batch.add(ask(number, WARM))
-    later, more = run(batch)
+    later, _ = run(batch)
 
     assert {str(n): alone(ask(n, WARM)).text for n in range(4)} == {
         name: end.text for name, end in (ends | later).items()

@@ -1,5 +1,7 @@
 """worker/render.py: whatever is asked, something fits, and nobody's text turns into control tokens."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,7 +38,7 @@ def test_history_leaves_in_chunks_so_that_the_prefix_holds_for_many_turns() -> N
     assert 0 == firsts[0]
     assert firsts == sorted(firsts)
     assert 3 <= len(set(firsts)) <= len(firsts) / 4
-    for before, after in zip(turns, turns[1:], strict=False):
+    for before, after in itertools.pairwise(turns):
         if before.history_dropped == after.history_dropped:
             assert before.messages[:-1] == after.messages[: len(before.messages) - 1]
     assert all(len(turn.tokens) <= 650 for turn in turns)
@@ -84,7 +86,7 @@ def test_a_template_that_adds_much_of_its_own_costs_history_and_not_the_beginnin
 
 def test_the_oldest_history_goes_first_and_the_character_last() -> None:
     """With hardly any room, who it is and the message are what is left."""
-    rendered = Renderer(Bytes(), 110).render(prompt("what is your name?", 20), 50)
+    rendered = Renderer(Bytes(), 120).render(prompt("what is your name?", 20), 50)
 
     assert 20 == rendered.history_dropped
     assert {"example", "mood"} <= set(rendered.dropped)

@@ -7,12 +7,12 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
-from adapters.screen import Status, Who
-from adapters.wrap import one_line
+from adapters.terminal.screen import Status, Who
+from adapters.terminal.wrap import one_line
 
 STYLE = Style.from_dict(
     {
-        "prompt": "bold",
+        "sign": "bold",
         "action": "italic",
         "aside": "ansibrightblack",
         "complaint": "ansired",
@@ -21,7 +21,7 @@ STYLE = Style.from_dict(
         "bottom-toolbar.text": "noreverse ansibrightblack",
     }
 )
-COLOURS = ("ansicyan", "ansimagenta", "ansigreen", "ansiyellow", "ansiblue", "ansibrightred")
+COLOURS = ("ansicyan", "ansimagenta", "ansigreen", "ansiyellow", "ansiblue", "ansibrightred", "ansibrightcyan")
 HELP = "/help   Ctrl-D leaves"
 
 
@@ -31,13 +31,14 @@ class Look:
     indent = "  "
 
     def __init__(self, unicode: bool = True) -> None:
-        self._sign, self._dot, self._frames = ("\u276f", "·", "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏") if unicode else (">", "-", "|/-\\")
-        self.prompt: StyleAndTextTuples = [("", "\n"), ("class:prompt", f"{self._sign} ")]
+        self._sign, self._dot, self._more = ("\u276f", "·", " …") if unicode else (">", "-", " ...")
+        self._frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if unicode else "|/-\\"
+        self.prompt: StyleAndTextTuples = [("", "\n"), ("class:sign", f"{self._sign} ")]
 
-    def heading(self, who: Who) -> StyleAndTextTuples:
-        """Who speaks: each card has its own colour, the same every day."""
+    def heading(self, who: Who, again: bool = False) -> StyleAndTextTuples:
+        """Who speaks (`again`: goes on): each card has its own colour, the same every day."""
         colour = COLOURS[zlib.crc32(who.card.encode()) % len(COLOURS)]
-        return [("", "\n"), (f"bold {colour}", one_line(who.title)), ("", "\n")]
+        return [("", "\n"), (f"bold {colour}", one_line(who.title) + self._more * again), ("", "\n")]
 
     def line(self, parts: Iterable[tuple[bool, str]], note: str = "") -> StyleAndTextTuples:
         """A line of a reply, actions in italics."""
@@ -51,7 +52,7 @@ class Look:
     def said(self, lines: Sequence[str]) -> StyleAndTextTuples:
         """What the person said, as it stays on the screen."""
         signs = [f"{self._sign} ", *[self.indent] * (len(lines) - 1)]
-        rows = [[("class:prompt", sign), ("", f"{line}\n")] for sign, line in zip(signs, lines, strict=True)]
+        rows = [[("class:sign", sign), ("", f"{line}\n")] for sign, line in zip(signs, lines, strict=True)]
         return [("", "\n"), *(part for row in rows for part in row)]
 
     def spinner(self, text: str, turn: int) -> StyleAndTextTuples:

@@ -10,8 +10,8 @@ import threading
 from collections.abc import AsyncGenerator
 from typing import TextIO
 
-from adapters.screen import Status, Who
-from adapters.wrap import harmless
+from adapters.terminal.screen import Status, Who
+from adapters.terminal.wrap import harmless
 
 AHEAD = 100  # lines that are read before they are wanted
 

@@ -19,10 +19,10 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.shortcuts import print_formatted_text
 from prompt_toolkit.utils import get_cwidth
 
-from adapters.editing import Completions, bindings
-from adapters.look import STYLE, Look, waiting
-from adapters.screen import Status, Who
-from adapters.wrap import actions, harmless, settle, wrap
+from adapters.terminal.editing import Completions, bindings
+from adapters.terminal.look import STYLE, Look, waiting
+from adapters.terminal.screen import Status, Who
+from adapters.terminal.wrap import actions, harmless, settle, wrap
 
 SPIN = 0.1
 NARROW, WIDE = 20, 88  # a line of a reply has at least and at most so many columns
@@ -195,9 +195,10 @@ class Terminal:
         if not reply.agrees:
             out += self.look.block(["(the worker restarted, and begins anew)"], "class:aside")
             reply.begin_anew()
+        again = bool(reply.printed)
         lines = self._new_lines(reply)
-        if (lines or reply.note is not None) and not reply.headed:
-            out += self.look.heading(reply.who)
+        if (lines or reply.note) and not reply.headed:
+            out += self.look.heading(reply.who, again)
             reply.headed = True
         for line in lines:
             parts, reply.acting = actions(line, reply.acting)
@@ -214,7 +215,10 @@ class Terminal:
         return lines
 
     async def _print(self, fragments: StyleAndTextTuples) -> None:
+        """Something else than a reply: one that goes on below it says again whose it is."""
         async with self._order:
+            for reply in self._replies.values():
+                reply.headed = False
             await run_in_terminal(lambda: self._write(fragments))
 
     def _write(self, fragments: StyleAndTextTuples) -> None:
@@ -238,7 +242,10 @@ class Terminal:
         reply = next(iter(self._replies.values()), None)
         if reply is not None and reply.text:
             parts, _ = actions(reply.rest, reply.acting)
-            return [*([] if reply.headed else self.look.heading(reply.who)), *self.look.line(parts)]
+            return [
+                *([] if reply.headed else self.look.heading(reply.who, bool(reply.printed))),
+                *self.look.line(parts),
+            ]
         return self.look.spinner(waiting(self._status), self._turn) if self._due else []
 
     def _toolbar(self) -> StyleAndTextTuples:

@@ -1,0 +1,44 @@
+"""How far a long command is, where there is no terminal to draw a bar in."""
+
+import io
+import sys
+
+import pytest
+
+from bots import progress
+from bots.progress import paced
+
+
+def test_pace_is_told_with_what_is_left():
+    """So many done, how fast lately, and how long the rest takes; without a total, no rest."""
+    assert "120 of 400 replies, 4.0 a second, 70 s to go" == paced("replies", 120, 400, 80, 20.0)
+    assert "1,200 lines, 0.0 a second" == paced("lines", 1200, 0, 0, 0.0)
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Not for each step, and what must be read at once."""
+    now = iter([0.0, 1.0, 20.0, 20.0, 21.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+
+    with progress.progress("replies", 10, 2) as shown:
+        shown.advance()
+        shown.advance()
+        shown.say("line 7 is bad")
+        shown.advance()
+
+    assert "4 of 10 replies, 0.1 a second, 60 s to go\nline 7 is bad\n" == capsys.readouterr().err
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
+    """With what is said above it."""
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+
+    with progress.progress("replies", 3, 1) as shown:
+        shown.say("line 7 is [bad]")
+        shown.advance(2)
+
+    assert "line 7 is [bad]" in screen.getvalue()
+    assert "3/3" in screen.getvalue()
