@@ -1,7 +1,7 @@
 """The terminal as a platform: the smallest complete adapter, and the one to copy. One person, one place, no network.
 
-`to_event` is pure; `Console` is the adapter. What it looks like is the business of a `Screen`: `adapters/terminal/plain.py` for
-pipes, `adapters/terminal/live.py` for people. A reply's message id is its reply id, so showing it twice changes nothing.
+`to_event` is pure; `Console` is the adapter. What it looks like is the business of a `Screen` in `adapters/terminal/`:
+`plain.py` for pipes, `live.py` for people. A reply's message id is its reply id: showing it twice changes nothing.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import msgspec
 
 from adapters.base import Limits
 from adapters.emoji import canonical
+from adapters.terminal.due import Due
 from adapters.terminal.files import export, typed
 from adapters.terminal.screen import Screen, Status, Who
 from adapters.terminal.wrap import one_line
@@ -96,23 +97,18 @@ class Console:
     ) -> None:
         self.screen, self.person, self.home = screen, person, home
         self._cards, self._kept, self._one_by_one = cards, kept, one_by_one
+        self._known: dict[str, Who] = {}
         self.status = Status(who=self.who(playing))
-        self._due: dict[str, tuple[str, Who]] = {}  # job → its reply, and whose it is
-        self._over: set[str] = set()  # jobs whose reply came, perhaps before we knew that it was due
+        self.due = Due()
         self._shown: set[str] = set()
         self._growing = ""  # the reply that is being shown
-        self._none_due = asyncio.Event()
-        self._none_due.set()
         self._away = False
 
     def who(self, card: str) -> Who:
-        """A card as it is shown."""
-        return Who(card, one_line(self._cards(card).title))
-
-    @property
-    def waiting_for(self) -> str:
-        """The job whose reply comes next; empty if none is due."""
-        return next(iter(self._due), "")
+        """A card as it is shown; one that played once stays known, whatever becomes of its file."""
+        if card not in self._known:
+            self._known[card] = Who(card, one_line(self._cards(card).title))
+        return self._known[card]
 
     # What the person does.
 
@@ -126,7 +122,7 @@ class Console:
                 if event:
                     yield event
                 if self._one_by_one:
-                    await self._none_due.wait()
+                    await self.due.none()
 
     async def _event(self, line: str) -> AnyEvent | None:
         try:
@@ -137,7 +133,7 @@ class Console:
             return None
 
     def _on_the_growing(self, command: Command) -> Command | Reaction:
-        """An emoji that comes while a reply grows is for that reply: it has its id already, and lands when it is whole."""
+        """An emoji that comes while a reply grows is for that one: it has its id, and lands when it is whole."""
         if command.name not in ("react", "unreact") or not self._growing or len(command.args.split()) != 1:
             return command
         return Reaction(
@@ -226,8 +222,10 @@ class Console:
 
     async def withdrawn(self, job: str) -> None:
         """A reply that was due will never come: what it was to answer has been taken back."""
-        if job in self._due:
-            await self.screen.aside("A message was withdrawn before it was answered.")
+        if due := self.due.of(job):
+            reply_id = self._growing or due[0]
+            self._ended(reply_id)
+            await self.screen.reply(due[1], reply_id, "", "withdrawn")
             self._settled(job)
 
     async def connected(self, is_up: bool) -> None:
@@ -259,9 +257,9 @@ class Console:
 
     def _expect(self, outcome: Outcome) -> None:
         gone = outcome.act == Act.SEEN and outcome.place < 0
-        if outcome.job and outcome.persona and outcome.job not in self._over and not gone:
-            self._due.setdefault(outcome.job, (outcome.reply_id, self.who(outcome.persona.card)))
-            if self.waiting_for == outcome.job:
+        if outcome.job and outcome.persona and not gone:
+            self.due.expect(outcome.job, outcome.reply_id, self.who(outcome.persona.card))
+            if self.due.first == outcome.job:
                 self.status = msgspec.structs.replace(self.status, place=outcome.place)
             self._show()
 
@@ -270,19 +268,14 @@ class Console:
         self._growing = "" if self._growing == reply_id else self._growing
 
     def _settled(self, job: str) -> None:
-        self._over.add(job)
-        self._due.pop(job, None)
+        self.due.settle(job)
         self._show()
 
     def _show(self) -> None:
-        self.screen.due(len(self._due), self.status)
-        if self._due:
-            self._none_due.clear()
-        else:
-            self._none_due.set()
+        self.screen.due(len(self.due), self.status)
 
     def _whose(self, reply_id: str) -> Who:
-        return next((who for reply, who in self._due.values() if reply == reply_id), self.status.who)
+        return self.due.whose(reply_id) or self.status.who
 
 
 async def _mark(sending: Sending) -> None:

@@ -182,12 +182,17 @@ async def worker(settings: Settings) -> list[Check]:
         if not url:
             return [_idle(pid, trouble)]
         async with parts(settings, url) as p:
-            beats = [float(about["seen"]) for about in (await p.presence.workers()).values()]
+            workers = (await p.presence.workers()).values()
             dead = (await p.queue.depths()).dead
     except StoreError:
         return [Check("worker", "warn", "cannot be asked without Redis")]
-    alive = sum(seen < FRESH for seen in beats)
-    first = Check("worker", "ok", f"{many(alive, 'worker')} at work") if alive else _idle(pid, trouble)
+    states = [about.get("state") for about in workers if float(about["seen"]) < FRESH]
+    if ready := states.count("ready"):
+        first = Check("worker", "ok", f"{many(ready, 'worker')} at work")
+    elif states and pid:  # one that died while it was loading is heard of for a while, too
+        first = Check("worker", "ok", f"process {pid} is loading its model")
+    else:
+        first = _idle(pid, trouble)
     if not dead:
         return [first]
     return [first, Check("queue", "warn", many(dead, "dead letter"), "limen deadletters list")]

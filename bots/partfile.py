@@ -3,6 +3,7 @@
 Its first line says which run it is of; a torn last line, as a kill leaves it, counts for nothing.
 """
 
+import errno
 import json
 import os
 from contextlib import suppress
@@ -16,11 +17,11 @@ Key = tuple[int, int]  # line of the input, which of its replies
 
 
 class PartFile:
-    """The part file beside `out`. With `out` as `-` there is none, and a run cannot be gone on with."""
+    """The part file beside `out`. Where that is `-`, a pipe or a device, there is none, and no going on either."""
 
     def __init__(self, out: str, run: dict[str, Any]) -> None:
         self._out, self._run = out, run
-        self.path = Path(f"{out}.part") if out != "-" else None
+        self.path = None if out == "-" or _special(Path(out)) else Path(f"{out}.part")
         self.done: dict[Key, dict[str, Any]] = {}
         self._file: IO[str] | None = None
 
@@ -28,6 +29,8 @@ class PartFile:
         """Begin, or (`resume`, if there is one) go on. Raises InputError: it is of another run, or in the way."""
         if self.path is None:
             return
+        if Path(self._out).is_dir():
+            raise unwritable(self._out, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
         try:
             mode = "r+" if resume and self.path.exists() else "x+"
             self._file = self.path.open(mode, encoding="utf-8", errors="replace", newline="\n")
@@ -89,6 +92,10 @@ class PartFile:
                 self._file.close()
             if not self.done:
                 self.path.unlink(missing_ok=True)
+
+
+def _special(out: Path) -> bool:
+    return out.exists() and not out.is_file() and not out.is_dir()
 
 
 def _whole(file: IO[str]) -> tuple[list[dict[str, Any]], int]:

@@ -67,7 +67,8 @@ def fault(module: str, target: str, at_start: bool) -> str:
         return f"{room} knows nothing of {top}"
     if (room, top) == ("worker", "core") and part not in WORKER_MAY_IMPORT_OF_CORE:
         return "the worker knows no chat logic"
-    if room == top == "adapters" and target not in {module, "adapters", *ADAPTERS_SHARE}:
+    shared = target in {"adapters", *ADAPTERS_SHARE}
+    if room == top == "adapters" and not shared and platform(target) != platform(module):
         return "adapters know nothing of each other"
     if top == "redis" and not module.startswith("core.store."):
         return "only core/store knows Redis"
@@ -76,6 +77,12 @@ def fault(module: str, target: str, at_start: bool) -> str:
     if (room, top) == ("bots", "worker") and at_start:
         return "bots import the worker inside functions, so that a bot starts without torch"
     return ""
+
+
+def platform(module: str) -> str:
+    """The platform that a module of `adapters` belongs to. What the console is shown on has a folder of its own."""
+    part = (module + ".").split(".")[1]
+    return {"terminal": "console"}.get(part, part)
 
 
 def faults(module: str, source: str) -> list[str]:

@@ -154,9 +154,9 @@ class Terminal:
         await self._advance()
 
     async def reply(self, who: Who, reply_id: str, text: str, note: str = "") -> None:
-        """A whole reply."""
+        """A whole reply; without text, what has come of it stands."""
         reply = self._replies.setdefault(reply_id, _Reply(who))
-        reply.text, reply.note = harmless(text.strip()), note
+        reply.text, reply.note = harmless(text.strip()) or reply.text, note
         await self._advance()
 
     async def answer(self, text: str) -> None:
@@ -242,10 +242,8 @@ class Terminal:
         reply = next(iter(self._replies.values()), None)
         if reply is not None and reply.text:
             parts, _ = actions(reply.rest, reply.acting)
-            return [
-                *([] if reply.headed else self.look.heading(reply.who, bool(reply.printed))),
-                *self.look.line(parts),
-            ]
+            heading = [] if reply.headed else self.look.heading(reply.who, bool(reply.printed))
+            return [*heading, *self.look.line(parts)]
         return self.look.spinner(waiting(self._status), self._turn) if self._due else []
 
     def _toolbar(self) -> StyleAndTextTuples:

@@ -1,4 +1,4 @@
-"""What the console is shown on: `adapters/terminal/plain.py` is one for pipes, `adapters/terminal/live.py` one for people."""
+"""What the console is shown on: `plain.py` is a screen for pipes, `live.py` one for people."""
 
 from collections.abc import AsyncGenerator
 from typing import Protocol

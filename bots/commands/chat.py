@@ -112,10 +112,10 @@ class Talk:
                 await self.console.connected(True)
             except StoreUnreachable:
                 await self.console.connected(False)
-            await asyncio.sleep(OFTEN if self.console.waiting_for else SELDOM)
+            await asyncio.sleep(OFTEN if self.console.due.first else SELDOM)
 
     async def _look(self) -> Status:
-        job = self.console.waiting_for
+        job = self.console.due.first
         place = await self.p.queue.place(job) if job else -1
         await self._mind(job if place < 0 else "")
         workers = (await self.p.presence.workers()).values()

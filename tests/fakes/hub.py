@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -89,8 +88,3 @@ def hub(repo: str, files: dict[str, bytes]) -> Iterator[Hub]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """What a repository with the files of this folder holds."""
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}

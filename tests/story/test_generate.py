@@ -132,6 +132,14 @@ async def test_a_pipe_may_be_read_and_written(p: Parts):
     assert "Grüß dich 👋" in said.out
 
 
+async def test_a_full_disk_is_told(p: Parts, home: Path):
+    """No traceback, and the status is 1."""
+    async with working(p):
+        said = await meanwhile("generate", "--in", prompts(home, "Hello"), "--out", "/dev/full")
+
+    assert (1, True) == (said.status, "/dev/full cannot be written: No space left on device" in said.err)
+
+
 async def test_a_queue_that_is_full_is_waited_for(p: Parts, home: Path):
     """More lines than may wait at once: all are answered."""
     source, out = prompts(home, *(f"Number {n}" for n in range(40))), home / "out.jsonl"
@@ -246,6 +254,7 @@ async def test_a_job_that_nobody_has_any_more_is_not_waited_for(p: Parts, monkey
         (("--n", "0"), "0 is not in the range"),
         (("--in", "/nowhere.jsonl"), "/nowhere.jsonl cannot be read"),
         (("--out", "/nowhere/out.jsonl"), "/nowhere/out.jsonl.part cannot be written"),
+        (("--out", "/tmp"), "/tmp cannot be written: Is a directory"),
     ],
 )
 def test_a_wrong_command_is_told_before_anything_is_started(

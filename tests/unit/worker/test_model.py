@@ -37,7 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(ref: Path | str, **more: str) -> Settings:
     given = {f"LIMEN_MODEL__{name.upper()}": value for name, value in more.items()}
-    return read_settings({"LIMEN_MODEL__REF": str(ref), "LIMEN_MODEL__THREADS": "1", **given})
+    return read_settings(
+        {"LIMEN_HOME": "no-such-home", "LIMEN_MODEL__REF": str(ref), "LIMEN_MODEL__THREADS": "1", **given}
+    )
 
 
 def test_a_folder_is_loaded_and_speaks(folder: Path) -> None:
