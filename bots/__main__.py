@@ -3,6 +3,8 @@
 import importlib
 import os
 import sys
+import tempfile
+import traceback
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -128,6 +130,17 @@ def run(args: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # a fault of ours: the one place that catches everything
+        complain(LimenError(f"a fault in limen itself ({type(error).__name__}: {error})", f"please report {_noted()}"))
+        return 1
+
+
+def _noted() -> str:
+    """The file into which the traceback was written."""
+    descriptor, name = tempfile.mkstemp(prefix="limen-fault-", suffix=".txt")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(traceback.format_exc())
+    return name
 
 
 def complain(error: LimenError) -> None:

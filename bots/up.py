@@ -18,7 +18,8 @@ from typing import IO
 
 from bots.assemble import parts
 from bots.collisions import ROOT
-from core.errors import LimenError, StoreError
+from core.config import as_variables
+from core.errors import LimenError, MissingExtra, StoreError
 from core.settings import Settings
 from core.store import server
 
@@ -72,7 +73,8 @@ def start_worker(settings: Settings) -> Child:
     with log_file(settings.home).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "bots", "--home", str(settings.home), "worker", "--background"],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            cwd=ROOT, env={**os.environ, **as_variables(settings)}, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
     process.returncode = 0  # Popen would complain that it outlives us; `Child` asks for the real one
     return Child(process.pid)
@@ -110,7 +112,15 @@ async def fetch_model(settings: Settings) -> None:
     from worker import fetch
 
     if not fetch.at_hand(settings.model.ref, settings.model.fallback, settings.worker.cache):
-        await asyncio.to_thread(fetch.obtain, settings.model.ref, settings.model.fallback, settings.worker.cache)
+        try:
+            await asyncio.to_thread(fetch.obtain, settings.model.ref, settings.model.fallback, settings.worker.cache)
+        except ImportError as error:
+            raise incomplete(error) from error
+
+
+def incomplete(error: ImportError) -> MissingExtra:
+    """What to tell where a package is missing that the worker's extra brings."""
+    return MissingExtra(f"the worker's packages are missing ({error})", "make install EXTRAS=worker")
 
 
 async def down(settings: Settings, seconds: float = 20.0) -> list[str]:

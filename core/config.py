@@ -16,7 +16,7 @@ from personas.shape import Problem, Where
 from personas.yamlfile import Document, YamlError
 
 PREFIX = "LIMEN_"
-OTHERS = ("LIMEN_HOME", "LIMEN_CONFIG", "LIMEN_TESTING")
+OTHERS = ("LIMEN_HOME", "LIMEN_CONFIG", "LIMEN_TESTING", "LIMEN_TEST_REDIS")
 SECRETS = {
     ("discord", "token"): "DISCORD_TOKEN",
     ("telegram", "token"): "TELEGRAM_TOKEN",
@@ -113,6 +113,17 @@ def _discreet(problem: Problem) -> str:
 def settings_by_variable() -> dict[str, tuple[Names, Any]]:
     """Every `LIMEN_*` variable that is a setting: its path and its type."""
     return {PREFIX + "__".join(path).upper(): (path, kind) for path, kind in _leaves(Settings, ())}
+
+
+def as_variables(settings: Settings) -> dict[str, str]:
+    """These settings as `LIMEN_*` variables, so that a process we start has the same, whatever files it finds."""
+    found = {}
+    for name, (path, _) in settings_by_variable().items():
+        value: Any = settings
+        for part in path:
+            value = getattr(value, part)
+        found[name] = str(value)
+    return found
 
 
 def _leaves(part: type[Part], path: Names) -> Iterator[tuple[Names, Any]]:

@@ -5,11 +5,10 @@ from typing import Any
 import click
 import msgspec
 
-from bots import machine
+from bots import machine, up
 from bots.assemble import settings
 from bots.options import json_option, show_json
 from bots.words import size
-from core.errors import MissingExtra
 from core.settings import Settings
 
 
@@ -38,7 +37,7 @@ def fetch(ctx: click.Context, ref: str) -> None:
     try:
         folder = source.obtain(ref or s.model.ref, "" if ref else s.model.fallback, s.worker.cache)
     except ImportError as error:
-        raise MissingExtra(f"the worker's packages are missing ({error})", "make install EXTRAS=worker") from error
+        raise up.incomplete(error) from error
     click.echo(folder)
 
 

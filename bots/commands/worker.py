@@ -41,11 +41,16 @@ def command(ctx: click.Context, background: bool) -> None:
 
 
 async def _work(settings: Settings, background: bool) -> None:
+    from worker.names import worker_name
+
     url = await up.ensure_redis(settings)
     async with parts(settings, url) as p:
         loading = asyncio.create_task(_say_loading(p))
         try:
             generator, about = await asyncio.to_thread(_load, settings)
+        except LimenError:
+            await p.presence.leave(worker_name())
+            raise
         finally:
             loading.cancel()
         server = _server(p, generator, about, settings.worker.idle_minutes * 60 if background else 0)
@@ -84,8 +89,10 @@ def _load(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]
     """The generator, and what `limen status` says of it. Raises ModelError, MissingExtra."""
     if settings.model.ref.startswith("echo:"):
         return _echo(settings)
-    from worker.model import generator
-
+    try:
+        from worker.model import generator
+    except ImportError as error:
+        raise up.incomplete(error) from error
     return generator(settings)
 
 

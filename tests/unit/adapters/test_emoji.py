@@ -59,7 +59,23 @@ def test_sequences_flags_and_keycaps_survive(spelling, key):
 
 @pytest.mark.parametrize(
     "spelling",
-    ["", "   ", "abc", ":abc:", "1", "👍👍", "👍 👎", "über", ":", "::", "🇦🇦", "-1️", "a" * 100_000, "\u200d", "\ufe0f"],
+    [
+        "",
+        "  ",
+        "xyzzy",
+        ":xyzzy:",
+        "1",
+        "👍👍",
+        "👍 👎",
+        "über",
+        ":",
+        "::",
+        "🇦🇦",
+        "-1️",
+        "a" * 9999,
+        "\u200d",
+        "\ufe0f",
+    ],
 )
 def test_what_is_no_emoji_is_refused(spelling):
     """The error says what to type instead, and is short however long the input was."""

@@ -119,3 +119,18 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     said = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert ("[0\n", "") == (said.stdout, said.stderr)
+
+
+def test_a_fault_of_ours_is_no_traceback(monkeypatch: pytest.MonkeyPatch):
+    """It is one line, and the file with the traceback to report."""
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(personas, "settings", fail)
+    answer = limen("personas")
+
+    assert 1 == answer.status
+    assert "a fault in limen itself (ZeroDivisionError: by zero)" in answer.err
+    assert "Traceback" not in answer.err
+    assert "ZeroDivisionError" in Path(answer.err.split("please report ")[1].strip()).read_text()

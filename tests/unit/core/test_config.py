@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.config import Secret, find_file, load, secret, settings_by_variable
+from core.config import Secret, as_variables, find_file, load, secret, settings_by_variable
 from core.errors import ConfigError
 from core.settings import Settings, masked, page
 
@@ -277,3 +277,10 @@ def test_reading_settings_needs_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert result.stdout == "\n"
+
+
+def test_settings_survive_the_way_to_another_process() -> None:
+    """As variables they say the same, whatever was set, and whatever files the other process finds."""
+    settings = load({"LIMEN_QUEUE__MAX_DEPTH": "7", "LIMEN_MODEL__FALLBACK": "", "LIMEN_ATTENTION__BOTS": "true"})
+
+    assert settings == load(as_variables(settings))

@@ -75,13 +75,15 @@ def test_something_always_fits(
     assert "user" == rendered.messages[-1]["role"]
 
 
-def test_a_template_that_adds_much_of_its_own_costs_history_and_not_the_beginning() -> None:
-    """Its preamble is counted once it has been seen."""
-    renderer = Renderer(Bytes("P" * 150 + CHATML), 700)
-    rendered = renderer.render(prompt("hi", 60), 50)
+@pytest.mark.parametrize("when", ["true", "messages[0].role == 'system'"])
+def test_a_template_that_adds_much_of_its_own_costs_history_and_not_the_beginning(when: str) -> None:
+    """Whether it always does so or only when it sees the character."""
+    renderer = Renderer(Bytes("{% if " + when + " %}" + "P" * 150 + "{% endif %}" + CHATML), 700)
+    for lines in range(10, 40, 2):
+        rendered = renderer.render(prompt("hi", lines), 50)
 
-    assert len(rendered.tokens) <= 650
-    assert Bytes().decode(rendered.tokens).startswith("P" * 150 + "system\nYou are Mira.")
+        assert len(rendered.tokens) <= 650
+        assert Bytes().decode(rendered.tokens).startswith("P" * 150 + "system\nYou are Mira.")
 
 
 def test_the_oldest_history_goes_first_and_the_character_last() -> None:
