@@ -68,13 +68,13 @@ class Renderer:
     def render(self, prompt: Prompt, reserve: int) -> Rendered:
         """The prompt with room for `reserve` tokens of reply. Never refuses: something always fits."""
         budget = max(self._context - reserve, self._context // 4)
-        prompt, room = _mapped(prompt, self._safe), budget
+        prompt, more = _mapped(prompt, self._safe), 0
         for _ in range(4):
-            draft = self._fit(prompt, room)
+            draft = self._fit(prompt, budget - more)
             tokens = self.tokens(draft.messages())
             if len(tokens) <= budget:
                 break
-            room -= len(tokens) - budget  # the parts take more together than each by itself
+            more = max(more + 1, len(tokens) - self._count(draft.texts()))  # than this template seemed to take
         return Rendered(
             messages=tuple(draft.messages()), tokens=tuple(tokens[-budget:]), dropped=tuple(draft.dropped),
             history_dropped=draft.gone,

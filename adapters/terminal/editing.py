@@ -38,7 +38,6 @@ def bindings(terminal: Interrupted) -> KeyBindings:
         event.current_buffer.insert_text("\n")
 
     @keys.add("c-c")
-    @keys.add("<sigint>")
     def _stop(event: KeyPressEvent) -> None:
         terminal.interrupt()
 

@@ -6,7 +6,9 @@ redrawn with it. So typing ahead, resizing and scrolling back need nothing of ou
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -14,7 +16,7 @@ from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.input import Input
+from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.output import Output
 from prompt_toolkit.shortcuts import print_formatted_text
 from prompt_toolkit.utils import get_cwidth
@@ -88,10 +90,9 @@ class Terminal:
             key_bindings=bindings(self),
             prompt_continuation=lambda *_: [("", self.look.indent)],
             bottom_toolbar=self._toolbar,
-            enable_suspend=True,
             reserve_space_for_menu=6,
             style=STYLE,
-            input=stdin,
+            input=_raw(stdin or create_input()),
             output=stdout,
         )
 
@@ -99,20 +100,22 @@ class Terminal:
 
     async def lines(self) -> AsyncGenerator[str, None]:
         """What is typed, message by message, until Ctrl-D."""
-        tasks = [asyncio.create_task(self._prompt()), asyncio.create_task(self._spin())]
-        try:
-            while (line := await self._typed.get()) is not None:
-                yield line
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self.interrupt)
+        with self._session.app.input.raw_mode():  # between two prompts, too
+            tasks = [asyncio.create_task(self._prompt()), asyncio.create_task(self._spin())]
+            try:
+                while (line := await self._typed.get()) is not None:
+                    yield line
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _prompt(self) -> None:
         try:
             while True:
                 default, self._given_back = self._given_back, ""
-                text = await self._session.prompt_async(default=default)
+                text = await self._session.prompt_async(default=default, handle_sigint=False)
                 self._hint = ""
                 if text.strip():
                     await self._print(self.look.said(self._wrapped(text)))
@@ -258,6 +261,12 @@ class Terminal:
             if self._due:
                 self._turn += 1
                 self._redraw()
+
+
+def _raw(keyboard: Input) -> Input:
+    """A keyboard on which Ctrl-C stays a key while a line is printed above the prompt; as a signal it would end us."""
+    keyboard.cooked_mode = nullcontext  # type: ignore[method-assign]
+    return keyboard
 
 
 def _history(file: Path | None) -> History:

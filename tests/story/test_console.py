@@ -1,10 +1,12 @@
-"""A talk in the terminal, from the typed line to the ledger: real Redis, a worker that echoes, everything of ours between."""
+"""A talk in the terminal, from the typed line to the ledger: real Redis, and a worker that echoes."""
 
 import asyncio
 import json
 import os
 import pty
 import re
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +24,6 @@ from core import config
 from core.errors import LimenError
 from core.events import Person, PersonaKey
 from core.feedback import standing
-from core.store.queue import Queue
 from tests.fakes.commands import opened, working
 from tests.fakes.screen import Sheet
 from worker.echo import Echo
@@ -191,12 +192,13 @@ async def test_forgetting_erases_the_talk_and_what_waits(p: Parts):
     assert await p.ledger.about(PERSON) == ([], [])
 
 
-async def test_an_export_holds_what_was_said(p: Parts):
+async def test_an_export_holds_what_was_said(p: Parts, home: Path):
     """As JSON, in the home."""
     async with working(p), talking(p) as sheet:
         await say(sheet, "remember the lighthouse")
-        told = await ask(sheet, "/export")
-    data = json.loads(Path(told.rsplit(" ", 1)[1]).read_text("utf-8"))
+        await ask(sheet, "/export")
+    (file,) = home.glob("export-*.json")
+    data = json.loads(file.read_text("utf-8"))
     assert "remember the lighthouse" in json.dumps(data["conversations"])
     assert len(data["replies"]) == 1
 
@@ -235,7 +237,9 @@ async def test_a_message_that_is_too_long_is_refused_and_given_back(p: Parts):
 
 async def test_a_full_queue_says_so_and_gives_the_message_back(redis_url: str, home: Path):
     """The person can try again."""
-    settings = config.load({"REDIS_URL": redis_url, "LIMEN_QUEUE__MAX_DEPTH": "1", "LIMEN_ATTENTION__QUICK_SECONDS": "0"}, home=home)
+    settings = config.load(
+        {"REDIS_URL": redis_url, "LIMEN_QUEUE__MAX_DEPTH": "1", "LIMEN_ATTENTION__QUICK_SECONDS": "0"}, home=home
+    )
     async with opened(redis_url, home) as base:
         p = Parts(settings, base.client)
         async with talking(p) as sheet:
@@ -301,7 +305,12 @@ def chat(environment: dict[str, str], typed: str | bytes, *args: str) -> subproc
     """`printf TYPED | limen chat ARGS`"""
     data = typed if isinstance(typed, bytes) else typed.encode()
     ran = subprocess.run(
-        [sys.executable, "-m", "bots", "chat", *args], input=data, capture_output=True, env=environment, cwd=ROOT, timeout=60
+        [sys.executable, "-m", "bots", "chat", *args],
+        input=data,
+        capture_output=True,
+        env=environment,
+        cwd=ROOT,
+        timeout=60,
     )
     return subprocess.CompletedProcess(ran.args, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
@@ -344,11 +353,13 @@ class Hands:
         os.write(self._master, text.encode())
 
     def see(self, wanted: str) -> None:
-        """Read until it is on the screen; an error if the program ends without."""
+        """Read until it is on the screen; an error if the program ends without, or takes too long."""
         while wanted not in self.seen:
+            ready, _, _ = select.select([self._master], [], [], 20)
+            assert ready, f"there is no {wanted!r}: {self.seen}"
             try:
                 block = os.read(self._master, 65_536)
-            except OSError:
+            except OSError:  # the other end is closed
                 block = b""
             assert block, f"it ended without {wanted!r}: {self.seen}"
             self.seen += re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]|\x1b[=>]|\r", "", block.decode("utf-8", "replace"))
@@ -385,3 +396,40 @@ def test_people_talk_on_a_real_terminal(environment: dict[str, str], home: Path)
         me.type("/quit\r")
         assert me.process.wait(20) == 0
     assert (home / "chat-history").stat().st_mode & 0o777 == 0o600
+
+
+@asynccontextmanager
+async def half_way(environment: dict[str, str], home: Path) -> AsyncIterator["asyncio.subprocess.Process"]:
+    """A scripted talk whose first reply has begun. At the end of the block it has come, once and whole."""
+    talk = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bots", "chat", "--plain",
+        cwd=ROOT, env={**environment, "LIMEN_MODEL__REF": "echo:0.03x60"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert talk.stdin is not None
+    talk.stdin.write(b"hi\n")
+    async with asyncio.timeout(30):
+        while not (url := await up.redis_url_if_running(config.load({}, home=home))):
+            await asyncio.sleep(0.05)
+        async with opened(url, home) as p:
+            while not (await p.queue.depths()).leased:
+                await asyncio.sleep(0.05)
+    yield talk
+    out, err = await asyncio.wait_for(talk.communicate(b"still there?\n"), 60)
+    first, second = out.decode().splitlines()
+    assert first.startswith("mira: I heard 1 lines. You said: hi ")
+    assert len(first.split()) == 68
+    assert second.startswith("mira: I heard 2 lines. You said: still there? ")
+    assert talk.returncode == 0, err
+
+
+async def test_a_worker_that_is_killed_costs_no_reply(environment: dict[str, str], home: Path):
+    """Another one begins it anew; the reply comes once, whole."""
+    async with half_way(environment, home):
+        os.kill(up.worker_pid(home), signal.SIGKILL)
+
+
+async def test_a_redis_that_is_killed_costs_no_talk(environment: dict[str, str], home: Path):
+    """It is brought back, and nothing is lost."""
+    async with half_way(environment, home):
+        os.kill(int((home / "redis" / "redis.pid").read_text()), signal.SIGKILL)

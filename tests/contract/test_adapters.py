@@ -1,0 +1,245 @@
+"""What every platform must do, whatever it is called: one suite, run for each adapter through a driver of its own."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from adapters.base import Adapter
+from adapters.console import Console
+from core.commands import Answer
+from core.delivery import Sending
+from core.engine import Act, Outcome
+from core.errors import StoreUnreachable
+from core.events import AnyEvent, Command, Message, Person, PersonaKey, Place, Reaction
+from core.feedback import Fact
+from core.jobs import Done, Failed
+from core.store.client import Client
+from core.store.ledger import Ledger, Record, message_key
+from personas.card import Card
+from tests.fakes.screen import Sheet
+
+
+class Driver(Protocol):
+    """A platform with somebody on it. Another platform joins by another driver."""
+
+    adapter: Adapter
+    place: Place
+
+    def say(self, text: str) -> None:
+        """Somebody says this where the bot hears it as meant for it."""
+
+    def command(self, name: str, args: str = "") -> None:
+        """Somebody gives a command."""
+
+    def react(self, message: str, emoji: str) -> None:
+        """Somebody puts an emoji on our message of that platform id."""
+
+    def shown(self) -> str:
+        """Everything that people can see now, of replies and notes."""
+
+    def leave(self) -> None:
+        """The platform closes the connection."""
+
+
+class AtTheConsole:
+    """The terminal, with a sheet for a screen."""
+
+    def __init__(self, home: Path) -> None:
+        self.sheet = Sheet()
+        self.adapter = Console(self.sheet, Person("console:local:me", "Tom"), "mira", _card, _none, home)
+        self.place = Place("console", "local", "me", kind="dm")
+
+    def say(self, text: str) -> None:
+        self.sheet.type(text)
+
+    def command(self, name: str, args: str = "") -> None:
+        self.sheet.type(f"/{name} {args}")
+
+    def react(self, message: str, emoji: str) -> None:
+        self.sheet.type(f"+{emoji}")
+
+    def shown(self) -> str:
+        drafts = [text for _, text, _ in self.sheet.drafts[-1:]]
+        return "\n".join([*(text for _, text in self.sheet.rows), *drafts])
+
+    def leave(self) -> None:
+        self.sheet.type(None)
+
+
+def _card(name: str) -> Card:
+    return Card(name=name, title=name.title(), description="A pirate.")
+
+
+async def _none(card: str) -> int:
+    return 0
+
+
+DRIVERS: dict[str, Callable[[Path], Driver]] = {"console": AtTheConsole}
+
+
+@pytest.fixture(params=DRIVERS)
+def on(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
+    """Each platform in turn."""
+    return DRIVERS[request.param](tmp_path)
+
+
+@pytest.fixture
+async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
+    """A real one."""
+    client = Client(redis_url)
+    yield Ledger(client)
+    await client.close()
+
+
+class Reply:
+    """One reply of ours on its way to a platform."""
+
+    def __init__(self, on: Driver, ledger: Ledger, text: str = "Arr, matey!") -> None:
+        self.on, self.ledger, self.text = on, ledger, text
+        self.id, self.job = secrets.token_hex(6), secrets.token_hex(6)
+        self.persona = PersonaKey(on.adapter.account, "mira", "scope")
+
+    @property
+    def done(self) -> Done:
+        talk = self.persona.conversation(self.on.place)
+        return Done(
+            job=self.job, reply_id=self.id, conversation=talk, place=self.on.place, persona=self.persona, text=self.text
+        )
+
+    @property
+    def failed(self) -> Failed:
+        made = self.done
+        return Failed(
+            job=self.job, reply_id=self.id, conversation=made.conversation, place=made.place, reason="it has no voice"
+        )
+
+    async def sending(self) -> Sending:
+        """As a carrier would begin or take up its delivery."""
+        made = Sending(self.ledger, self.on.adapter.account, self.id, secrets.token_hex(4))
+        made.place = self.on.place
+        await made.recall()
+        return made
+
+    async def messages(self) -> list[str]:
+        """The platform ids of all its parts, as somebody else would read them."""
+        return [message for ids in (await self.sending()).ids.values() for message in ids]
+
+    async def keep(self) -> None:
+        """On record, as the worker does it."""
+        made = self.done
+        record = Record(
+            id=self.id, persona=self.persona, conversation=made.conversation, place=made.place,
+            author=Person("a:b:c"), answers=("m1",), time=1.0, text=self.text, sections=(), roles=(),
+        )  # fmt: skip
+        await self.ledger.keep(record, [])
+
+
+async def heard(on: Driver) -> list[AnyEvent]:
+    """Every event until the platform closes."""
+    on.leave()
+    async with asyncio.timeout(10):
+        return [event async for event in on.adapter.listen()]
+
+
+def test_an_account_names_its_platform(on: Driver):
+    """And its limits are stated: nothing below zero."""
+    assert on.adapter.account.startswith(f"{on.place.platform}:")
+    assert on.adapter.limits.length >= 0
+    assert on.adapter.limits.rate >= 0
+
+
+async def test_what_people_say_is_heard_as_they_said_it(on: Driver):
+    """In order, each with an id and a time of its own, as meant for us."""
+    on.say("hello there")
+    on.say("two\nlines 👋")
+    events = [event for event in await heard(on) if isinstance(event, Message)]
+    assert [event.text for event in events] == ["hello there", "two\nlines 👋"]
+    assert {(event.account, event.place) for event in events} == {(on.adapter.account, on.place)}
+    assert len({event.id for event in events}) == 2
+    assert all(event.time > 0 and event.addressed != "no" and not event.author.is_bot for event in events)
+    assert len({event.author.id for event in events} - {on.adapter.account}) == 1
+
+
+async def test_commands_are_heard_as_commands(on: Driver):
+    """With their arguments."""
+    on.command("switch", "orrin")
+    (event,) = await heard(on)
+    assert isinstance(event, Command)
+    assert (event.name, event.args) == ("switch", "orrin")
+
+
+async def test_a_reaction_comes_with_the_canonical_emoji(on: Driver, ledger: Ledger):
+    """While the reply still grows: its message id is known, and skin does not matter."""
+    reply = Reply(on, ledger)
+    await on.adapter.draft("Arr", 1, await reply.sending())
+    (message,) = await reply.messages()
+    on.react(message, "👍🏽")
+    (event,) = await heard(on)
+    assert isinstance(event, Reaction)
+    assert (event.message_id, event.emoji, event.removed) == (message, "👍", False)
+
+
+async def test_a_reaction_lands_on_the_reply_that_was_shown(on: Driver, ledger: Ledger):
+    """By the platform ids that were recorded."""
+    reply = Reply(on, ledger)
+    await reply.keep()
+    await on.adapter.final(reply.done, await reply.sending())
+    await ledger.whole(reply.id)
+    for message in await reply.messages():
+        key = message_key(on.adapter.account, on.place, message)
+        assert await ledger.react(f"s{message}", key, Fact("f", "u", "👍", 2.0)) == ("recorded", reply.id)
+
+
+async def test_a_reply_grows_and_is_shown_whole_and_once(on: Driver, ledger: Ledger):
+    """Its last text stands, in the messages that its first words were sent as."""
+    reply = Reply(on, ledger, "Arr, matey! Welcome aboard.")
+    sending = await reply.sending()
+    await on.adapter.draft("Arr, ma", 1, sending)
+    first = await reply.messages()
+    await on.adapter.draft("Arr, matey!", 1, sending)
+    await on.adapter.final(reply.done, sending)
+    assert on.shown().count("Welcome aboard.") == 1
+    assert (await reply.messages())[: len(first)] == first
+
+
+async def test_a_reply_that_is_carried_again_is_shown_once(on: Driver, ledger: Ledger):
+    """The carrier died after it was sent, and before that was noted: the next one finds it."""
+    reply = Reply(on, ledger)
+    await on.adapter.final(reply.done, await reply.sending())
+    messages = await reply.messages()
+    await on.adapter.final(reply.done, await reply.sending())
+    assert on.shown().count(reply.text) == 1
+    assert await reply.messages() == messages
+
+
+async def test_an_attempt_that_began_anew_replaces_the_first(on: Driver, ledger: Ledger):
+    """In the end, the final text stands."""
+    reply = Reply(on, ledger, "Aye, something else.")
+    sending = await reply.sending()
+    await on.adapter.draft("Arr, so it beg", 1, sending)
+    await on.adapter.draft("Aye", 2, sending)
+    await on.adapter.final(reply.done, sending)
+    assert on.shown().count("Aye, something else.") == 1
+
+
+async def test_a_failure_is_told_with_its_reason(on: Driver, ledger: Ledger):
+    """Nobody waits in vain."""
+    reply = Reply(on, ledger)
+    await on.adapter.failed(reply.failed, await reply.sending())
+    assert "it has no voice" in on.shown()
+
+
+async def test_notes_and_answers_reach_the_person(on: Driver):
+    """A full queue, an absent Redis, a command's answer."""
+    on.say("hi")
+    on.command("help")
+    message, command = await heard(on)
+    assert isinstance(command, Command)
+    await on.adapter.told(message, Outcome(act=Act.FULL, note="there is a long line"))
+    await on.adapter.refused(message, StoreUnreachable("the store is gone"))
+    await on.adapter.answered(command, Answer(text="this helps"))
+    assert all(word in on.shown() for word in ("there is a long line", "the store is gone", "this helps"))
