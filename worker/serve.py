@@ -88,6 +88,9 @@ class Server:
             except StoreError as error:
                 log.error("%s: %s", loop.__name__, error)
                 await asyncio.sleep(1.0)
+            except Exception:  # a fault of ours must not leave a worker that only seems to work
+                log.exception("%s", loop.__name__)
+                await asyncio.sleep(1.0)
 
     async def _inherit(self) -> None:
         """Free at once what dead workers of this machine still hold."""

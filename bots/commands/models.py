@@ -68,10 +68,12 @@ def place(settings: Settings) -> tuple[str, int]:
 
 def serving(settings: Settings, here: set[str]) -> str:
     """Which model a worker would load without fetching anything; empty if none."""
+    from worker import fetch
+
     ref = settings.model.ref
     if not ref.startswith(("hf:", "pypi:")):
         return ref
-    return next((one for one in (ref, settings.model.fallback) if one.split("@")[0] in here), "")
+    return next((one for one in (ref, fetch.stand_in(ref, settings.model.fallback)) if one.split("@")[0] in here), "")
 
 
 def page(there: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """A talk in the terminal, from the typed line to the ledger: real Redis, and a worker that echoes."""
 
 import asyncio
+import fcntl
 import json
 import os
 import pty
@@ -9,9 +10,11 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,13 +195,19 @@ async def test_forgetting_erases_the_talk_and_what_waits(p: Parts):
     assert await p.ledger.about(PERSON) == ([], [])
 
 
+def exported(home: Path) -> dict[str, Any]:
+    """The one export there is."""
+    (file,) = home.glob("export-*.json")
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return found
+
+
 async def test_an_export_holds_what_was_said(p: Parts, home: Path):
     """As JSON, in the home."""
     async with working(p), talking(p) as sheet:
         await say(sheet, "remember the lighthouse")
         await ask(sheet, "/export")
-    (file,) = home.glob("export-*.json")
-    data = json.loads(file.read_text("utf-8"))
+    data = exported(home)
     assert "remember the lighthouse" in json.dumps(data["conversations"])
     assert len(data["replies"]) == 1
 
@@ -347,7 +356,7 @@ class Hands:
 
     def __init__(self, process: "subprocess.Popen[bytes]", master: int) -> None:
         self.process, self._master = process, master
-        self.seen = ""
+        self.seen = ""  # since what was wanted last
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
@@ -363,39 +372,54 @@ class Hands:
                 block = b""
             assert block, f"it ended without {wanted!r}: {self.seen}"
             self.seen += re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]|\x1b[=>]|\r", "", block.decode("utf-8", "replace"))
+        self.seen = self.seen.split(wanted, 1)[1]
 
 
 @contextmanager
 def at_a_terminal(environment: dict[str, str], *args: str) -> Iterator[Hands]:
-    """`limen chat` on a pseudo-terminal."""
+    """`limen chat` on a pseudo-terminal that is its own, with all the signals of one. It is left as it was found."""
     master, slave = pty.openpty()
-    env = {**environment, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", "LANG": "C.UTF-8", "COLUMNS": "80"}
+    before = termios.tcgetattr(slave)
+    env = {**environment, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", "LANG": "C.UTF-8"}
     process = subprocess.Popen(
         [sys.executable, "-m", "bots", "chat", *args], stdin=slave, stdout=slave, stderr=slave, env=env, cwd=ROOT,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
-    os.close(slave)
     try:
         yield Hands(process, master)
+        assert termios.tcgetattr(slave) == before
     finally:
         process.kill()
         process.wait()
         os.close(master)
+        os.close(slave)
 
 
 def test_people_talk_on_a_real_terminal(environment: dict[str, str], home: Path):
-    """It greets, streams, takes an emoji, stops at Ctrl-C without ending, and leaves with /quit."""
-    with at_a_terminal({**environment, "LIMEN_MODEL__REF": "echo:0.02x200"}, "--persona", "mira") as me:
+    """It greets, streams, takes an emoji, stops at Ctrl-C, however often, without ending, and leaves with /quit."""
+    with at_a_terminal({**environment, "LIMEN_MODEL__REF": "echo:0.01x400"}, "--persona", "mira") as me:
         me.see("Ahoy, matey!")
-        me.type("hi\r")
-        me.see("I heard 1 lines.")
+        for number in range(1, 5):
+            me.type(f"hi {number}\r")
+            me.see(f"You said: hi {number}")
+            me.type("\x03")
+            me.see("(stopped)")
         me.type("\x03")
-        me.see("(stopped)")
+        me.see("/quit leaves")
         me.type("+:heart:\r")
-        me.see("❤ on “I heard 1 lines.")
+        me.see("❤ on “I heard 4 lines.")
         me.type("/quit\r")
         assert me.process.wait(20) == 0
     assert (home / "chat-history").stat().st_mode & 0o777 == 0o600
+
+
+def test_ctrl_d_leaves_a_real_terminal_in_mid_reply(environment: dict[str, str]):
+    """At once, and in order."""
+    with at_a_terminal({**environment, "LIMEN_MODEL__REF": "echo:0.01x400"}) as me:
+        me.type("hi\r")
+        me.see("You said: hi")
+        me.type("\x04")
+        assert me.process.wait(20) == 0
 
 
 @asynccontextmanager

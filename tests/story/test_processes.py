@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bots import up
 from bots.assemble import Parts, parts
@@ -128,9 +129,9 @@ async def test_two_who_start_at_once_start_one_worker(house: Settings) -> None:
     assert url
 
 
-async def test_an_idle_worker_goes_and_takes_redis_with_it(house: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_worker_goes_and_takes_redis_with_it(house: Settings) -> None:
     """Nobody talks: nothing is left running."""
-    monkeypatch.setenv("LIMEN_WORKER__IDLE_MINUTES", "0.005")
+    house = replace(house, worker=replace(house.worker, idle_minutes=0.005))
     await up.ensure_redis(house)
     child = await asyncio.to_thread(up.start_worker, house)
     async with asyncio.timeout(30):
@@ -141,9 +142,9 @@ async def test_an_idle_worker_goes_and_takes_redis_with_it(house: Settings, monk
     assert await asyncio.to_thread(server.running, house.home) is None
 
 
-async def test_a_worker_that_cannot_start_says_why(house: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_cannot_start_says_why(house: Settings) -> None:
     """The reason reaches whoever waits for it, with the next step."""
-    monkeypatch.setenv("LIMEN_MODEL__REF", "/no/such/model")
+    house = replace(house, model=replace(house.model, ref="/no/such/model"))
     told: list[str] = []
     url = await up.ensure_redis(house)
     keeper = asyncio.create_task(up.keep_up(house, url, told.append, pause=0.05))
