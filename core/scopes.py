@@ -19,5 +19,5 @@ def scope_of(place: Place, person: Person, by: Scope) -> str:
         case "server":
             return f"{base}:server:{quote(place.workspace)}"
         case "thread" if place.thread:
-            return f"{base}:thread:{quote(place.channel)}.{quote(place.thread)}"
+            return f"{base}:thread:{quote(place.channel)}/{quote(place.thread)}"
     return f"{base}:channel:{quote(place.channel)}"

@@ -247,10 +247,12 @@ class Terminal:
             parts, _ = actions(reply.rest, reply.acting)
             heading = [] if reply.headed else self.look.heading(reply.who, bool(reply.printed))
             return [*heading, *self.look.line(parts)]
-        return self.look.spinner(waiting(self._status), self._turn) if self._due else []
+        if self._due:
+            return self.look.spinner(waiting(self._status), self._turn)
+        return self.look.block([self._hint], "class:aside") if self._hint else []
 
     def _toolbar(self) -> StyleAndTextTuples:
-        return self.look.toolbar(self._status, self._hint, self._due, self._session.app.output.get_size().columns)
+        return self.look.toolbar(self._status, self._due, self._session.app.output.get_size().columns)
 
     def _redraw(self) -> None:
         self._session.app.invalidate()

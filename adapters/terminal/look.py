@@ -59,16 +59,14 @@ class Look:
         """Something is on its way."""
         return [("class:spinner", f"\n{self.indent}{self._frames[turn % len(self._frames)]} {text}\n")]
 
-    def toolbar(self, status: Status, hint: str, due: int, columns: int) -> StyleAndTextTuples:
+    def toolbar(self, status: Status, due: int, columns: int) -> StyleAndTextTuples:
         """Persona, LoRA, worker and queue on the left, what to press on the right, as far as there is room."""
         worker = {"ready": "ready", "loading": "loading the model"}.get(status.worker, "no worker yet")
         parts = [one_line(status.who.title), f"LoRA {status.lora}", worker]
         parts += [f"{status.waiting} waiting"] if status.waiting else []
         left = self.indent + f" {self._dot} ".join(parts)
-        right = hint or ("Ctrl-C stops the reply" if due else HELP)
+        right = "Ctrl-C stops the reply" if due else HELP
         gap = columns - get_cwidth(left) - get_cwidth(right) - len(self.indent)
-        if hint and gap < 2:
-            return [("", self.indent + hint)]
         return [("", f"{left}{' ' * gap}{right}" if gap >= 2 else left[:columns])]
 
 

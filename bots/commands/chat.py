@@ -19,6 +19,7 @@ from adapters.terminal.plain import Plain
 from adapters.terminal.screen import Screen, Status
 from bots import up
 from bots.assemble import Parts, parts, settings
+from bots.options import persona_option
 from bots.run import beside, converse
 from core import cards
 from core.commands import Desk
@@ -37,7 +38,7 @@ ALIVE = 10.0  # a worker that was heard of within so many seconds is there
 
 
 @click.command(epilog="Example: limen chat --persona mira")
-@click.option("--persona", metavar="NAME", help="Whom to talk to, now and next time. `limen personas` lists them.")
+@persona_option(help="Whom to talk to, now and next time. `limen personas` lists them.")
 @click.option("--plain", is_flag=True, help="Lines in, lines out: for pipes, scripts and dumb terminals.")
 @click.option("--name", metavar="NAME", help="What you are called (default: your login).")
 @click.pass_context

@@ -9,7 +9,7 @@ local function keep(reply, ttl)
   local record = cmsgpack.unpack(call('GET', key('reply', reply)))
   call('EXPIRE', key('reply', reply), ttl, 'GT')
   for _, name in ipairs(record.sections) do call('EXPIRE', key('section', name), ttl, 'GT') end
-  call('EXPIRE', key('reactions', reply), ttl)
+  call('EXPIRE', key('reactions', reply), call('TTL', key('reply', reply)))
 end
 
 -- A fact lands on its reply. 'recorded', or 'gone' when the reply is no longer kept.

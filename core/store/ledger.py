@@ -114,7 +114,9 @@ class Ledger:
         names = tuple(section(told.content)[0] for told in messages)
         record = msgspec.structs.replace(record, sections=names, roles=tuple(told.role for told in messages))
         ttl, persona = self.kept.unrated, str(record.persona)
-        effects: list[Effect] = [("SET", keys.REPLY(record.id), _encode(record), "EX", ttl)]
+        name = keys.REPLY(record.id)
+        effects: list[Effect] = [("SET", name, _encode(record), "KEEPTTL")]  # it may be there already, and rated
+        effects += [("EXPIRE", name, ttl, when) for when in ("NX", "GT")]
         for name, body in texts.items():
             effects.append(("SET", keys.SECTION(name), body, "NX", "EX", ttl))
             effects.append(("EXPIRE", keys.SECTION(name), ttl, "GT"))

@@ -1,18 +1,13 @@
 """A talk in the terminal, from the typed line to the ledger: real Redis, and a worker that echoes."""
 
 import asyncio
-import fcntl
 import json
 import os
-import pty
-import re
-import select
 import signal
 import subprocess
 import sys
-import termios
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -349,77 +344,6 @@ def test_an_unknown_persona_starts_nothing(environment: dict[str, str], home: Pa
     assert "mira" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert list(home.iterdir()) == []
-
-
-class Hands:
-    """Somebody at a terminal of 80 columns."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", master: int) -> None:
-        self.process, self._master = process, master
-        self.seen = ""  # since what was wanted last
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def see(self, wanted: str) -> None:
-        """Read until it is on the screen; an error if the program ends without, or takes too long."""
-        while wanted not in self.seen:
-            ready, _, _ = select.select([self._master], [], [], 20)
-            assert ready, f"there is no {wanted!r}: {self.seen}"
-            try:
-                block = os.read(self._master, 65_536)
-            except OSError:  # the other end is closed
-                block = b""
-            assert block, f"it ended without {wanted!r}: {self.seen}"
-            self.seen += re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]|\x1b[=>]|\r", "", block.decode("utf-8", "replace"))
-        self.seen = self.seen.split(wanted, 1)[1]
-
-
-@contextmanager
-def at_a_terminal(environment: dict[str, str], *args: str) -> Iterator[Hands]:
-    """`limen chat` on a pseudo-terminal that is its own, with all the signals of one. It is left as it was found."""
-    master, slave = pty.openpty()
-    before = termios.tcgetattr(slave)
-    env = {**environment, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", "LANG": "C.UTF-8"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bots", "chat", *args], stdin=slave, stdout=slave, stderr=slave, env=env, cwd=ROOT,
-        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )  # fmt: skip
-    try:
-        yield Hands(process, master)
-        assert termios.tcgetattr(slave) == before
-    finally:
-        process.kill()
-        process.wait()
-        os.close(master)
-        os.close(slave)
-
-
-def test_people_talk_on_a_real_terminal(environment: dict[str, str], home: Path):
-    """It greets, streams, takes an emoji, stops at Ctrl-C, however often, without ending, and leaves with /quit."""
-    with at_a_terminal({**environment, "LIMEN_MODEL__REF": "echo:0.01x400"}, "--persona", "mira") as me:
-        me.see("Ahoy, matey!")
-        for number in range(1, 5):
-            me.type(f"hi {number}\r")
-            me.see(f"You said: hi {number}")
-            me.type("\x03")
-            me.see("(stopped)")
-        me.type("\x03")
-        me.see("/quit leaves")
-        me.type("+:heart:\r")
-        me.see("❤ on “I heard 4 lines.")
-        me.type("/quit\r")
-        assert me.process.wait(20) == 0
-    assert (home / "chat-history").stat().st_mode & 0o777 == 0o600
-
-
-def test_ctrl_d_leaves_a_real_terminal_in_mid_reply(environment: dict[str, str]):
-    """At once, and in order."""
-    with at_a_terminal({**environment, "LIMEN_MODEL__REF": "echo:0.01x400"}) as me:
-        me.type("hi\r")
-        me.see("You said: hi")
-        me.type("\x04")
-        assert me.process.wait(20) == 0
 
 
 @asynccontextmanager

@@ -169,7 +169,7 @@ async def test_ctrl_c_stops_the_reply_and_keeps_what_is_typed():
         paper.keys.send_text("\x03")
         await paper.until(lambda: not paper.terminal._session.default_buffer.text)
         paper.keys.send_text("\x03")
-        await paper.until(lambda: "/quit leaves" in paper.terminal._hint)
+        await paper.until(lambda: "/quit leaves" in paper.written)
 
 
 async def test_ctrl_d_leaves():

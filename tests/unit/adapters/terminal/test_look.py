@@ -41,15 +41,14 @@ def test_ordinals():
 
 
 def test_the_toolbar_fits_the_terminal():
-    """Wide: both halves; narrow: the left one, cut; a hint wins."""
+    """Wide: both halves; narrow: the left one, cut."""
     look = Look()
-    wide = plain(look.toolbar(status(worker="ready", waiting=2, lora="v3"), "", 0, 80))
+    wide = plain(look.toolbar(status(worker="ready", waiting=2, lora="v3"), 0, 80))
     assert len(wide) == 78
     assert wide.startswith("  Captain Mira Flint · LoRA v3 · ready · 2 waiting")
     assert wide.endswith("/help   Ctrl-D leaves")
-    assert plain(look.toolbar(status(), "", 0, 30)) == "  Captain Mira Flint · LoRA ba"
-    assert plain(look.toolbar(status(), "Ctrl-D leaves", 0, 30)) == "  Ctrl-D leaves"
-    assert plain(look.toolbar(status(), "", 1, 80)).endswith("Ctrl-C stops the reply")
+    assert plain(look.toolbar(status(), 0, 30)) == "  Captain Mira Flint · LoRA ba"
+    assert plain(look.toolbar(status(), 1, 80)).endswith("Ctrl-C stops the reply")
 
 
 def test_each_card_keeps_its_colour():
@@ -63,7 +62,7 @@ def test_each_card_keeps_its_colour():
 def test_a_terminal_without_unicode_gets_ascii():
     """Prompt, spinner and all."""
     look = Look(unicode=False)
-    shown = [look.prompt, look.spinner("x", 3), look.heading(Who("a", "A"), True), look.toolbar(status(), "", 0, 80)]
+    shown = [look.prompt, look.spinner("x", 3), look.heading(Who("a", "A"), True), look.toolbar(status(), 0, 80)]
     assert all(plain(fragments).isascii() for fragments in shown)
 
 
