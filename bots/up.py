@@ -90,10 +90,12 @@ async def keep_up(settings: Settings, url: str, tell: Tell = lambda _: None, pau
     while True:
         with suppress(StoreError):
             await ensure_redis(settings)
-            if child is not None and child.poll() not in (None, 0):
-                wait, child = min(wait * 2, 30.0), None
+            status = child.poll() if child else None
+            if status and status > 0:  # it gave up by itself; one that was killed (negative) just gets a successor
+                wait = min(wait * 2, 30.0)
                 next_try = time.monotonic() + wait
                 told = _tell_trouble(settings.home, tell, told)
+                child = None
             starting = child is not None and child.poll() is None
             if not starting and time.monotonic() >= next_try:
                 child = await ensure_worker(settings, url)
@@ -101,9 +103,10 @@ async def keep_up(settings: Settings, url: str, tell: Tell = lambda _: None, pau
 
 
 def _tell_trouble(home: Path, tell: Tell, told: str) -> str:
-    reason = trouble(home).read_text(encoding="utf-8") if trouble(home).exists() else ""
+    written = trouble(home).read_text(encoding="utf-8") if trouble(home).exists() else ""
+    reason = written or f"the worker stopped by itself\n  → its log says why: {log_file(home)}"
     if reason != told:
-        tell(reason or f"The worker stopped. Its log: {log_file(home)}")
+        tell(reason)
     return reason
 
 
