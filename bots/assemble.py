@@ -106,4 +106,5 @@ def limits(settings: Settings) -> Limits:
 def kept(settings: Settings) -> Kept:
     """How long the ledger keeps what, from the settings."""
     r = settings.retention
-    return Kept(unrated=int(r.unrated_days * DAY), rated=int(r.rated_half_lives * r.half_life_days * DAY))
+    unrated, rated = int(r.unrated_days * DAY), int(r.rated_half_lives * r.half_life_days * DAY)
+    return Kept(unrated=unrated, rated=max(unrated, rated))  # a rating shortens no life

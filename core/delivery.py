@@ -7,6 +7,7 @@ are recorded; what a mark without ids means is the platform's business (`Sending
 
 import asyncio
 import secrets
+from contextlib import suppress
 from typing import Protocol
 
 from core.errors import StoreUnreachable
@@ -118,16 +119,24 @@ class Delivery:
     async def _carry(self) -> None:
         """Everything that is not delivered yet, from the oldest, for as long as the lease is ours."""
         self._open.clear()
-        clock = asyncio.get_running_loop().time
-        after, beat = "0", clock() + BEAT
-        while True:
-            for entry, body in await self._client.read_stream(self._stream, after, BEAT):
-                await self._take(entry, decode_result(body))
-                after = entry
-            if clock() >= beat:
-                if not await self._lease():
+        keep, after = asyncio.create_task(self._keep()), "0"
+        try:
+            while True:
+                for entry, body in await self._client.read_stream(self._stream, after, BEAT):
+                    if keep.done():
+                        return
+                    await self._take(entry, decode_result(body))
+                    after = entry
+                if keep.done():
                     return
-                beat = clock() + BEAT
+        finally:
+            keep.cancel()
+
+    async def _keep(self) -> None:
+        """Until the lease is lost. Beside the carrying, for a platform may take its time over a message."""
+        with suppress(StoreUnreachable):
+            while await self._lease():
+                await asyncio.sleep(BEAT)
 
     async def _take(self, entry: str, result: Result) -> None:
         reply = self._open.get(result.reply_id) or await self._opened(result.reply_id)

@@ -3,6 +3,7 @@
 Knows no platform, no prompt and no model. Several engines may serve one bot account; all they share is in Redis.
 """
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -127,9 +128,7 @@ class Engine:
     async def _plan(self, message: Message, persona: PersonaKey) -> tuple[Offer | None, Outcome]:
         """What to ask of the queue for one message, and the outcome as far as it is known before."""
         text = clean(message.text)
-        most = self.settings.attention.max_message_chars
-        if len(text) > most:
-            note = f"That is {len(text):,} characters; I can take in {most:,} at once."
+        if note := self._too_long(text):
             return None, Outcome(act=Act.REFUSED, persona=persona, note=note)
         message = msgspec.structs.replace(message, text=text, author=_tidy(message.author))
         card = self.cards(persona.card)
@@ -143,6 +142,10 @@ class Engine:
         )
         seen = keys.SEEN(f"{message_key(message.account, message.place, message.id)}|{quote(persona.card)}")
         return Offer(seen=seen, line=line, job=job, merge=decision.merge, delay=decision.delay), outcome
+
+    def _too_long(self, text: str) -> str:
+        most = self.settings.attention.max_message_chars
+        return f"That is {len(text):,} characters; I can take in {most:,} at once." if len(text) > most else ""
 
     async def _job(self, message: Message, persona: PersonaKey, card: Card) -> Generate:
         return Generate(
@@ -185,14 +188,17 @@ class Engine:
             reaction.id, reaction.author.id, reaction.emoji, reaction.time, reaction.removed, reaction.author.is_bot
         )
         key = message_key(reaction.account, reaction.place, reaction.message_id)
-        what, reply = await self.ledger.react(f"{reaction.account}|{quote(reaction.id)}", key, fact)
+        seen = hashlib.sha256(reaction.id.encode()).hexdigest()[:24]  # platforms make such ids of who felt what
+        what, reply = await self.ledger.react(f"{reaction.account}|{seen}", key, fact)
         return Outcome(act=_REACTED[what], reply_id=reply)
 
     async def on_edit(self, edit: Edit) -> Outcome:
         """What was said reads differently from now on. An answer that waits will see it."""
-        persona = await self.persona(edit)
+        persona, text = await self.persona(edit), clean(edit.text)
         conversation = persona.conversation(edit.place)
-        changed = await self.conversations.edit(conversation, edit.message_id, clean(edit.text))
+        if note := self._too_long(text):
+            return Outcome(act=Act.REFUSED, persona=persona, conversation=conversation, note=note)
+        changed = await self.conversations.edit(conversation, edit.message_id, text)
         return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
 
     async def on_deletion(self, deletion: Deletion) -> Outcome:

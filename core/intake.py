@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from core.engine import Outcome
-from core.errors import LimenError
+from core.errors import LimenError, UserError
 from core.events import AnyEvent
 from core.store.client import patiently
 
@@ -16,6 +16,7 @@ MOST = 50
 WITHIN = 0.002
 
 Handle = Callable[[Sequence[AnyEvent]], Awaitable[list[Outcome]]]
+Batch = list[tuple[AnyEvent, asyncio.Future[Outcome]]]
 
 
 class Intake:
@@ -35,17 +36,26 @@ class Intake:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            batch = await self._collect()
-            try:
-                outcomes = await patiently(lambda: self._handle([event for event, _ in batch]), self._patience)  # noqa: B023
-            except LimenError as error:
+            await self._settle(await self._collect())
+
+    async def _settle(self, batch: Batch) -> None:
+        """Take a batch. One event that cannot be taken (its card is broken, say) must not cost the others."""
+        try:
+            outcomes = await patiently(lambda: self._handle([event for event, _ in batch]), self._patience)
+        except UserError as error:
+            if len(batch) == 1:
                 _tell(batch, error)
             else:
-                for (_, future), outcome in zip(batch, outcomes, strict=True):
-                    if not future.done():
-                        future.set_result(outcome)
+                for one in batch:
+                    await self._settle([one])
+        except LimenError as error:
+            _tell(batch, error)
+        else:
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                if not future.done():
+                    future.set_result(outcome)
 
-    async def _collect(self) -> list[tuple[AnyEvent, asyncio.Future[Outcome]]]:
+    async def _collect(self) -> Batch:
         batch = [await self._waiting.get()]
         if self._waiting.empty():
             await asyncio.sleep(WITHIN)
@@ -57,7 +67,7 @@ class Intake:
         return batch
 
 
-def _tell(batch: Sequence[tuple[AnyEvent, asyncio.Future[Outcome]]], error: LimenError) -> None:
+def _tell(batch: Batch, error: LimenError) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(error)

@@ -5,11 +5,12 @@ own statement stands in, recorded once with its date and wording.
 """
 
 import time
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
-from core.events import PersonaKey, quote
+from core.events import PersonaKey
 from core.jobs import Generate
 from core.store import keys
 from core.store.client import Client
@@ -77,63 +78,64 @@ class Privacy:
 
     async def forget(self, person: str, persona: PersonaKey | None = None) -> dict[str, int]:
         """Erase somebody: from one persona, or everywhere. What went, in numbers."""
-        prefix = f"{persona.account}|{quote(persona.card)}|" if persona else ""
-        talks = [talk for talk in await self._conversations.of_person(person) if talk.startswith(prefix)]
-        went = {"jobs": await self._drop_jobs(person, persona), "messages": 0}
-        for talk in talks:
-            went["messages"] += await self._forget_talk(talk, person)
-        went |= await self._forget_replies(person, persona)
+        talks = {talk: await self._said(talk, person) for talk in await self._conversations.of_person(person, persona)}
+        await self._forget_talks(talks, person)
+        jobs = await self._drop_jobs(person, persona, talks)
+        await self._forget_talks(talks, person)  # again: a reply may have been finished meanwhile
+        went = {"jobs": len(jobs), "messages": sum(map(len, talks.values()))}
+        went |= await self._forget_replies(person, persona, jobs)
         if persona is None:
             await self._ledger.unpark(person)
             await self._client.do("DEL", keys.CONSENT(person), keys.SPOKE_IN(person))
         return went
 
-    async def _drop_jobs(self, person: str, persona: PersonaKey | None) -> int:
-        dropped = 0
-        for job in await self._jobs(person):
-            if persona is None or job.persona == persona:
-                dropped += await self._queue.drop(job.id) or await self._queue.cancel(job.id) != "gone"
+    async def _drop_jobs(self, person: str, persona: PersonaKey | None, talks: Collection[str]) -> set[str]:
+        """Their jobs go, running or not; others' that run in these talks begin anew. Reply ids of those that went."""
+        dropped = set()
+        for job in await self._queue.all():
+            if job.author.id == person and persona in (None, job.persona):
+                dropped |= {job.reply_id} if await self._queue.drop(job.id, running=True) else set()
+            elif job.conversation in talks:
+                await self._queue.recall(job.id)
         return dropped
 
-    async def _forget_talk(self, talk: str, person: str) -> int:
-        """Their lines, our answers to them, and the summary, which may quote them."""
+    async def _said(self, talk: str, person: str) -> set[str]:
         lines = await self._conversations.last(talk, 100_000)
-        theirs = {line.id for line in lines if line.author.id == person}
-        gone = [line.id for line in lines if line.id in theirs or theirs & set(line.answers)]
-        for line in gone:
-            await self._conversations.delete(talk, line)
-        commands = [("DEL", keys.TALK(talk)), ("SREM", keys.SPOKE_IN(person), talk)]
-        await self._client.do_all(commands)
-        return len(theirs)
+        return {line.id for line in lines if line.author.id == person}
 
-    async def _forget_replies(self, person: str, persona: PersonaKey | None) -> dict[str, int]:
-        given, rated = await self._ledger.about(person)
-        erased = 0
-        for entry in await self._ledger.entries(given):
-            if persona is None or entry.record.persona == persona:
-                await self._forget_reply(entry, person)
-                erased += 1
-        for entry in await self._ledger.entries(rated):
-            if persona is None or entry.record.persona == persona:
-                await self._ledger.withdraw(entry.record.id, person)
+    async def _forget_talks(self, talks: Mapping[str, set[str]], person: str) -> None:
+        """Their lines, our answers to them, and the summary, which may quote them."""
+        for talk, theirs in talks.items():
+            lines = await self._conversations.last(talk, 100_000)
+            for line in lines:
+                if line.id in theirs or theirs & set(line.answers):
+                    await self._conversations.delete(talk, line.id)
+            await self._client.do_all([("DEL", keys.TALK(talk)), ("SREM", keys.SPOKE_IN(person), talk)])
+
+    async def _forget_replies(self, person: str, persona: PersonaKey | None, unsent: set[str]) -> dict[str, int]:
+        """A reply to them goes; one to somebody else stays, without the talk it stood in."""
+        given, rated = [
+            [entry for entry in await self._ledger.entries(ids) if persona in (None, entry.record.persona)]
+            for ids in await self._ledger.about(person)
+        ]
+        await self._unsend(unsent | {entry.record.id for entry in given if entry.record.author.id == person})
+        for entry in given:
+            await self._ledger.redact(entry)
+            if entry.record.author.id == person:
+                await self._ledger.erase(entry)
+            else:
+                await self._ledger.disclaim(entry, person)
+        for entry in rated:
+            await self._ledger.withdraw(entry.record.id, person)
         if persona is None:
             await self._client.do("DEL", keys.REPLIED_TO(person), keys.RATED_BY(person))
-        return {"replies": erased, "rated": len(rated)}
+        return {"replies": len(given), "rated": len(rated)}
 
-    async def _forget_reply(self, entry: Entry, person: str) -> None:
-        """A reply to them goes; one to somebody else stays, without the talk it stood in."""
-        await self._ledger.redact(entry)
-        if entry.record.author.id == person:
-            await self._unsend(entry.record.id)
-            await self._ledger.erase(entry)
-        else:
-            await self._client.do("ZREM", keys.REPLIED_TO(person), entry.record.id)
-
-    async def _unsend(self, reply_id: str) -> None:
-        """Take a reply off the streams on which it still waits to be delivered."""
-        for name in await self._client.scan(keys.REPLIES("*")):
+    async def _unsend(self, replies: set[str]) -> None:
+        """Take replies off the streams on which they still wait to be delivered."""
+        for name in await self._client.scan(keys.REPLIES("*")) if replies else []:
             entries = await self._client.read_stream(name, "0", 0.001, count=10_000)
-            mine = [entry for entry, body in entries if decode_result(body).reply_id == reply_id]
+            mine = [entry for entry, body in entries if decode_result(body).reply_id in replies]
             if mine:
                 await self._client.do("XDEL", name, *mine)
 

@@ -19,5 +19,6 @@ def scope_of(place: Place, person: Person, by: Scope) -> str:
         case "server":
             return f"{base}:server:{quote(place.workspace)}"
         case "thread" if place.thread:
-            return f"{base}:thread:{quote(place.channel)}/{quote(place.thread)}"
+            channel = quote(place.channel).replace(".", "%2E")  # the first dot is ours: a Slack thread has one too
+            return f"{base}:thread:{channel}.{quote(place.thread)}"
     return f"{base}:channel:{quote(place.channel)}"

@@ -80,13 +80,20 @@ class Composer:
         author = Person(job.persona.account, ask.card.title, is_bot=True)
         line = Line(done.reply_id, author, done.text, time.time(), True, done.reply_id, done.answers)
         at = {line.id: score for line, score in zip(ask.talk.lines, ask.talk.scores, strict=True)}
-        effects = said(job.conversation, line, max(at[line.id] for line in ask.new), job.regenerates)
+        effects = said(job.conversation, line, max(at[line.id] for line in ask.new), _former(ask))
         if gone := ask.older[: ask.rendered.history_dropped]:
             start = next(
                 score for old, score in zip(ask.talk.lines, ask.talk.scores, strict=True) if old.id == first_kept(ask)
             )
-            effects += compacted(job.conversation, start, condense(ask.talk.summary, gone, ask.group))
+            people = dict.fromkeys([*ask.talk.people, *(old.author.id for old in gone if not old.ours)])
+            effects += compacted(job.conversation, start, condense(ask.talk.summary, gone, ask.group), [*people])
         return effects
+
+
+def _former(ask: Ask) -> list[str]:
+    """Replies to the same messages that stood there before, if this one is given instead."""
+    answered = {line.id for line in ask.new}
+    return [line.id for line in ask.talk.lines if ask.job.regenerates and answered & set(line.answers)]
 
 
 def first_kept(ask: Ask) -> str:
@@ -140,7 +147,8 @@ def _record(ask: Ask, done: Done, model: str) -> Record:
     return Record(
         id=done.reply_id, persona=job.persona, conversation=job.conversation, place=job.place, author=job.author,
         answers=done.answers, time=time.time(), text=done.text, sections=(), roles=(),
-        people=tuple(dict.fromkeys(line.author.id for line in shown if not line.ours)),
+        people=tuple(dict.fromkeys([*(line.author.id for line in shown if not line.ours), *ask.talk.people])),
+        summed=bool(ask.talk.summary),
         source="file" if job.ephemeral else "chat", card_hash=ask.card.hash, persona_version=done.persona_version,
         lora_version=done.lora_version, model=model, sampling=msgspec.to_builtins(ask.request.sampling),
         seed=ask.request.seed, finish=done.finish, tokens=done.tokens, regenerates=job.regenerates,

@@ -19,12 +19,13 @@ _line = msgspec.msgpack.Decoder(Line).decode
 class Talk(msgspec.Struct, frozen=True):
     """A conversation as far as the next prompt needs it. `scores` are the lines' positions in the order.
 
-    `summary` stands for what was compacted away.
+    `summary` stands for what was compacted away, and `people` are the ids of those who said it.
     """
 
     lines: tuple[Line, ...] = ()
     scores: tuple[float, ...] = ()
     summary: str = ""
+    people: tuple[str, ...] = ()
 
 
 def heard(persona: PersonaKey, place: Place, message: Message, text: str) -> Heard:
@@ -43,15 +44,16 @@ class Conversations:
 
     async def talk(self, conversation: str, most: int = 1000) -> Talk:
         """The last `most` lines since the start that compaction left, oldest first, and the summary of the rest."""
-        start, summary = await self._client.do("HMGET", keys.TALK(conversation), "start", "summary")
-        begin = start.decode() if start else "-inf"
-        rows = await self._client.do(
-            "ZRANGE", keys.ORDER(conversation), "+inf", begin, "BYSCORE", "REV", "LIMIT", 0, most, "WITHSCORES"
-        )
+        about = await self._client.do("HMGET", keys.TALK(conversation), "start", "summary", "people")
+        start, summary, people = (body.decode() if body else "" for body in about)
+        newest_first = ("+inf", start or "-inf", "BYSCORE", "REV", "LIMIT", 0, most, "WITHSCORES")
+        rows = await self._client.do("ZRANGE", keys.ORDER(conversation), *newest_first)
         pairs = sorted(_pairs(rows), key=lambda pair: pair[1])
         found = await self._lines(conversation, [line_id for line_id, _ in pairs])
         kept = [(line, score) for line, (_, score) in zip(found, pairs, strict=True) if line]
-        return Talk(tuple(line for line, _ in kept), tuple(s for _, s in kept), summary.decode() if summary else "")
+        return Talk(
+            tuple(line for line, _ in kept), tuple(score for _, score in kept), summary, tuple(people.splitlines())
+        )
 
     async def last(self, conversation: str, most: int) -> list[Line]:
         """The last `most` lines, compacted or not, oldest first."""
@@ -89,21 +91,22 @@ class Conversations:
         names = [key(conversation) for key in (keys.ORDER, keys.LINES, keys.SEQUENCE, keys.TALK)]
         await self._client.do_all([("DEL", *names), ("SREM", keys.TALKS(str(persona)), conversation)])
 
-    async def of_person(self, person: str) -> list[str]:
-        """Ids of the conversations in which somebody spoke."""
-        return sorted(talk.decode() for talk in await self._client.do("SMEMBERS", keys.SPOKE_IN(person)))
+    async def of_person(self, person: str, persona: PersonaKey | None = None) -> list[str]:
+        """Ids of the conversations in which somebody spoke: all, or those of one persona."""
+        sets = [keys.SPOKE_IN(person), *([keys.TALKS(str(persona))] if persona else [])]
+        return sorted(talk.decode() for talk in await self._client.do("SINTER", *sets))
 
 
-def said(conversation: str, reply: Line, after: float, instead_of: str = "") -> list[Effect]:
-    """The writes that put our reply behind position `after`, in the place of an earlier one if it was regenerated."""
+def said(conversation: str, reply: Line, after: float, instead_of: Sequence[str] = ()) -> list[Effect]:
+    """The writes that put our reply behind position `after`, in the place of earlier ones if it was regenerated."""
     order, lines = keys.ORDER(conversation), keys.LINES(conversation)
-    effects: list[Effect] = [("ZREM", order, instead_of), ("HDEL", lines, instead_of)] if instead_of else []
+    effects: list[Effect] = [("ZREM", order, *instead_of), ("HDEL", lines, *instead_of)] if instead_of else []
     return [*effects, ("ZADD", order, after + 0.5, reply.id), ("HSET", lines, reply.id, _encode(reply))]
 
 
-def compacted(conversation: str, start: float, summary: str) -> list[Effect]:
-    """The writes that let history begin at position `start`, with a summary of what was before."""
-    return [("HSET", keys.TALK(conversation), "start", start, "summary", summary)]
+def compacted(conversation: str, start: float, summary: str, people: Sequence[str]) -> list[Effect]:
+    """The writes that let history begin at position `start`, with a summary of what `people` said before."""
+    return [("HSET", keys.TALK(conversation), "start", start, "summary", summary, "people", "\n".join(people))]
 
 
 def _pairs(rows: Sequence[object]) -> list[tuple[bytes, float]]:

@@ -38,7 +38,8 @@ _KEYS = _encode(
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reply: what was said to whom, as whom, with which weights. `roles` and `sections` are the prompt.
 
-    `people` are the ids of everybody whose words are in the prompt; `source` is chat, file or import.
+    `people` are the ids of everybody whose words are in the prompt; `summed`: its system message quotes them too.
+    `source` is chat, file or import.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sections: tuple[str, ...]
     roles: tuple[str, ...]
     people: tuple[str, ...] = ()
+    summed: bool = False
     source: str = "chat"
     card_hash: str = ""
     persona_version: str = ""
@@ -235,11 +237,23 @@ class Ledger:
         )
 
     async def redact(self, entry: Entry) -> None:
-        """The talk in a reply's prompt: all but the system message. Shown as `[forgotten]` wherever it stood."""
-        pairs = zip(entry.record.roles, entry.record.sections, strict=True)
-        names = [keys.SECTION(name) for role, name in pairs if role != "system"]
+        """The talk in a reply's prompt: all but a system message that quotes nobody. Shown as `[forgotten]`."""
+        record = entry.record
+        pairs = zip(record.roles, record.sections, strict=True)
+        names = [keys.SECTION(name) for role, name in pairs if role != "system" or record.summed]
         if names:
             await self._client.do("DEL", *names)
+
+    async def disclaim(self, entry: Entry, person: str) -> None:
+        """Somebody is no longer one of those whose words a reply was given on: its prompt was redacted."""
+        others = tuple(other for other in entry.record.people if other != person)
+        record = msgspec.structs.replace(entry.record, people=others)
+        await self._client.do_all(
+            [
+                ("SET", keys.REPLY(record.id), _encode(record), "XX", "KEEPTTL"),
+                ("ZREM", keys.REPLIED_TO(person), record.id),
+            ]
+        )
 
     async def withdraw(self, reply: str, user: str) -> None:
         """Every reaction of somebody to a reply, as if it had never been."""

@@ -407,7 +407,7 @@ function ops.requeue()
   return out
 end
 
--- Forget a dead or waiting job without a word.
+-- Forget a dead or waiting job without a word; a running one too, if ARGV[3] says so.
 function ops.drop()
   local id = ARGV[2]
   local state, conv = fields(id, 'state', 'conv')
@@ -415,11 +415,22 @@ function ops.drop()
     call('ZREM', DEAD, id)
   elseif state == 'waiting' then
     withdraw(id, conv)
+  elseif state == 'running' and ARGV[3] == '1' then
+    leave(id, conv)
   else
     return 0
   end
   call('DEL', jobkey(id))
   settle(conv, now())
+  return 1
+end
+
+-- A running job goes back to the head of its line, to be composed anew: what it was told no longer holds.
+function ops.recall()
+  local id = ARGV[2]
+  if get(id, 'state') ~= 'running' then return 0 end
+  call('HINCRBY', jobkey(id), 'attempts', -1)
+  retry(id, now(), 0, 'it was called back')
   return 1
 end
 

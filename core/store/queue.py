@@ -277,9 +277,13 @@ class Queue:
         assert isinstance(answer, int)
         return answer
 
-    async def drop(self, job: str) -> bool:
-        """Forget a waiting or dead job without a word to anybody."""
-        return bool(await self._run("drop", job))
+    async def drop(self, job: str, running: bool = False) -> bool:
+        """Forget a waiting or dead job (or a `running` one) without a word; what its worker makes of it is lost."""
+        return bool(await self._run("drop", job, int(running)))
+
+    async def recall(self, job: str) -> bool:
+        """Let a running job begin anew: what its worker was told no longer holds. False if it does not run."""
+        return bool(await self._run("recall", job))
 
 
 def decode_result(body: bytes) -> Result:

@@ -12,12 +12,13 @@ from core.delivery import Delivery
 from core.engine import Engine, Outcome
 from core.events import Addressed, Deletion, Edit, Kind, Message, Person, Place, Reaction
 from core.jobs import Done
+from core.prompt import Prompt
 from core.settings import Attention, Queue, Settings
 from core.store.ledger import Entry
 from tests.fakes.outlet import Shelf
 from worker.compose import Composer
 from worker.echo import Echo
-from worker.generator import Generator
+from worker.generator import Generator, Rendered
 from worker.serve import Server
 
 BOT = "discord:b1"
@@ -59,6 +60,15 @@ def react(reply: str, emoji: str, who: Person = ANN, where: Place = ROOM) -> Rea
                     message_id=reply, emoji=emoji)  # fmt: skip
 
 
+class Short(Echo):
+    """A model with a small context: over seven lines of history, the oldest four go."""
+
+    def render(self, prompt: Prompt, reserve: int) -> Rendered:
+        gone = 4 if len(prompt.history) > 7 else 0
+        fit = msgspec.structs.replace(prompt, history=prompt.history[gone:])
+        return msgspec.structs.replace(super().render(fit, reserve), history_dropped=gone)
+
+
 @dataclass
 class House:
     """What a test asks of it."""
@@ -87,7 +97,10 @@ class House:
 
     async def answer(self, outcome: Outcome) -> Done:
         """The final reply to what was queued."""
-        found = lambda: [done for done in self.shelf.finals if done.reply_id == outcome.reply_id]  # noqa: E731
+
+        def found() -> list[Done]:
+            return [done for done in self.shelf.finals if done.reply_id == outcome.reply_id]
+
         await self.shelf.wait(found, 15)
         return found()[0]
 

@@ -19,7 +19,7 @@ DM = Place("discord", "77", "dm-1", kind=Kind.DM)
     [
         ("channel", ROOM, "discord:77:channel:room"),
         ("channel", THREAD, "discord:77:channel:room"),
-        ("thread", THREAD, "discord:77:thread:room/t1"),
+        ("thread", THREAD, "discord:77:thread:room.t1"),
         ("thread", ROOM, "discord:77:channel:room"),
         ("server", THREAD, "discord:77:server:77"),
         ("user", ROOM, "discord:77:member:ann"),
