@@ -6,17 +6,20 @@ are recorded; what a mark without ids means is the platform's business (`Sending
 """
 
 import asyncio
+import logging
 import secrets
 from contextlib import suppress
 from typing import Protocol
 
-from core.errors import StoreUnreachable
+from core.errors import StoreError, StoreUnreachable
 from core.events import Place, unquote
 from core.jobs import Chunk, Done, Failed, Result
 from core.store import keys
 from core.store.client import Client
 from core.store.ledger import Ledger, message_key
 from core.store.queue import decode_result
+
+log = logging.getLogger("limen.delivery")
 
 LEASE_MS = 10_000
 BEAT = 3.0
@@ -102,6 +105,9 @@ class Delivery:
                     await asyncio.sleep(BEAT)
             except StoreUnreachable:
                 await asyncio.sleep(0.2)
+            except StoreError as error:  # Redis is full, say: what is not delivered stays in the stream
+                log.error("replies of %s: %s", self._account, error)
+                await asyncio.sleep(1.0)
 
     async def _lease(self) -> bool:
         """Take or keep the lease on the stream."""
@@ -134,7 +140,7 @@ class Delivery:
 
     async def _keep(self) -> None:
         """Until the lease is lost. Beside the carrying, for a platform may take its time over a message."""
-        with suppress(StoreUnreachable):
+        with suppress(StoreError):
             while await self._lease():
                 await asyncio.sleep(BEAT)
 

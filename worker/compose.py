@@ -80,7 +80,9 @@ class Composer:
         author = Person(job.persona.account, ask.card.title, is_bot=True)
         line = Line(done.reply_id, author, done.text, time.time(), True, done.reply_id, done.answers)
         at = {line.id: score for line, score in zip(ask.talk.lines, ask.talk.scores, strict=True)}
-        effects = said(job.conversation, line, max(at[line.id] for line in ask.new), _former(ask))
+        effects: list[Effect] = []
+        if done.text.strip():  # silence is no line of talk
+            effects += said(job.conversation, line, max(at[line.id] for line in ask.new), _former(ask))
         if gone := ask.older[: ask.rendered.history_dropped]:
             start = next(
                 score for old, score in zip(ask.talk.lines, ask.talk.scores, strict=True) if old.id == first_kept(ask)
