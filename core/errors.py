@@ -7,14 +7,12 @@ LimenError
 │   ├── UnknownPersona        no card of that name
 │   ├── ModelError            a model reference that cannot be had or loaded
 │   ├── MissingExtra          a package of an extra that is not installed
-│   ├── InputError            a file or line that a command was given
-│   └── TooLarge              a message or field over its limit
+│   └── InputError            a file or line that a command was given
 ├── StoreError                Redis
 │   ├── StoreUnreachable      gone, or not there yet; what was acknowledged is safe
 │   ├── StoreFull             Redis is out of memory, or its disk is full
 │   └── StoreDamaged          its file on disk cannot be read; says how to move it aside
 └── QueueError
-    ├── QueueFull             the bounded depth; carries the depth, so that people can be told
     └── StaleLease            this job was handed on: a late worker may not speak for it
 """
 
@@ -55,10 +53,6 @@ class InputError(UserError):
     """A file or line given to a command cannot be used."""
 
 
-class TooLarge(UserError):
-    """A message or field is over its limit."""
-
-
 class StoreError(LimenError):
     """Redis could not do it."""
 
@@ -77,14 +71,6 @@ class StoreDamaged(StoreError):
 
 class QueueError(LimenError):
     """A job could not be queued or completed."""
-
-
-class QueueFull(QueueError):
-    """The queue is at its bound. `depth` is how many jobs wait."""
-
-    def __init__(self, depth: int) -> None:
-        super().__init__(f"{depth} messages are waiting already", "try again in a moment")
-        self.depth = depth
 
 
 class StaleLease(QueueError):

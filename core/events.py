@@ -7,8 +7,6 @@ from enum import StrEnum
 
 import msgspec
 
-UNKNOWN = "unknown"
-
 
 class Kind(StrEnum):
     """What sort of room a place is."""
