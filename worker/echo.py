@@ -68,3 +68,7 @@ class Echo:
     def active(self) -> int:
         """How many are being answered."""
         return len(self._rows)
+
+    def about(self) -> dict[str, str | int | float]:
+        """Nothing more than that."""
+        return {}

@@ -7,7 +7,9 @@ from typing import Protocol
 
 import msgspec
 
+from core.jobs import Lane
 from core.prompt import Prompt
+from core.store.personas import BASE
 from personas.sampling import Sampling
 
 
@@ -24,13 +26,20 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One reply to generate. `id` is unique per attempt; `lora` is a version, `base` for none."""
+    """One reply to generate. `id` is unique per attempt.
+
+    `tokens` and `messages` are the same prompt: engines of our own read tokens, servers are given messages.
+    `loras` are versions in order of preference (the one that serves, then earlier good ones); the base comes last
+    without being named.
+    """
 
     id: str
     tokens: tuple[int, ...]
     sampling: Sampling
     seed: int
-    lora: str = "base"
+    messages: tuple[dict[str, str], ...] = ()
+    loras: tuple[str, ...] = ()
+    lane: Lane = Lane.LIVE
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -42,12 +51,16 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a request. `finish`: `stop`, `length`, `cancelled` or `error` (then `error` says why)."""
+    """The end of a request. `finish`: `stop`, `length`, `cancelled` or `error` (then `error` says why).
+
+    `lora` is the version that spoke: `base`, or one of those that were asked for.
+    """
 
     id: str
     text: str
     finish: str
     tokens: int = 0
+    lora: str = BASE
     error: str = ""
 
 
@@ -73,3 +86,6 @@ class Generator(Protocol):
     @property
     def active(self) -> int:
         """How many requests have not ended."""
+
+    def about(self) -> dict[str, str | int | float]:
+        """What `limen status` shows of the engine as it is now. Names are the same from call to call."""

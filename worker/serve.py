@@ -220,14 +220,18 @@ class Server:
 
     async def _beat(self) -> None:
         while True:
-            await self._presence.beat(self.name, {**self._about, "state": "ready", "jobs": len(self._claims),
-                                                  "tokens_per_s": round(self._rate, 1)})  # fmt: skip
+            await self._presence.beat(self.name, self._state())
             runnings = list(self._running.values())
             if runnings:
                 words = await self._queue.beat([running.ask.claim for running in runnings])
                 for running, word in zip(runnings, words, strict=True):
                     self._obey(running, word)
             await asyncio.sleep(min(3.0, self._queue.limits.lease / 4))
+
+    def _state(self) -> dict[str, str | int | float]:
+        """What `limen status` shows."""
+        now = {"state": "ready", "jobs": len(self._claims), "tokens_per_s": round(self._rate, 1)}
+        return {**self._about, **self._generator.about(), **now}
 
     async def _hear_cancels(self) -> None:
         async for job in self._client.listen(keys.CANCELS.pattern):
