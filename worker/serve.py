@@ -230,7 +230,11 @@ class Server:
 
     def _state(self) -> dict[str, str | int | float]:
         """What `limen status` shows."""
-        now = {"state": "ready", "jobs": len(self._claims), "tokens_per_s": round(self._rate, 1)}
+        now: dict[str, str | int | float] = {
+            "state": "ready",
+            "jobs": len(self._claims),
+            "tokens_per_s": round(self._rate, 1),
+        }
         return {**self._about, **self._generator.about(), **now}
 
     async def _hear_cancels(self) -> None:
