@@ -19,6 +19,7 @@ from core.settings import Settings
 from core.store.client import Client
 from core.store.conversations import Conversations
 from core.store.ledger import Kept, Ledger
+from core.store.loras import Loras
 from core.store.personas import Personas
 from core.store.presence import Presence
 from core.store.queue import Limits, Queue
@@ -44,6 +45,7 @@ class Parts:
     conversations: Conversations = field(init=False)
     ledger: Ledger = field(init=False)
     personas: Personas = field(init=False)
+    loras: Loras = field(init=False)
     presence: Presence = field(init=False)
     privacy: Privacy = field(init=False)
     _fresh: dict[str, tuple[Card, float]] = field(init=False, default_factory=dict)
@@ -56,6 +58,7 @@ class Parts:
         put("conversations", Conversations(self.client))
         put("ledger", Ledger(self.client, kept(self.settings)))
         put("personas", Personas(self.client))
+        put("loras", Loras(self.client))
         put("presence", Presence(self.client))
         put("privacy", Privacy(self.client, self.queue, self.conversations, self.ledger))
 

@@ -17,16 +17,19 @@ from bots import machine, up
 from bots.assemble import parts
 from bots.collisions import foreign
 from bots.files import nearest
+from bots.loras import Overview, overview
 from bots.words import many, size
 from core import cards
-from core.errors import LimenError, StoreError, StoreUnreachable
+from core.errors import LimenError, MissingExtra, StoreError, StoreUnreachable
 from core.settings import Settings, masked
 from core.store import server
 from core.store.presence import FRESH
 from personas import library
 
 EXTRAS = {
-    "worker": ("accelerate", "apscheduler", "fsspec", "gguf", "psutil", "safetensors", "torch", "transformers"),
+    "worker": (
+        *("accelerate", "apscheduler", "fsspec", "gguf", "httpx2", "psutil", "safetensors", "torch", "transformers"),
+    ),
     "discord": ("discord",),
     "telegram": ("telegram", "telegramify_markdown"),
     "slack": ("aiohttp", "slack_bolt", "slackify_markdown"),
@@ -196,6 +199,32 @@ async def worker(settings: Settings) -> list[Check]:
     if not dead:
         return [first]
     return [first, Check("queue", "warn", many(dead, "dead letter"), "limen deadletters list")]
+
+
+async def loras(settings: Settings) -> list[Check]:
+    """What personas are to speak with against what the store holds, and what could not be loaded."""
+    try:
+        url = await up.redis_url_if_running(settings)
+        if not url:
+            return []
+        async with parts(settings, url) as p:
+            seen = await overview(p)
+    except (StoreError, MissingExtra):
+        return []  # other rows say so
+    except LimenError as error:
+        return [Check("LoRA store", "warn", str(error), error.hint)]  # the base speaks without it
+    where = f"{many(len(seen.everyone), 'persona')} with LoRAs, in {masked(settings.lora_store)}"
+    return [Check("LoRA store", "ok", where), *_lora_trouble(seen)]
+
+
+def _lora_trouble(seen: Overview) -> Iterator[Check]:
+    for version in seen.missing:
+        said = f"{version} should serve and is not in the store; an earlier one, or the base, stands in"
+        yield Check("LoRA", "warn", said, "limen lora list, then limen lora rollback or limen lora use")
+    for fault in seen.faults:
+        if fault.version not in seen.missing:
+            said = f"{fault.version} could not be loaded: {fault.reason}"
+            yield Check("LoRA", "warn", said, f"limen lora show {fault.version}")
 
 
 def _idle(pid: int, trouble: Path) -> Check:

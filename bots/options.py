@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from core import config
 from core.errors import LimenError
+from core.settings import Settings
 from personas import library
 
 ACCOUNT = "console:local"
@@ -31,12 +32,17 @@ class PersonaName(click.ParamType[str]):
 
 
 def _entries(ctx: click.Context) -> list[library.Entry]:
+    settings = completing(ctx)
+    return library.entries(library.folders(settings.home)) if settings else []
+
+
+def completing(ctx: click.Context) -> Settings | None:
+    """The settings, for a shell that waits for its completion: that is no place to complain, so None if they fail."""
     given = ctx.find_root().params
     try:
-        home = config.load(os.environ, config=given.get("config"), home=given.get("home")).home
-    except LimenError:  # a shell that waits for its completion is no place to complain
-        return []
-    return library.entries(library.folders(home))
+        return config.load(os.environ, config=given.get("config"), home=given.get("home"))
+    except LimenError:
+        return None
 
 
 class Scope(click.ParamType[str]):

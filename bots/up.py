@@ -111,7 +111,12 @@ def _tell_trouble(home: Path, tell: Tell, told: str) -> str:
 
 
 async def fetch_model(settings: Settings) -> None:
-    """Fetch the model, with a progress bar in this terminal, unless it is at hand. Raises LimenError."""
+    """Fetch the model, with a progress bar in this terminal, unless it is at hand or a server has it.
+
+    Raises LimenError.
+    """
+    if settings.model.engine == "openai":
+        return
     from worker import fetch
 
     if not fetch.at_hand(settings.model.ref, settings.model.fallback, settings.worker.cache):

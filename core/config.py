@@ -218,7 +218,11 @@ def _placed(settings: Settings, environ: Mapping[str, str], home: Path | None) -
     """With the folders as absolute paths. The home of the command line wins, then `LIMEN_HOME`."""
     folder = home or Path(environ.get("LIMEN_HOME") or settings.home)
     worker = msgspec.structs.replace(settings.worker, cache=_absolute(settings.worker.cache))
-    return msgspec.structs.replace(settings, home=_absolute(folder), worker=worker)
+    store = settings.lora.store
+    if store and "://" not in store:  # a worker is started in another folder
+        store = str(_absolute(Path(store)))
+    lora = msgspec.structs.replace(settings.lora, store=store)
+    return msgspec.structs.replace(settings, home=_absolute(folder), worker=worker, lora=lora)
 
 
 def _absolute(path: Path) -> Path:

@@ -7,7 +7,8 @@ LimenError
 │   ├── UnknownPersona        no card of that name
 │   ├── ModelError            a model reference that cannot be had or loaded
 │   ├── MissingExtra          a package of an extra that is not installed
-│   └── InputError            a file or line that a command was given
+│   ├── InputError            a file or line that a command was given
+│   └── LoraError             a LoRA that cannot be read, or does not fit
 ├── StoreError                Redis
 │   ├── StoreUnreachable      gone, or not there yet; what was acknowledged is safe
 │   ├── StoreFull             Redis is out of memory, or its disk is full
@@ -51,6 +52,10 @@ class MissingExtra(UserError):
 
 class InputError(UserError):
     """A file or line given to a command cannot be used."""
+
+
+class LoraError(UserError):
+    """A LoRA is not there, cannot be read, or does not fit the base model or its slots."""
 
 
 class StoreError(LimenError):

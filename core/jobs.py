@@ -11,6 +11,7 @@ import msgspec
 from core.events import Line, Person, PersonaKey, Place
 
 VERSION = 1
+BASE = "base"  # the version of a persona that has no LoRA
 
 
 class Lane(StrEnum):
@@ -80,7 +81,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=Tr
     answers: tuple[str, ...] = ()
     finish: str = "stop"
     tokens: int = 0
-    lora_version: str = "base"
+    lora_version: str = BASE
     persona_version: str = ""
     cancelled: bool = False
 

@@ -247,9 +247,15 @@ class Settings(Part, frozen=True):
     telegram: Telegram = Telegram()
     slack: Slack = Slack()
 
+    @property
+    def lora_store(self) -> str:
+        """Where LoRAs are kept: a folder, or an fsspec address."""
+        return self.lora.store or str(self.home / "loras")
+
     def shown(self) -> dict[str, Any]:
         """Every value as plain data, fit to be printed: no password is in it."""
         plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
+        plain["lora"]["store"] = masked(self.lora.store)
         return {**plain, "redis_url": masked(self.redis_url)}
 
     def __repr__(self) -> str:

@@ -15,7 +15,8 @@ from core.prompt import Scene, compose, condense
 from core.store.client import Effect
 from core.store.conversations import Conversations, Talk, compacted, said
 from core.store.ledger import Ledger, Record, Told
-from core.store.personas import BASE, Personas
+from core.store.loras import Loras, preferred
+from core.store.personas import Personas
 from core.store.queue import Claim
 from personas.card import Card
 from personas.sampling import Sampling
@@ -42,9 +43,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Composer:
     """Raises StoreError; LookupError when the card of a job is not known."""
 
-    def __init__(self, conversations: Conversations, ledger: Ledger, personas: Personas, generator: Generator) -> None:
+    def __init__(
+        self, conversations: Conversations, ledger: Ledger, personas: Personas, loras: Loras, generator: Generator
+    ) -> None:
         self._conversations, self._ledger, self._personas = conversations, ledger, personas
-        self._generator = generator
+        self._loras, self._generator = loras, generator
 
     async def ask(self, claim: Claim) -> Ask | None:
         """What the model is asked for a job; None when everything it was to answer has been deleted."""
@@ -60,9 +63,9 @@ class Composer:
         scene = Scene(card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel)
         sampling = card.sampling.merged(job.overrides)
         rendered = self._generator.render(compose(scene), sampling.max_tokens)
-        lora = await self._personas.lora(job.persona)
+        loras = preferred(await self._loras.serving(job.persona), job.reply_id)
         return Ask(
-            claim=claim, card=card, request=_request(claim, rendered, sampling, lora), rendered=rendered,
+            claim=claim, card=card, request=_request(claim, rendered, sampling, loras), rendered=rendered,
             talk=talk, new=new, older=older, group=group,
         )  # fmt: skip
 
@@ -136,11 +139,11 @@ def persona_version(card: Card) -> str:
     return f"{card.hash}/0"
 
 
-def _request(claim: Claim, rendered: Rendered, sampling: Sampling, lora: str) -> Request:
+def _request(claim: Claim, rendered: Rendered, sampling: Sampling, loras: tuple[str, ...]) -> Request:
     seed = sampling.seed if sampling.seed is not None else claim.job.seed
     return Request(
         id=f"{claim.job.id}:{claim.fence}", tokens=rendered.tokens, messages=rendered.messages, sampling=sampling,
-        loras=() if lora == BASE else (lora,), seed=seed, lane=claim.job.lane,
+        loras=loras, seed=seed, lane=claim.job.lane,
     )  # fmt: skip
 
 

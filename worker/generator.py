@@ -7,9 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from core.jobs import Lane
+from core.jobs import BASE, Lane
 from core.prompt import Prompt
-from core.store.personas import BASE
 from personas.sampling import Sampling
 
 

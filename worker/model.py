@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,17 +143,3 @@ def _name(folder: Path, ref: str, fallback: str) -> str:
     """Which of the two it was."""
     wheel = fallback.removeprefix("pypi:").replace("==", "-")
     return fallback if fallback and folder.name == wheel else ref
-
-
-def generator(settings: Settings) -> tuple[Any, dict[str, str | int | float]]:
-    """A loaded model as a Generator, and what `limen status` says of it."""
-    from worker.batch import Batch
-
-    began = time.monotonic()
-    loaded = load(settings)
-    about: dict[str, str | int | float] = {
-        "model": loaded.ref, "device": loaded.device, "dtype": loaded.dtype, "context": loaded.context,
-        "parameters": loaded.parameters, "threads": torch.get_num_threads(), "pid": os.getpid(),
-        "batch": settings.worker.batch, "loaded_in_s": round(time.monotonic() - began, 1),
-    }  # fmt: skip
-    return Batch(loaded), about

@@ -85,7 +85,7 @@ class Renderer:
         if not self._tokenizer.chat_template:
             return self._tokenizer.encode(_plain(messages, answer))
         last: Exception | None = None
-        for shape in (_as_it_is, _alternating, _without_system):
+        for shape in SHAPES:
             try:
                 ids = self._tokenizer.apply_chat_template(
                     shape(messages), add_generation_prompt=answer, tokenize=True, return_dict=False
@@ -235,6 +235,10 @@ def _without_system(messages: Messages) -> Messages:
     if shaped[0]["role"] != "system":
         return shaped
     return [{"role": "user", "content": f"{shaped[0]['content']}\n\n{shaped[1]['content']}"}, *shaped[2:]]
+
+
+SHAPES: tuple[Callable[[Messages], Messages], ...] = (_as_it_is, _alternating, _without_system)
+"""Ways to lay out the same messages, for chat templates that allow ever less."""
 
 
 def _plain(messages: Messages, answer: bool) -> str:

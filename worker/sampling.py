@@ -1,10 +1,14 @@
-"""From logits to the next token, for rows that each have their own settings. Pure functions on tensors.
+"""From logits to the next tokens, for rows that each have their own settings. Pure functions on tensors.
+
+Only the likeliest tokens of a row are looked at one by one: to sort 49,152 takes 3.5 ms, to find 256 takes 0.1. What
+they leave out is counted exactly, and where it matters all are sorted. A row gets the same token in any company.
 
 The repetition penalty looks at the reply's own tokens, not at the prompt: over the prompt it makes a character avoid
 its own examples (measured on SmolLM2-135M, 96 replies: 40 in voice with it over all, 61 over the reply alone).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,69 +18,100 @@ from personas.sampling import Sampling
 NUCLEUS = 256
 
 
-def penalise(logits: Tensor, said: Sequence[int], penalty: float) -> Tensor:
-    """Make tokens that were said less likely (CTRL, Keskar et al. 2019). `logits`: [vocab]."""
-    if penalty == 1.0 or not said:
+@dataclass(frozen=True)
+class Draw:
+    """One row's wish: its settings, what its reply holds so far, and its own dice."""
+
+    sampling: Sampling
+    said: Sequence[int]
+    dice: torch.Generator
+
+    @property
+    def looks_at(self) -> int:
+        """How many of the likeliest tokens decide, nearly always."""
+        return 1 if self.sampling.temperature == 0 else self.sampling.top_k or NUCLEUS
+
+
+def choose(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
+    """The next token of every row; None where the model gave no usable scores (NaN). `logits`: [rows, vocab]."""
+    scores = penalised(logits.float(), draws)
+    most = min(max(draw.looks_at for draw in draws), scores.shape[1])
+    values, ids = scores.topk(most, dim=-1)
+    masses = _masses(scores, draws)
+    sound = values[:, 0].isfinite().tolist()  # what is not a number counts as the greatest
+    values, ids = values.cpu(), ids.cpu()
+    return [
+        _one(scores[row], values[row], ids[row], masses[row], draw) if sound[row] else None
+        for row, draw in enumerate(draws)
+    ]
+
+
+def penalised(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Make tokens that were said less likely (CTRL, Keskar et al. 2019). `logits`: [rows, vocab]."""
+    marks = [
+        (row, token, draw.sampling.repetition_penalty)
+        for row, draw in enumerate(draws)
+        if draw.sampling.repetition_penalty != 1.0
+        for token in sorted(set(draw.said))
+    ]
+    if not marks:
         return logits
-    at = torch.tensor(sorted(set(said)), device=logits.device)
+    rows, tokens, penalties = zip(*marks, strict=True)
+    at = (torch.tensor(rows, device=logits.device), torch.tensor(tokens, device=logits.device))
+    penalty = torch.tensor(penalties, device=logits.device)
     score = logits[at]
-    return logits.index_copy(0, at, torch.where(score > 0, score / penalty, score * penalty))
+    return logits.index_put(at, torch.where(score > 0, score / penalty, score * penalty))
 
 
-def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Only the k likeliest tokens; 0 keeps all. `logits`: [vocab]."""
-    if k <= 0 or k >= logits.numel():
-        return logits
-    return logits.masked_fill(logits < logits.topk(k).values[-1], float("-inf"))
+def kept(values: Tensor, sampling: Sampling, mass: float) -> Tensor | None:
+    """Chances of the tokens that may be drawn, of those that are given (the likeliest, in order). Not normalised.
 
-
-def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Only the likeliest tokens that together reach p: nucleus sampling (Holtzman et al. 2020). `logits`: [vocab].
-
-    A few hundred tokens nearly always reach it: to sort 49,152 took 3.5 ms a row, to find 256 takes 0.1.
+    `values`: [n] logits over temperature; `mass`: the log of the sum of all tokens' exp, or of those that top-k leaves.
+    Top-p is nucleus sampling (Holtzman et al. 2020): the likeliest that together reach p. Min-p (Nguyen et al. 2024):
+    those with at least p times the likeliest one's chance. None: that cannot be told from so few.
     """
-    if p >= 1.0:
-        return logits
-    chances = logits.softmax(-1)
-    for size in (min(NUCLEUS, logits.numel()), logits.numel()):
-        ordered, at = chances.topk(size)
-        before = ordered.cumsum(-1) - ordered
-        if before[-1] + ordered[-1] >= p:
-            break
-    kept = at[before < p]  # the token that crosses p among them
-    return torch.full_like(logits, float("-inf")).index_copy(0, kept, logits[kept])
+    chances = (values.double() - mass).exp()
+    before = chances.cumsum(-1) - chances
+    stays = (before < sampling.top_p) & (chances >= sampling.min_p * chances[0])
+    stays[0] = True
+    return None if stays[-1] else chances[stays]
 
 
-def keep_min_p(logits: Tensor, p: float) -> Tensor:
-    """Only tokens with at least p times the likeliest one's chance (Nguyen et al. 2024). `logits`: [vocab]."""
-    if p <= 0.0:
-        return logits
-    chances = logits.softmax(-1)
-    return logits.masked_fill(chances < p * chances.max(), float("-inf"))
+def _masses(scores: Tensor, draws: Sequence[Draw]) -> list[float]:
+    """By row: what all tokens weigh together, where it is needed (see `kept`)."""
+    if not any(draw.sampling.temperature > 0 and not draw.sampling.top_k for draw in draws):
+        return [0.0] * len(draws)
+    heats = torch.tensor([draw.sampling.temperature or 1.0 for draw in draws], device=scores.device)
+    masses: list[float] = (scores / heats[:, None]).logsumexp(-1).tolist()
+    return masses
 
 
-def draw(logits: Tensor, dice: torch.Generator) -> int:
-    """A token by its chance. `logits`: [vocab]. One throw of the dice each, so that rows never depend on each other.
-
-    Raises ValueError if the logits give no chances (a model that computes NaN).
-    """
-    upto = logits.double().softmax(-1).cumsum(-1).cpu()
-    if not torch.isfinite(upto[-1]):
-        raise ValueError("the model gave no usable scores")
-    mark = torch.rand(1, generator=dice, dtype=torch.float64) * upto[-1]
-    return int(torch.searchsorted(upto, mark, right=True))
-
-
-def choose(logits: Tensor, said: Sequence[int], sampling: Sampling, dice: torch.Generator) -> int:
-    """The next token of one row. `logits`: [vocab], `said`: what this reply holds so far.
-
-    The same dice, logits and settings give the same token, whatever else is in the batch. Raises ValueError for NaN.
-    """
-    logits = penalise(logits.float(), said, sampling.repetition_penalty)
+def _one(scores: Tensor, values: Tensor, ids: Tensor, mass: float, draw: Draw) -> int:
+    sampling = draw.sampling
     if sampling.temperature == 0:
-        best = logits.max(-1)
-        if torch.isnan(best.values):
-            raise ValueError("the model gave no usable scores")
-        return int(best.indices)
-    logits = keep_top_k(logits / sampling.temperature, sampling.top_k)
-    return draw(keep_min_p(keep_top_p(logits, sampling.top_p), sampling.min_p), dice)
+        return int(ids[0])
+    if sampling.top_k:
+        values, ids = values[: sampling.top_k] / sampling.temperature, ids[: sampling.top_k]
+        mass = float(values.double().logsumexp(-1))
+        return _drawn(_sure(values, sampling, mass), ids, draw.dice)
+    chances = kept(values[:NUCLEUS] / sampling.temperature, sampling, mass)
+    if chances is None:
+        values, ids = (part.cpu() for part in scores.sort(descending=True, stable=True))
+        chances = _sure(values / sampling.temperature, sampling, mass)
+    return _drawn(chances, ids, draw.dice)
+
+
+def _sure(values: Tensor, sampling: Sampling, mass: float) -> Tensor:
+    """As `kept`, where these are all that there are."""
+    nothing = torch.full((1,), float("-inf"))
+    chances = kept(torch.cat([values, nothing]), sampling, mass)
+    if chances is None:  # even the impossible one may stay (top_p 1, min_p 0): it is never drawn
+        return (values.double() - mass).exp()
+    return chances
+
+
+def _drawn(chances: Tensor, ids: Tensor, dice: torch.Generator) -> int:
+    """A token by its chance, with one throw of the dice, so that rows never depend on each other."""
+    upto = chances.cumsum(-1)
+    mark = torch.rand(1, generator=dice, dtype=torch.float64) * upto[-1]
+    return int(ids[min(int(torch.searchsorted(upto, mark, right=True)), len(upto) - 1)])

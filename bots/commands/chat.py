@@ -128,7 +128,7 @@ class Talk:
             place=place,
             waiting=waiting,
             worker="ready" if "ready" in states else "loading" if states else "none",
-            lora=await self.p.personas.lora(self._key(status.who.card)),
+            lora=(await self.p.loras.serving(self._key(status.who.card))).live,
         )
 
     async def _mind(self, missing: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from bots import checkup
+from bots import checkup, servercheck
 from bots.assemble import settings
 from bots.checkup import Check
 from bots.options import json_option, show_json
@@ -43,14 +43,16 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 async def examine(settings: Settings) -> list[Check]:
     """Everything that needs settings to be looked at."""
+    served = settings.model.engine == "openai"
     return [
         *checkup.packages(settings, os.environ),
         checkup.home(settings.home),
         await checkup.redis(settings),
-        checkup.model(settings),
+        *(await servercheck.generating(settings, os.environ) if served else [checkup.model(settings)]),
         checkup.gpu(settings),
         *checkup.persona_cards(settings),
         *await checkup.worker(settings),
+        *await checkup.loras(settings),
     ]
 
 

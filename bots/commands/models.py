@@ -9,7 +9,7 @@ from bots import machine, up
 from bots.assemble import settings
 from bots.options import json_option, show_json
 from bots.words import size
-from core.settings import Settings
+from core.settings import Settings, masked
 
 
 @click.group(invoke_without_command=True, epilog="Example: limen models fetch hf:HuggingFaceTB/SmolLM2-360M-Instruct")
@@ -51,6 +51,7 @@ def look(settings: Settings) -> dict[str, Any]:
     return {
         "wanted": settings.model.ref,
         "used": serving(settings, here),
+        "server": masked(settings.openai.base_url) if settings.model.engine == "openai" else "",
         "device": device,
         "memory_bytes": memory,
         "cached": [{"ref": m.ref, "path": str(m.path), "size_bytes": m.size} for m in at_hand],
@@ -80,13 +81,14 @@ def page(there: dict[str, Any]) -> str:
     """The same for people with 80 columns."""
     refs = [row["ref"] for row in (*there["cached"], *there["suggested"])]
     wide = max(map(len, refs), default=0)
-    rows = [click.style("At hand", bold=True)]
+    rows = [f"The server at {there['server']} generates; these would, without it.", ""] if there["server"] else []
+    rows.append(click.style("At hand", bold=True))
     for one in there["cached"]:
-        used = "  ← in use" if one["ref"] == there["used"] else ""
+        used = "  ← in use" if one["ref"] == there["used"] and not there["server"] else ""
         rows.append(f"  {one['ref']:<{wide}}  {size(one['size_bytes'])}{used}")
     if not there["cached"]:
         rows.append("  none")
-    if not there["used"]:
+    if not there["used"] and not there["server"]:
         rows.append(f"  {there['wanted']} will be used; `limen models fetch` fetches it now")
     where = "the card's memory" if there["device"] == "cuda" else "memory"
     rows += ["", click.style(f"Bigger ones that {size(there['memory_bytes'])} of {where} can hold", bold=True)]

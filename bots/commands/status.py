@@ -11,10 +11,13 @@ import msgspec
 from bots import up
 from bots.assemble import Parts, parts, settings
 from bots.files import disk_use, nearest
+from bots.lorapage import fault_rows
 from bots.options import json_option, show_json
 from bots.version import version
 from bots.words import many, size, span
+from core.jobs import BASE
 from core.settings import Settings, masked
+from core.store.loras import Fault
 from core.store.presence import FRESH
 from core.text import shorten
 
@@ -71,6 +74,16 @@ async def _work(p: Parts) -> dict[str, Any]:
         "workers": [{"name": name, **about} for name, about in sorted(workers.items())],
         "talking": await p.presence.talking(),
         "personas": len(await p.ledger.personas()),
+        "loras": await _loras(p),
+    }
+
+
+async def _loras(p: Parts) -> dict[str, Any]:
+    everyone = (await p.loras.everyone()).values()
+    return {
+        "personas": sum(one.live != BASE for one in everyone),
+        "on_trial": sum(bool(one.canary) for one in everyone),
+        "faults": [msgspec.to_builtins(fault) for fault in await p.loras.faults()],
     }
 
 
@@ -90,6 +103,7 @@ def page(seen: dict[str, Any]) -> str:
         *_workers(seen["workers"]),
         ("talking", many(seen["talking"], "terminal")),
         ("personas", f"{seen['personas']} that have spoken"),
+        *_lora_rows(seen["loras"]),
         ("disk", disk),
     ]
     return _table(rows)
@@ -113,6 +127,17 @@ def _worker(about: dict[str, str]) -> list[tuple[str, str]]:
     device = f" · {about['device']}" if "device" in about else ""
     first = f"{shorten(about['name'], 40)} · {state}{jobs}{speed}"
     return [("worker", first), ("", f"{about.get('model', '')}{device}")]
+
+
+def _lora_rows(seen: dict[str, Any]) -> list[tuple[str, str]]:
+    """How many speak with one, and on two lines each those that could not be loaded."""
+    trial = f", {seen['on_trial']:,} on trial" if seen["on_trial"] else ""
+    faults = fault_rows(msgspec.convert(seen["faults"], list[Fault]), 68)
+    rows = [
+        f"{many(seen['personas'], 'persona')} with one of their own{trial}",
+        *(["could not be loaded:"] if faults else []),
+    ]
+    return [("LoRAs" if number == 0 else "", row) for number, row in enumerate([*rows, *faults])]
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

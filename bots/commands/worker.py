@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bots import up
+from bots import loras, up
 from bots.assemble import Parts, parts, settings
 from core.errors import LimenError, StoreError, UserError
 from core.settings import Settings
@@ -69,10 +69,13 @@ async def _say_loading(p: Parts) -> None:
 
     while True:
         with suppress(StoreError):
-            await p.presence.beat(
-                worker_name(), {"state": "loading", "model": p.settings.model.ref, "pid": os.getpid()}
-            )
+            await p.presence.beat(worker_name(), {"state": "loading", "model": _model(p.settings), "pid": os.getpid()})
         await asyncio.sleep(1.0)
+
+
+def _model(settings: Settings) -> str:
+    """What is on its way, as far as the settings say."""
+    return f"openai:{settings.openai.model}" if settings.model.engine == "openai" else settings.model.ref
 
 
 async def _keep_redis(settings: Settings) -> None:
@@ -87,13 +90,24 @@ async def _keep_redis(settings: Settings) -> None:
 
 def _load(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]":
     """The generator, and what `limen status` says of it. Raises ModelError, MissingExtra."""
+    if settings.model.engine == "openai":
+        return _remote(settings)
     if settings.model.ref.startswith("echo:"):
         return _echo(settings)
     try:
-        from worker.model import generator
+        from worker.start import generator
     except ImportError as error:
         raise up.incomplete(error) from error
-    return generator(settings)
+    return generator(settings, loras.store(settings).folder)
+
+
+def _remote(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]":
+    """A server generates: nothing here needs torch."""
+    try:
+        from worker.openai.start import generator
+    except ImportError as error:
+        raise up.incomplete(error) from error
+    return generator(settings, os.environ, loras.store(settings).folder)
 
 
 def _echo(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]":
@@ -110,5 +124,5 @@ def _server(p: Parts, generator: "Generator", about: dict[str, str | int | float
     from worker.compose import Composer
     from worker.serve import Server
 
-    composer = Composer(p.conversations, p.ledger, p.personas, generator)
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator)
     return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle)

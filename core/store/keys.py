@@ -60,7 +60,11 @@ SPOKE_IN   = Key("limen:person:{}:talks",       "set",    "until forgotten",    
 CAST       = Key("limen:cast:{}",               "hash",   "for ever",                 "commands",  "engine",          "nobody")
 PERSONAS   = Key("limen:personas",              "set",    "for ever",                 "worker",    "status, nights",  "nobody")
 CARD       = Key("limen:card:{}",               "string", "for ever (immutable)",     "engine",    "worker",          "nobody")
-LORA       = Key("limen:lora:{}",               "string", "for ever",                 "promote",   "worker",          "nobody")
+LORA       = Key("limen:lora:{}",               "string", "for ever",                 "loras.lua", "worker, commands","nobody")
+LORAS      = Key("limen:loras",                 "set",    "for ever",                 "loras.lua", "status, commands","nobody")
+LORAS_GONE = Key("limen:loras-gone",            "zset",   "3 days",                   "commands",  "commands, nights","nobody")
+LORA_FAULT = Key("limen:lora-fault:{}",         "string", "a day",                    "worker",    "status, doctor",  "nobody")
+LORA_FAULTS= Key("limen:lora-faults",           "zset",   "a day",                    "worker",    "status, doctor",  "nobody")
 
 # The ledger: replies and what people felt about them.
 REPLY      = Key("limen:reply:{}",              "string", "30 days; 70 once rated",   "worker",    "ledger, nights",  "conversation")
@@ -83,6 +87,7 @@ SESSIONS   = Key("limen:sessions",              "zset",   "until idle",         
 SEEN_FOR = DAY
 PARKED_FOR = 7 * DAY
 STREAM_FOR = DAY
+GONE_FOR = 3 * DAY
 
 
 def every() -> dict[str, Key]:

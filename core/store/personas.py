@@ -1,13 +1,10 @@
-"""Who plays where: the card chosen for a scope, cards by hash, and the LoRA that a persona serves with."""
+"""Who plays where: the card chosen for a scope, and cards by hash."""
 
 import msgspec
 
-from core.events import PersonaKey
 from core.store import keys
 from core.store.client import Client
 from personas.card import Card
-
-BASE = "base"
 
 
 class Personas:
@@ -43,8 +40,3 @@ class Personas:
                 return None
             self._cards[card_hash] = msgspec.msgpack.decode(body, type=Card)
         return self._cards[card_hash]
-
-    async def lora(self, persona: PersonaKey) -> str:
-        """The version a persona serves with now: `base` where no night has changed it."""
-        version = await self._client.do("GET", keys.LORA(str(persona)))
-        return version.decode() if version else BASE

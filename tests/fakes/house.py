@@ -81,7 +81,7 @@ class House:
     async def at_work(self, generator: Generator | None = None) -> AsyncIterator[None]:
         """A worker serves and a carrier delivers, for as long as the block lasts."""
         model = generator or Echo()
-        composer = Composer(self.p.conversations, self.p.ledger, self.p.personas, model)
+        composer = Composer(self.p.conversations, self.p.ledger, self.p.personas, self.p.loras, model)
         server = Server(self.p.client, self.p.queue, composer, model, 4, {"model": "echo"})
         delivery = Delivery(self.p.client, self.p.ledger, self.shelf, BOT)
         tasks = [asyncio.create_task(server.run()), asyncio.create_task(delivery.run())]

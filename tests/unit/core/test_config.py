@@ -284,3 +284,23 @@ def test_settings_survive_the_way_to_another_process() -> None:
     settings = load({"LIMEN_QUEUE__MAX_DEPTH": "7", "LIMEN_MODEL__FALLBACK": "", "LIMEN_ATTENTION__BOTS": "true"})
 
     assert settings == load(as_variables(settings))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("", "{home}/loras"), ("mine", "{here}/mine"), ("~/mine", "{user}/mine"), ("s3://bucket/x", "s3://bucket/x")],
+)
+def test_loras_lie_in_the_same_place_for_every_process(home: Path, given: str, kept: str) -> None:
+    """A worker is started in another folder: a path that is not absolute would be another one there."""
+    settings = load({"LIMEN_LORA__STORE": given} if given else {}, home=home)
+
+    assert kept.format(home=home, here=Path.cwd(), user=Path.home()) == settings.lora_store
+    assert settings.lora_store == load(as_variables(settings), home=home).lora_store
+
+
+def test_a_lora_store_is_never_shown_with_its_password(home: Path) -> None:
+    """Not even where an address carries one."""
+    settings = load({"LIMEN_LORA__STORE": "sftp://me:hush@host/loras"}, home=home)
+
+    assert "sftp://me:hush@host/loras" == settings.lora_store
+    assert "hush" not in str(settings.shown())

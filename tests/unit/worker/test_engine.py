@@ -1,36 +1,18 @@
-"""worker/batch.py: whoever is in the batch, everybody gets the reply that they would get alone."""
+"""worker/engine.py: whoever is in the batch, everybody gets the reply that they would get alone."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 import torch
 
+import worker.engine
 from personas.sampling import Sampling
+from tests.fakes.engines import GREEDY, WARM, alone, ask, engine, run, take
 from tests.fakes.tiny import Bytes, tiny
-from worker.batch import Batch
-from worker.generator import Finished, Piece, Request
-
-GREEDY = Sampling(temperature=0, repetition_penalty=1.0, max_tokens=24)
-WARM = Sampling(temperature=0.9, top_k=40, top_p=0.95, min_p=0.02, repetition_penalty=1.2, max_tokens=24)
-PROMPTS = ("hi", "a rather longer prompt, to be padded against", "héllo wörld", "x" * 100)
-
-
-def ask(number: int, sampling: Sampling = GREEDY, name: str = "") -> Request:
-    tokens = tuple(Bytes().encode(PROMPTS[number % len(PROMPTS)]))
-    return Request(id=name or str(number), tokens=tokens, sampling=sampling, seed=100 + number)
-
-
-def run(batch: Batch, most: int = 500) -> tuple[dict[str, Finished], dict[str, str]]:
-    """(how each ended, what each streamed)"""
-    ends: dict[str, Finished] = {}
-    streamed: dict[str, str] = {}
-    for _ in range(most):
-        if not batch.active:
-            return ends, streamed
-        take(batch.step(), ends, streamed)
-    raise AssertionError("it does not end")
+from worker import packed
+from worker.generator import Finished, Request
 
 
 def tidy(text: str) -> str:
@@ -38,24 +20,10 @@ def tidy(text: str) -> str:
     return text.lstrip().rstrip("\ufffd \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0")
 
 
-def take(events: Sequence[Piece | Finished], ends: dict[str, Finished], streamed: dict[str, str]) -> None:
-    for event in events:
-        if isinstance(event, Finished):
-            ends[event.id] = event
-        else:
-            streamed[event.id] = streamed.get(event.id, "") + event.text
-
-
-def alone(request: Request) -> Finished:
-    batch = Batch(tiny())
-    batch.add(request)
-    return run(batch)[0][request.id]
-
-
 @pytest.mark.parametrize("sampling", [GREEDY, WARM], ids=["greedy", "sampled"])
 def test_a_batch_says_what_each_would_say_alone(sampling: Sampling) -> None:
     """Exact tokens in float32: padding, positions, cache and dice do not leak between rows."""
-    batch = Batch(tiny())
+    batch = engine()
     for number in range(4):
         batch.add(ask(number, sampling))
     ends, _ = run(batch)
@@ -77,7 +45,7 @@ def test_the_cache_gives_what_reading_everything_anew_gives() -> None:
 
 def test_requests_join_and_leave_a_running_batch() -> None:
     """Whoever comes later is not kept waiting, and disturbs nobody."""
-    batch, ends, streamed = Batch(tiny()), dict[str, Finished](), dict[str, str]()
+    batch, ends, streamed = engine(), dict[str, Finished](), dict[str, str]()
     batch.add(ask(1, WARM))
     for number in (0, 2, 3):
         for _ in range(3):
@@ -92,7 +60,7 @@ def test_requests_join_and_leave_a_running_batch() -> None:
 
 def test_what_is_streamed_is_what_the_reply_says() -> None:
     """Nothing twice, nothing missing, no half characters."""
-    batch = Batch(tiny())
+    batch = engine()
     for number in range(4):
         batch.add(ask(number, WARM))
     ends, streamed = run(batch)
@@ -102,7 +70,7 @@ def test_what_is_streamed_is_what_the_reply_says() -> None:
 
 def test_a_cancelled_request_ends_within_a_step_and_the_others_go_on() -> None:
     """With what it has said so far."""
-    batch = Batch(tiny())
+    batch = engine()
     batch.add(ask(0))
     batch.add(ask(1))
     for _ in range(4):
@@ -117,7 +85,7 @@ def test_a_cancelled_request_ends_within_a_step_and_the_others_go_on() -> None:
 
 def test_one_may_be_cancelled_before_it_has_begun() -> None:
     """It never joins."""
-    batch = Batch(tiny())
+    batch = engine()
     batch.add(ask(0))
     batch.cancel("0")
 
@@ -129,7 +97,7 @@ def test_a_stop_string_ends_the_reply_before_it() -> None:
     """Even where it spans tokens (here: bytes)."""
     whole = alone(ask(1)).text
     stop = whole[4:7]
-    batch = Batch(tiny())
+    batch = engine()
     batch.add(ask(1, Sampling(temperature=0, repetition_penalty=1.0, max_tokens=24, stop=(stop,))))
     ends, streamed = run(batch)
 
@@ -139,8 +107,7 @@ def test_a_stop_string_ends_the_reply_before_it() -> None:
 
 def test_the_context_is_never_overrun() -> None:
     """The reply ends as one that is too long does."""
-    small = tiny(64)
-    batch = Batch(small)
+    batch = engine(context=64)
     batch.add(Request(id="1", tokens=tuple(range(40)), sampling=Sampling(temperature=0, max_tokens=400), seed=1))
     end = run(batch)[0]["1"]
 
@@ -150,7 +117,7 @@ def test_the_context_is_never_overrun() -> None:
 
 def test_a_request_that_cannot_be_read_fails_alone() -> None:
     """Here: a token that the model does not have."""
-    batch = Batch(tiny())
+    batch = engine()
     batch.add(Request(id="bad", tokens=(9999,), sampling=GREEDY, seed=1))
     batch.add(ask(1))
     ends, _ = run(batch)
@@ -162,20 +129,14 @@ def test_a_request_that_cannot_be_read_fails_alone() -> None:
 
 def test_scores_that_are_no_numbers_end_that_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others never notice."""
-    forward = Batch._forward
 
-    def broken(batch: Batch, *given: Any) -> Any:
-        logits, cache = forward(batch, *given)
-        if len(logits) == 2:
-            logits = logits.index_fill(0, torch.tensor([0]), float("nan"))
-        return logits, cache
+    def broken(*given: Any) -> Any:
+        logits = packed.forward(*given)
+        return logits.index_fill(0, torch.tensor([0]), float("nan")) if len(logits) == 2 else logits
 
-    monkeypatch.setattr(Batch, "_forward", broken)
+    monkeypatch.setattr(worker.engine, "forward", broken)
     for sampling in (GREEDY, WARM):
-        batch = Batch(tiny())
-        batch.add(ask(0, sampling))
-        batch.add(ask(1, sampling))
-        ends, _ = run(batch)
+        ends, _ = run(engine(), ask(0, sampling), ask(1, sampling))
 
         assert "error" == ends["0"].finish
         assert "no usable scores" in ends["0"].error
@@ -183,23 +144,22 @@ def test_scores_that_are_no_numbers_end_that_row_alone(monkeypatch: pytest.Monke
 
 
 def test_a_batch_that_cannot_go_on_ends_all_its_rows_and_serves_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here: no memory left in the middle of two replies."""
-    batch = Batch(tiny())
+    """Here: a device that fails in the middle of two replies."""
+    batch = engine()
     batch.add(ask(0))
     batch.add(ask(1))
     batch.step()
     with monkeypatch.context() as patch:
 
-        def full(*_: Any) -> Any:
-            raise torch.OutOfMemoryError("no memory left")
+        def gone(*_: Any) -> Any:
+            raise RuntimeError("the device is gone")
 
-        patch.setattr(batch, "_forward", full)
+        patch.setattr(worker.engine, "forward", gone)
         events = batch.step()
 
     assert ["error", "error"] == [event.finish for event in events if isinstance(event, Finished)]
     assert 0 == batch.active
-    batch.add(ask(2))
-    assert alone(ask(2)) == run(batch)[0]["2"]
+    assert alone(ask(2)) == run(batch, ask(2))[0]["2"]
 
 
 class Interrupted(deque[Any]):
@@ -221,7 +181,7 @@ class Interrupted(deque[Any]):
 
 def test_another_thread_may_add_and_cancel_in_the_middle_of_a_step() -> None:
     """Nothing is lost: who came and was cancelled while others were let in ends as cancelled."""
-    batch, todo = Batch(tiny()), [ask(1)]
+    batch, todo = engine(), [ask(1)]
 
     def other() -> None:
         while todo:

@@ -1,0 +1,98 @@
+"""LoRAs in words and rows, for people with 80 columns. Pure, but for the clock that says how long ago."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from bots.loras import Overview, Use
+from bots.options import ACCOUNT
+from bots.words import many, size, span
+from core.events import PersonaKey
+from core.store.loras import Fault, Past, Serving
+from core.text import shorten
+
+if TYPE_CHECKING:
+    from worker.lora.check import About
+
+ROLES = {
+    "live": "speaks with it",
+    "canary": "tries it",
+    "before": "goes back to it at a rollback",
+    "history": "spoke with it once",
+}
+SHOWN = 8  # of a history
+
+
+def place(persona: PersonaKey) -> str:
+    """A persona as a sentence names it."""
+    other = f" of {persona.account}" if persona.account != ACCOUNT else ""
+    return f"{persona.card} in {persona.scope}{other}"
+
+
+def page(seen: Overview, whole: bool = True) -> str:
+    """Everybody with their versions; if `whole`, also those that nobody uses, and what is wrong."""
+    rows = [row for key, serving in seen.everyone.items() for row in _persona(key, serving)]
+    if not rows:
+        rows = ["No persona has a LoRA yet; `limen lora add FOLDER --persona NAME` brings one in."]
+    if whole:
+        rows += _listed("In the store, and nobody's", seen.unused)
+        rows += _listed("Not in the store, though they should serve", seen.missing)
+        rows += _listed("Could not be loaded", fault_rows(seen.faults))
+    return "\n".join(rows)
+
+
+def _persona(key: PersonaKey, serving: Serving) -> Iterator[str]:
+    yield click.style(place(key), bold=True)
+    yield _row("live", serving.live)
+    if serving.canary:
+        yield _row("on trial", f"{serving.canary}, {serving.share:.0%} of the replies")
+    for number, past in enumerate(serving.history[:SHOWN]):
+        yield _row("history" if number == 0 else "", _past(past))
+    if len(serving.history) > SHOWN:
+        yield _row("", f"and {len(serving.history) - SHOWN} more; --json shows all")
+
+
+def _past(past: Past) -> str:
+    return f"{past.version} · {span(time.time() - past.time)} ago · {past.why}"
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<9} {text}"
+
+
+def _listed(title: str, rows: Sequence[str]) -> list[str]:
+    return ["", click.style(title, bold=True), *(f"  {row}" for row in rows)] if rows else []
+
+
+def fault_rows(faults: Sequence[Fault], width: int = 76) -> list[str]:
+    """Versions that could not be loaded, with the reason below each."""
+    texts = [
+        (f"{one.version} · {span(time.time() - one.time)} ago", f"  {shorten(one.reason, width)}") for one in faults
+    ]
+    return [row for pair in texts for row in pair]
+
+
+def described(name: str, about: "About") -> list[str]:
+    """What a LoRA is."""
+    made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(about.made))
+    return [
+        click.style(name, bold=True),
+        _row("rank", f"{about.rank}"),
+        _row("changes", f"{', '.join(about.targets)} in {many(about.layers, 'layer')}"),
+        _row("base", about.base or "(it does not say)"),
+        _row("size", size(about.size)),
+        _row("written", made),
+    ]
+
+
+def used(users: Sequence[Use]) -> list[str]:
+    """Who has a version, and as what."""
+    rows = uses(users) or ["nobody"]
+    return [_row("used by" if number == 0 else "", row) for number, row in enumerate(rows)]
+
+
+def uses(users: Sequence[Use]) -> list[str]:
+    """The same as sentences."""
+    return [f"{place(use.persona)} {ROLES[use.role]}" for use in users]

@@ -1,0 +1,216 @@
+"""Which LoRA a persona serves with: promotion, trial, rollback and trouble, each one step in Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core.events import PersonaKey
+from core.store import keys
+from core.store.client import Client
+from core.store.loras import LONGEST_REASON, Loras, Serving
+
+MIRA = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
+ELSEWHERE = PersonaKey("discord:b1", "mira", "discord:77:channel:other")
+
+
+class Desk(Loras):
+    """Loras, and the Redis they are on."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.client = client
+
+    async def nights(self, *versions: str) -> None:
+        """A promotion each night."""
+        for version in versions:
+            await self.promote(MIRA, version, "night")
+
+    async def past(self) -> list[tuple[str, str]]:
+        """(version, why), newest first."""
+        return [(one.version, one.why) for one in (await self.serving(MIRA)).history]
+
+
+@pytest.fixture
+async def on(redis_url: str) -> AsyncIterator[Desk]:
+    """On an empty Redis."""
+    client = Client(redis_url)
+    yield Desk(client)
+    await client.close()
+
+
+async def test_nobody_has_a_lora_at_first(on: Desk) -> None:
+    """The base serves, and looking writes nothing."""
+    assert Serving() == await on.serving(MIRA)
+    assert "base" == (await on.serving(MIRA)).live
+    assert {} == await on.everyone()
+    assert [] == await on.client.scan("*")
+
+
+async def test_a_promotion_is_for_one_persona_alone(on: Desk) -> None:
+    """The same card in another scope stays what it is."""
+    await on.nights("m/1")
+
+    assert "m/1" == (await on.serving(MIRA)).live
+    assert Serving() == await on.serving(ELSEWHERE)
+    assert [MIRA] == [*await on.everyone()]
+
+
+async def test_history_says_what_went_live_when_and_why(on: Desk) -> None:
+    """Newest first."""
+    await on.nights("m/1", "m/2")
+    await on.promote(MIRA, "m/3", "command")
+
+    assert [("m/3", "command"), ("m/2", "night"), ("m/1", "night")] == await on.past()
+    times = [one.time for one in (await on.serving(MIRA)).history]
+    assert times == sorted(times, reverse=True)
+    assert times[-1] > 1.7e9
+
+
+async def test_to_promote_what_is_live_changes_nothing(on: Desk) -> None:
+    """A command whose answer was lost may be said again."""
+    await on.nights("m/1", "m/1")
+
+    assert (("m/1", "night"),) == tuple(await on.past())
+    assert () == (await on.serving(MIRA)).before
+
+
+async def test_rollbacks_lead_back_step_by_step_to_the_base(on: Desk) -> None:
+    """A version that was rolled back is never gone back to; at the end nothing more happens."""
+    await on.nights("m/1", "m/2", "m/3")
+    await on.rollback(MIRA)
+    await on.promote(MIRA, "m/4", "night")
+
+    assert ["m/2", "m/1", "base", "base"] == [await on.rollback(MIRA) for _ in range(4)]
+    assert [("base", "rollback"), ("m/1", "rollback"), ("m/2", "rollback"), ("m/4", "night")] == (await on.past())[:4]
+
+
+async def test_a_rollback_of_nothing_writes_nothing(on: Desk) -> None:
+    """A persona without LoRAs does not become one with some."""
+    assert "base" == await on.rollback(MIRA)
+    assert {} == await on.everyone()
+
+
+async def test_the_base_can_be_gone_back_to_like_any_version(on: Desk) -> None:
+    """Where somebody chose it, a rollback finds it again."""
+    await on.nights("m/1", "base", "m/2")
+
+    assert ("base", "m/1") == (await on.serving(MIRA)).before
+    assert ["base", "m/1", "base"] == [await on.rollback(MIRA) for _ in range(3)]
+
+
+async def test_a_version_that_returns_is_gone_back_to_once(on: Desk) -> None:
+    """No doubles among those before."""
+    await on.nights("m/1", "m/2", "m/1")
+
+    assert ("m/2",) == (await on.serving(MIRA)).before
+
+
+async def test_a_trial_leaves_what_is_live(on: Desk) -> None:
+    """It has a share, and is no part of the history; another one takes its place."""
+    await on.nights("m/1")
+    await on.canary(MIRA, "m/2", 0.1)
+    await on.canary(MIRA, "m/3", 0.25)
+    serving = await on.serving(MIRA)
+
+    assert ("m/1", "m/3", 0.25) == (serving.live, serving.canary, serving.share)
+    assert [("m/1", "night")] == await on.past()
+
+
+async def test_a_persona_on_the_base_can_try_its_first_lora(on: Desk) -> None:
+    """And ends that by itself."""
+    await on.canary(MIRA, "m/1", 1)
+
+    assert [MIRA] == [*await on.everyone()]
+    await on.drop_canary(MIRA)
+    assert Serving() == await on.serving(MIRA)
+
+
+@pytest.mark.parametrize("act", ["promote", "again", "rollback", "drop", "withdraw"])
+async def test_a_trial_ends_with_any_change_of_what_is_live(act: str, on: Desk) -> None:
+    """It was one against what was live before."""
+    await on.nights("m/1", "m/2")
+    await on.canary(MIRA, "m/3", 0.5)
+    await {
+        "promote": lambda: on.promote(MIRA, "m/3", "night"),
+        "again": lambda: on.promote(MIRA, "m/2", "command"),
+        "rollback": lambda: on.rollback(MIRA),
+        "drop": lambda: on.drop_canary(MIRA),
+        "withdraw": lambda: on.withdraw(MIRA, "m/3"),
+    }[act]()
+
+    assert ("", 0.0) == ((serving := await on.serving(MIRA)).canary, serving.share)
+    assert ("m/3" if act == "promote" else "m/1" if act == "rollback" else "m/2") == serving.live
+
+
+async def test_a_share_that_is_none_is_refused(on: Desk) -> None:
+    """Before it is written."""
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(AssertionError):
+            await on.canary(MIRA, "m/1", share)
+
+    assert {} == await on.everyone()
+
+
+async def test_what_is_withdrawn_serves_in_no_role(on: Desk) -> None:
+    """Live: the one before takes over; earlier: no rollback leads there. Others stay."""
+    await on.nights("m/1", "m/2", "m/3")
+
+    assert "m/3" == await on.withdraw(MIRA, "m/2")
+    assert "m/1" == await on.withdraw(MIRA, "m/3")
+    assert [("m/1", "removed"), ("m/3", "night")] == (await on.past())[:2]
+    assert "base" == await on.rollback(MIRA)
+
+
+async def test_what_is_kept_is_bounded(on: Desk) -> None:
+    """A promotion every night for years costs no more than one of a few weeks."""
+    await on.nights(*(f"m/{number}" for number in range(70)))
+    serving = await on.serving(MIRA)
+
+    assert (50, 10) == (len(serving.history), len(serving.before))
+    assert ("m/69", "m/68", "m/68") == (serving.live, serving.before[0], serving.history[1].version)
+
+
+async def test_promotions_at_the_same_time_all_count(on: Desk) -> None:
+    """None is lost between reading and writing."""
+    await asyncio.gather(*(on.promote(MIRA, f"m/{number}", "night") for number in range(10)))
+    serving = await on.serving(MIRA)
+
+    assert {f"m/{number}" for number in range(10)} == {serving.live, *serving.before}
+    assert serving.live == serving.history[0].version
+
+
+async def test_the_name_of_a_removed_version_is_not_free(on: Desk) -> None:
+    """Not while a worker may have it in memory; its trouble is over."""
+    await on.faulty("m/1", "NaN")
+    await on.removed("m/1")
+    await on.client.do("ZADD", keys.LORAS_GONE.pattern, 1000, "m/old")
+    await on.removed("m/2")
+
+    assert {"m/1", "m/2"} == await on.gone()
+    assert [] == await on.faults()
+
+
+async def test_trouble_with_a_version_is_known_for_a_day(on: Desk) -> None:
+    """Latest first, once per version, with the latest reason; a reason may quote anything."""
+    await on.faulty("m/1", "cut short")
+    await on.faulty("m/2", "NaN")
+    await on.faulty("m/1", "gone \ud800" + "x" * 5000)
+    faults = await on.faults()
+
+    assert ["m/1", "m/2"] == [fault.version for fault in faults]
+    assert "gone ?x" == faults[0].reason[:7]
+    assert LONGEST_REASON == len(faults[0].reason)
+    assert 0 < await on.client.do("TTL", keys.LORA_FAULT("m/1")) <= keys.DAY
+
+
+async def test_trouble_ends_when_it_is_mended_or_old(on: Desk) -> None:
+    """Old entries leave no trace in the list either."""
+    for version in ("m/1", "m/2", "m/3"):
+        await on.faulty(version, "NaN")
+    await on.mended("m/1")
+    await on.client.do("ZADD", keys.LORA_FAULTS.pattern, 1000, "m/2")
+
+    assert ["m/3"] == [fault.version for fault in await on.faults()]
+    await on.faulty("m/4", "NaN")
+    assert 2 == await on.client.do("ZCARD", keys.LORA_FAULTS.pattern)

@@ -1,0 +1,291 @@
+"""Our own engine: continuous batching over one base model, with a LoRA for each request. Meets `Generator`.
+
+A step is: let in → share out → one forward → choose. Requests join at any step and leave when they are done; a long
+prompt is read in pieces between everybody's tokens; what was read of a conversation stays for its next turn. When room
+for keys and values runs short, the youngest yields and resumes later. docs/engine.md says why it is built like this.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from core.jobs import BASE
+from core.prompt import Prompt
+from worker.generator import Finished, Piece, Rendered, Request
+from worker.kv import Arena, Kept
+from worker.lora.desk import Desk
+from worker.lora.slots import mixed
+from worker.model import Loaded
+from worker.packed import Pack, Span, forward
+from worker.render import Renderer
+from worker.sampling import Draw, choose
+from worker.schedule import Want, first, shares, youngest
+from worker.streaming import Stream
+
+Item = TypeVar("Item")
+log = logging.getLogger("limen.worker")
+
+SMALLEST = 16  # tokens of a step: with fewer, running out of memory is no question of the step's size
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`rows`: replies at the same time; `step_tokens`: tokens read in a step; `far`: see `schedule.shares`."""
+
+    rows: int = 8
+    step_tokens: int = 256
+    far: float = 3000.0
+
+
+USUAL = Limits()
+
+
+class _Row:
+    """A request on its way. `tokens` are prompt and reply so far; `kept` holds what the model has seen of them."""
+
+    def __init__(self, request: Request, stream: Stream, order: int) -> None:
+        self.request, self.stream, self.order = request, stream, order
+        self.dice = torch.Generator().manual_seed(request.seed)
+        self.tokens = list(request.tokens)
+        self.lora = ""  # not settled yet
+        self.slot: int | None = None
+        self.kept: Kept | None = None
+
+    @property
+    def holds(self) -> Kept:
+        assert self.kept is not None, "only rows that were let in are read"
+        return self.kept
+
+    @property
+    def left(self) -> int:
+        """Tokens that the model has not seen."""
+        return len(self.tokens) - len(self.holds.tokens)
+
+    def want(self) -> Want:
+        return Want(self.left, len(self.holds.tokens), self.request.lane, self.order)
+
+
+class Engine:
+    """A Generator (see `generator.py`) over one loaded model. `together`: see `packed.Pack`."""
+
+    def __init__(
+        self, loaded: Loaded, arena: Arena, loras: Desk, limits: Limits = USUAL, together: bool = False
+    ) -> None:
+        self._loaded, self._arena, self._loras, self._together = loaded, arena, loras, together
+        self._rows_most, self._room, self._far = limits.rows, limits.step_tokens, limits.far
+        self._renderer = Renderer(loaded.tokenizer, loaded.context)
+        self._joining: deque[Request] = deque()
+        self._unwanted: deque[str] = deque()  # like `_joining` filled by other threads: only append and popleft
+        self._waiting: list[_Row] = []
+        self._rows: list[_Row] = []
+        self._steps = self._arrived = self._yielded = 0
+        self._tight = False  # somebody has yielded, and nobody has left since: to let in would make them yield again
+
+    def render(self, prompt: Prompt, reserve: int) -> Rendered:
+        """Fit a prompt into the context, with room for `reserve` tokens of reply."""
+        return self._renderer.render(prompt, reserve)
+
+    def add(self, request: Request) -> None:
+        """Let a request join at the next step."""
+        self._joining.append(request)
+
+    def cancel(self, request_id: str) -> None:
+        """Let a request end, with what it has, at the next step."""
+        self._unwanted.append(request_id)
+
+    @property
+    def active(self) -> int:
+        """How many requests have not ended."""
+        return len(self._rows) + len(self._waiting) + len(self._joining)
+
+    def about(self) -> dict[str, str | int | float]:
+        """What `limen status` shows of it."""
+        arena = self._arena
+        return {
+            "step_tokens": self._room,
+            "kv_mb": round(arena.capacity * arena.per_token / 1e6),
+            "kv_used_mb": round(arena.used * arena.per_token / 1e6),
+            "prompt_reused": round(arena.reused / max(arena.asked, 1), 2),
+            "yielded": self._yielded,
+            **self._loras.about(),
+        }
+
+    @torch.inference_mode()
+    def step(self) -> list[Piece | Finished]:
+        """A token for everybody who is being answered, and a piece of the prompts of those who are not yet."""
+        events: list[Piece | Finished] = []
+        self._take_in(events)
+        self._let_in(events)
+        self._make_room(events)
+        if not self._rows:
+            self._loras.wait()  # nothing else is to be done meanwhile
+            return events
+        rows, counts = self._share_out()
+        logits = self._read(rows, counts, events)
+        if logits is not None:
+            self._choose([row for row in rows if row.kept is not None and row.left == 0], logits, events)
+        return events
+
+    def _take_in(self, events: list[Piece | Finished]) -> None:
+        """What other threads have asked for since the last step."""
+        unwanted = set(_drained(self._unwanted))  # before the joiners: nobody is cancelled who was not added before
+        for request in _drained(self._joining):
+            self._arrived += 1
+            stream = Stream(self._loaded.decode, request.sampling.stop)
+            self._waiting.append(_Row(request, stream, self._arrived))
+        for row in [row for row in (*self._rows, *self._waiting) if row.request.id in unwanted]:
+            self._end(row, "cancelled", events)
+
+    def _let_in(self, events: list[Piece | Finished]) -> None:
+        """Those who wait, as far as their LoRA is there and batch and memory have room."""
+        self._loras.take()
+        turns = first([(row.request.lane, row.order) for row in self._waiting])
+        for row in [self._waiting[at] for at in turns]:
+            if len(self._rows) >= self._rows_most or (self._tight and self._rows):
+                return
+            try:
+                if self._settle(row) and not self._open(row):
+                    return  # the next in line would only take the room that this one waits for
+            except Exception as error:
+                log.exception("request %s could not be let in", row.request.id)
+                self._end(row, "error", events, _reason(error))
+
+    def _settle(self, row: _Row) -> bool:
+        """Which LoRA it is read with. False: it is still being loaded."""
+        if not row.lora:
+            found = self._loras.claim(row.request.loras)
+            if found is None:
+                return False
+            row.lora, row.slot = found
+        return True
+
+    def _open(self, row: _Row) -> bool:
+        if len(row.tokens) >= self._loaded.context:
+            raise ValueError(f"a prompt of {len(row.tokens)} tokens in a context of {self._loaded.context}")
+        row.kept = self._arena.open(row.tokens, row.lora, row.request.sampling.max_tokens - len(row.stream.ids))
+        if row.kept is None:
+            return False
+        self._waiting.remove(row)
+        self._rows.append(row)
+        return True
+
+    def _make_room(self, events: list[Piece | Finished]) -> None:
+        """Everybody's next token has a place, if need be after the youngest has yielded."""
+        for row in sorted(self._rows, key=lambda row: row.order):
+            while row in self._rows and not self._arena.grow(row.holds, len(row.tokens)):
+                if len(self._rows) == 1:
+                    self._end(row, "length", events)  # all there is holds no more of it
+                else:
+                    self._yield(self._rows[youngest([other.want() for other in self._rows])])
+
+    def _yield(self, row: _Row) -> None:
+        """It gives its room back and waits; what it has said is not lost, only to be read again."""
+        self._yielded, self._tight = self._yielded + 1, True
+        self._arena.drop(row.holds)
+        row.kept = None
+        self._rows.remove(row)
+        self._waiting.append(row)
+
+    def _share_out(self) -> tuple[list[_Row], list[int]]:
+        """The rows of this step, and how many tokens of each, in the order that a pack and a mix want."""
+        given = shares([row.want() for row in self._rows], self._room, self._far, self._steps)
+        self._steps += 1
+        chosen = [(row, count) for row, count in zip(self._rows, given, strict=True) if count]
+        chosen.sort(key=lambda pair: (pair[1] > 1, pair[0].slot is None))
+        return [row for row, _ in chosen], [count for _, count in chosen]
+
+    def _read(self, rows: Sequence[_Row], counts: Sequence[int], events: list[Piece | Finished]) -> Tensor | None:
+        """One forward. Logits of the rows that have been read to their end; None if there are none."""
+        try:
+            logits = self._forward(rows, counts)
+        except torch.OutOfMemoryError:
+            self._shrink(events)
+            return None
+        except Exception as error:
+            return self._find_fault(rows, counts, error, events)
+        for row, count in zip(rows, counts, strict=True):
+            seen = len(row.holds.tokens)
+            row.holds.tokens += row.tokens[seen : seen + count]
+        return logits
+
+    def _forward(self, rows: Sequence[_Row], counts: Sequence[int]) -> Tensor:
+        spans = [Span(row.holds.at, len(row.holds.tokens), count) for row, count in zip(rows, counts, strict=True)]
+        new = [token for row, span in zip(rows, spans, strict=True) for token in row.tokens[span.past : span.total]]
+        ends = [at for at, (row, count) in enumerate(zip(rows, counts, strict=True)) if row.left == count]
+        self._loras.mix(mixed([(count, row.slot) for row, count in zip(rows, counts, strict=True)]))
+        tokens = torch.tensor([new], device=self._loaded.device)
+        return forward(self._loaded.model, tokens, Pack(spans, self._arena.storage, self._together), ends)
+
+    def _find_fault(
+        self, rows: Sequence[_Row], counts: Sequence[int], error: Exception, events: list[Piece | Finished]
+    ) -> Tensor | None:
+        """A step failed: whoever fails alone as well ends, and nobody else notices."""
+        if len(rows) == 1:
+            log.error("request %s could not be read", rows[0].request.id, exc_info=error)
+            self._end(rows[0], "error", events, _reason(error))
+            return None
+        found = [self._read([row], [count], events) for row, count in zip(rows, counts, strict=True)]
+        logits = [part for part in found if part is not None]
+        return torch.cat(logits) if logits else None
+
+    def _shrink(self, events: list[Piece | Finished]) -> None:
+        """The device's memory was not enough for a step: halve the steps, then the rows, and go on."""
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if self._room > SMALLEST:
+            self._room //= 2
+            log.warning("out of memory: from now on %d tokens in a step", self._room)
+        elif len(self._rows) > 1:
+            self._rows_most = max(1, len(self._rows) // 2)
+            log.warning("out of memory: from now on %d replies at a time", self._rows_most)
+            while len(self._rows) > self._rows_most:
+                self._yield(self._rows[youngest([other.want() for other in self._rows])])
+        else:
+            self._end(self._rows[0], "error", events, "the device has not enough memory for a single reply")
+
+    def _choose(self, rows: Sequence[_Row], logits: Tensor, events: list[Piece | Finished]) -> None:
+        """A token for each of these rows; those that are done leave."""
+        if not rows:
+            return
+        draws = [Draw(row.request.sampling, row.stream.ids, row.dice) for row in rows]
+        for row, token in zip(rows, choose(logits, draws), strict=True):
+            if token is None:
+                self._end(row, "error", events, "the model gave no usable scores")
+            elif token in self._loaded.ends:
+                self._end(row, "stop", events)
+            else:
+                self._say(row, token, events)
+
+    def _say(self, row: _Row, token: int, events: list[Piece | Finished]) -> None:
+        row.tokens.append(token)
+        events.append(Piece(row.request.id, row.stream.push(token), len(row.stream.ids)))
+        if row.stream.stopped:
+            self._end(row, "stop", events)
+        elif len(row.stream.ids) >= row.request.sampling.max_tokens or len(row.tokens) >= self._loaded.context:
+            self._end(row, "length", events)
+
+    def _end(self, row: _Row, finish: str, events: list[Piece | Finished], error: str = "") -> None:
+        if rest := row.stream.rest():
+            events.append(Piece(row.request.id, rest, len(row.stream.ids)))
+        text, tokens, lora = row.stream.text, len(row.stream.ids), row.lora or BASE
+        events.append(Finished(id=row.request.id, text=text, finish=finish, tokens=tokens, lora=lora, error=error))
+        if row.kept is not None:
+            self._arena.drop(row.kept) if error else self._arena.rest(row.kept)
+            row.kept, self._tight = None, False
+        if row.lora:
+            self._loras.release(row.lora)
+        (self._rows if row in self._rows else self._waiting).remove(row)
+
+
+def _drained(waiting: deque[Item]) -> list[Item]:
+    """Take out what is there. Safe while other threads append, which iterating is not."""
+    return [waiting.popleft() for _ in range(len(waiting))]
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

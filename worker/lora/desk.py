@@ -1,0 +1,91 @@
+"""Which LoRA a request gets: the first of its wishes that can be had. Loading goes on meanwhile, and nobody waits for
+another one's. A version that cannot be loaded is left alone for a while; its persona speaks with an earlier one.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from core.errors import LoraError
+from core.jobs import BASE
+from worker.lora.files import Weights
+from worker.lora.loading import Loading
+from worker.lora.slots import Mix, Slots
+
+log = logging.getLogger("limen.worker")
+
+AGAIN = 60.0  # seconds until a version that could not be loaded is tried again
+
+
+class Desk:
+    """Gives requests their slots. Without `slots`, everybody gets the base."""
+
+    def __init__(
+        self, slots: Slots | None, loading: Loading | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._slots, self._loading, self._clock = slots, loading, clock
+        self._arrived: dict[str, Weights] = {}  # read, but no slot was free yet
+        self._faults: dict[str, tuple[float, str]] = {}
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Versions that cannot be loaded, and why."""
+        return {version: reason for version, (_, reason) in self._faults.items()}
+
+    def claim(self, versions: Sequence[str]) -> tuple[str, int | None] | None:
+        """(version, slot) for a request, pinned until it is released. None: it is being loaded, ask again."""
+        if self._slots is None or self._loading is None:
+            return BASE, None
+        for version in versions:
+            if version == BASE:
+                break
+            if self._is_faulty(version):
+                continue
+            slot = self._slots.pin(version)
+            if slot is not None:
+                return version, slot
+            if version not in self._arrived:
+                self._loading.ask(version)
+            return None
+        return BASE, None
+
+    def release(self, version: str) -> None:
+        """One reply less that needs it."""
+        if self._slots is not None and version != BASE:
+            self._slots.release(version)
+
+    def take(self) -> None:
+        """Put what has been read into slots, as far as there are free ones."""
+        if self._slots is None or self._loading is None:
+            return
+        for version, found in self._loading.ready():
+            if isinstance(found, LoraError):
+                log.warning("LoRA %s cannot be loaded, an earlier version speaks instead: %s", version, found)
+                self._faults[version] = (self._clock(), str(found))
+            else:
+                self._arrived[version] = found
+        for version, weights in list(self._arrived.items()):
+            if self._slots.load(weights):
+                del self._arrived[version]
+                self._faults.pop(version, None)
+
+    def wait(self) -> None:
+        """Until something more has been read, or for a moment."""
+        if self._loading is not None:
+            self._loading.wait(0.05)
+
+    def mix(self, mix: Mix) -> None:
+        """Whose LoRA each token of the next forward is read with."""
+        if self._slots is not None:
+            self._slots.mix = mix
+
+    def about(self) -> dict[str, str | int | float]:
+        """What `limen status` shows of it."""
+        if self._slots is None:
+            return {"loras": 0, "lora_slots": 0, "lora_trouble": ""}
+        trouble = "; ".join(f"{version}: {reason}" for version, reason in self.faults.items())
+        return {"loras": len(self._slots.resident), "lora_slots": self._slots.count, "lora_trouble": trouble}
+
+    def _is_faulty(self, version: str) -> bool:
+        since, _ = self._faults.get(version, (float("-inf"), ""))
+        return self._clock() - since < AGAIN

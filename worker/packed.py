@@ -1,0 +1,174 @@
+"""One forward over tokens of many conversations: packed into one row, each attending to its own keys and values.
+
+Nothing is padded: a step may hold one token of each reply and a piece of somebody's long prompt side by side. Knows
+tensors and places in memory, not who they belong to. transformers lets an attention function be registered by name;
+this is one, so that any model that uses that interface can be batched without code of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from core.errors import ModelError
+
+NAME = "limen_packed"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Tokens of one conversation in this step: `count` new ones after `past` that lie in the arena from `at` on."""
+
+    at: int
+    past: int
+    count: int
+
+    @property
+    def total(self) -> int:
+        return self.past + self.count
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """Keys and values by layer, [heads, tokens, size] each."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+
+
+@dataclass(eq=False)
+class Pack:
+    """One step. `together`: the spans of one token attend in one padded call, as GPUs like it; else one by one."""
+
+    spans: Sequence[Span]
+    storage: Storage
+    together: bool
+    writes: Tensor = field(init=False)  # [T] places in the arena
+    positions: Tensor = field(init=False)  # [1, T]
+    last: Tensor = field(init=False)  # [spans] each one's last token
+    _masks: dict[Any, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.device = self.storage.keys[0].device
+        ones = next((at for at, span in enumerate(self.spans) if span.count > 1), len(self.spans))
+        assert all(span.count > 1 for span in self.spans[ones:]), "spans of one token come first"
+        self.ones = ones
+        places = [place for span in self.spans for place in range(span.past, span.total)]
+        starts = [span.at for span in self.spans for _ in range(span.count)]
+        positions = torch.tensor(places)
+        self.writes = (positions + torch.tensor(starts)).to(self.device)
+        self.positions = positions[None].to(self.device)
+        self.last = (torch.tensor([span.count for span in self.spans]).cumsum(0) - 1).to(self.device)
+
+    def mask(self, span: Span, window: int, dtype: torch.dtype) -> Tensor | None:
+        """What a span's tokens may not see, [count, total] of 0 and -inf; None: just what comes after them."""
+        if not span.past and (not window or span.total <= window):
+            return None
+        key = (span, window)
+        if key not in self._masks:
+            new = torch.arange(span.past, span.total, device=self.device)[:, None]
+            old = torch.arange(span.total, device=self.device)[None]
+            hidden = (old > new) | (old <= new - window) if window else old > new
+            self._masks[key] = torch.zeros(hidden.shape, dtype=dtype, device=self.device).masked_fill_(
+                hidden, float("-inf")
+            )
+        found: Tensor = self._masks[key]
+        return found
+
+    def reach(self, window: int) -> tuple[Tensor, Tensor]:
+        """For all spans of one token: the arena's places that each sees [ones, width], and whether it really does."""
+        if window not in self._masks:
+            totals = torch.tensor([span.total for span in self.spans[: self.ones]], device=self.device)
+            seen = totals.clamp(max=window) if window else totals
+            first = torch.tensor([span.at for span in self.spans[: self.ones]], device=self.device) + totals - seen
+            steps = torch.arange(int(seen.max()), device=self.device)
+            real = steps[None] < seen[:, None]
+            self._masks[window] = (torch.where(real, first[:, None] + steps[None], first[:, None]), real)
+        found: tuple[Tensor, Tensor] = self._masks[window]
+        return found
+
+
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float | None = None,
+    sliding_window: int | None = None, *, pack: Pack, **_: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """The attention of a layer, as transformers calls it.
+
+    `query` [1, heads, T, size], `key` and `value` [1, kv heads, T, size]; returns [1, T, heads, size].
+    """
+    keys, values = pack.storage.keys[module.layer_idx], pack.storage.values[module.layer_idx]
+    keys.index_copy_(1, pack.writes, key[0])
+    values.index_copy_(1, pack.writes, value[0])
+    heads, tokens, size = query.shape[1:]
+    shared = keys.shape[0]
+    grouped = query[0].transpose(0, 1).reshape(tokens, shared, heads // shared, size)
+    out = torch.empty_like(grouped)
+    window, first = sliding_window or 0, 0
+    if pack.together and pack.ones:
+        out[: pack.ones] = _together(grouped[: pack.ones], keys, values, pack, window, scaling)
+        first = pack.ones
+    start = first
+    for span in pack.spans[first:]:
+        rows = grouped[start : start + span.count]
+        out[start : start + span.count] = _alone(rows, keys, values, pack, span, window, scaling)
+        start += span.count
+    return out.view(1, tokens, heads, size), None
+
+
+def _alone(
+    query: Tensor, keys: Tensor, values: Tensor, pack: Pack, span: Span, window: int, scaling: float | None
+) -> Tensor:
+    """One span. `query` [count, kv heads, group, size]; the same is returned. No key is copied."""
+    if span.count == 1:
+        seen = min(span.total, window) if window else span.total
+        place = span.at + span.total - seen
+        folded = query.transpose(0, 1)  # a group's heads take the place of the one token: nothing to mask
+        out = F.scaled_dot_product_attention(
+            folded, _view(keys, place, seen), _view(values, place, seen), scale=scaling
+        )
+        return out.transpose(0, 1)
+    group, shape = query.shape[2], (-1, query.shape[2], -1, -1)
+    k, v = _view(keys, span.at, span.total).expand(shape), _view(values, span.at, span.total).expand(shape)
+    mask = pack.mask(span, window, query.dtype)
+    asked = query.permute(1, 2, 0, 3)
+    assert asked.shape[1] == group
+    out = F.scaled_dot_product_attention(asked, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling)
+    return out.permute(2, 0, 1, 3)
+
+
+def _view(storage: Tensor, at: int, count: int) -> Tensor:
+    """[kv heads, 1, count, size] of the arena, without copying."""
+    heads, capacity, size = storage.shape
+    return storage.as_strided((heads, 1, count, size), (capacity * size, 0, size, 1), at * size)
+
+
+def _together(
+    query: Tensor, keys: Tensor, values: Tensor, pack: Pack, window: int, scaling: float | None
+) -> Tensor:  # fmt: skip
+    """All spans of one token in one call. `query` [spans, kv heads, group, size]; the same is returned."""
+    places, real = pack.reach(window)
+    k, v = keys[:, places].transpose(0, 1), values[:, places].transpose(0, 1)
+    return F.scaled_dot_product_attention(query, k, v, attn_mask=real[:, None, None, :], scale=scaling)
+
+
+def prepare(model: Any) -> None:
+    """Let a transformers model use this attention. Raises ModelError if its attention has parts that we have not."""
+    config = model.config.get_text_config()
+    odd = [name for name in ("attn_logit_softcapping", "sink_token_length") if getattr(config, name, None)]
+    if odd or getattr(model, "is_encoder_decoder", False):
+        said = f"{config.model_type} models need {odd[0] if odd else 'an encoder'}, which this engine has not"
+        raise ModelError(said, "serve it with vLLM and set model.engine to openai")
+    ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
+    model.set_attn_implementation(NAME)
+
+
+def forward(model: Any, tokens: Tensor, pack: Pack, ends: Sequence[int]) -> Tensor:
+    """Read these tokens [1, T]. The logits after the last token of each of the spans `ends`, [ends, vocab]."""
+    keep = pack.last[list(ends)]
+    out = model(input_ids=tokens, position_ids=pack.positions, use_cache=False, pack=pack, logits_to_keep=keep)
+    logits: Tensor = out.logits[0]
+    return logits

@@ -1,0 +1,171 @@
+"""Settings → our own engine over the base model that they name, with room and steps that fit this machine."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from core.errors import LoraError, ModelError
+from core.settings import Settings
+from worker import kv, packed
+from worker.engine import Engine, Limits
+from worker.lora.check import base_names
+from worker.lora.desk import Desk
+from worker.lora.files import Shape, read
+from worker.lora.linears import install
+from worker.lora.loading import Loading
+from worker.lora.shape import of
+from worker.lora.slots import Slots
+from worker.model import Loaded, load
+
+log = logging.getLogger("limen.worker")
+
+SHARE_OF_RAM, SHARE_OF_GPU = 0.25, 0.8  # of what is free once the model is loaded, for keys and values
+STEP_SECONDS = 0.1  # that a step full of prompts may take: so long a newcomer waits, at most, and everybody's token
+TRIAL = 128  # tokens
+SMALLEST_STEP, LARGEST_STEP = 32, 8192
+
+
+def generator(
+    settings: Settings, folder: Callable[[str], Path]
+) -> tuple[Engine, dict[str, str | int | float]]:  # fmt: skip
+    """A Generator, and what `limen status` says of it. `folder`: where a LoRA version lies.
+
+    Raises ModelError with the next step when the model cannot be had, loaded or batched.
+    """
+    began = time.monotonic()
+    loaded = load(settings)
+    engine = assemble(loaded, settings, folder, base_names(settings))
+    about: dict[str, str | int | float] = {
+        "model": loaded.ref, "device": loaded.device, "dtype": loaded.dtype, "context": loaded.context,
+        "parameters": loaded.parameters, "threads": torch.get_num_threads(), "pid": os.getpid(),
+        "batch": settings.worker.batch, "loaded_in_s": round(time.monotonic() - began, 1),
+    }  # fmt: skip
+    return engine, about
+
+
+def assemble(
+    loaded: Loaded, settings: Settings, folder: Callable[[str], Path], names: tuple[str, ...]
+) -> Engine:  # fmt: skip
+    """An engine over a loaded model, which is changed by it. Raises ModelError."""
+    expected = _expected(loaded)
+    gpu = loaded.device != "cpu"
+    desk = _desk(loaded, settings, folder, names, gpu)
+    packed.prepare(loaded.model)
+    arena = _arena(loaded, settings.worker.kv_mb)
+    _check(loaded, arena, expected, gpu)
+    room = settings.worker.step_tokens or _step_tokens(loaded, arena, gpu)
+    limits = Limits(settings.worker.batch, max(room, settings.worker.batch), far(loaded.model))
+    return Engine(loaded, arena, desk, limits, together=gpu)
+
+
+def _desk(
+    loaded: Loaded, settings: Settings, folder: Callable[[str], Path], names: tuple[str, ...], gpu: bool
+) -> Desk:  # fmt: skip
+    """Slots in the model, and who fills them; a model that takes no LoRAs talks without."""
+    try:
+        shape = of(loaded.model, names, settings.lora.targets, settings.lora.rank)
+    except LoraError as error:
+        log.warning("%s", error)
+        return Desk(None, None)
+    slots = _slots(shape, settings, loaded, gpu)
+    install(loaded.model, slots)
+    return Desk(slots, Loading(lambda version: read(folder(version), shape, version)))
+
+
+def _slots(shape: Shape, settings: Settings, loaded: Loaded, gpu: bool) -> Slots:
+    """As many as are wanted, or as there is memory for."""
+    dtype, fuse = next(loaded.model.parameters()).dtype, settings.model.quantize == "none"
+    each = Slots.bytes_each(shape, dtype)
+    count = max(1, min(settings.lora.slots, int(SHARE_OF_RAM * free(loaded.device)) // each))
+    if count < settings.lora.slots:
+        log.warning("memory for %d LoRA slots of %d MB, not for %d", count, each // 1_000_000, settings.lora.slots)
+    return Slots(shape, count, dtype, loaded.device, fuse=fuse, gather=gpu)
+
+
+def _arena(loaded: Loaded, wanted_mb: int) -> kv.Arena:
+    """Room for keys and values; halved until the device has it."""
+    layers, heads, size = kv.shape(loaded.model.config.get_text_config())
+    dtype = loaded.model.dtype
+    share = SHARE_OF_RAM if loaded.device == "cpu" else SHARE_OF_GPU
+    per_token = 2 * layers * heads * size * dtype.itemsize
+    tokens = kv.capacity(wanted_mb, per_token, loaded.context, int(share * free(loaded.device)))
+    while True:
+        try:
+            return kv.Arena(layers, heads, size, tokens, dtype, loaded.device)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if tokens // 2 < loaded.context:
+                said = f"no memory for one conversation of {loaded.context} tokens on {loaded.device}"
+                raise ModelError(said, "set model.context to less") from error
+            tokens //= 2
+
+
+def free(device: str) -> int:
+    """Bytes of memory that are free there."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.startswith("cuda") else psutil.virtual_memory().available
+
+
+@torch.inference_mode()
+def _expected(loaded: Loaded) -> torch.Tensor:
+    """What the model says after a few tokens, before we change it."""
+    logits: torch.Tensor = loaded.model(input_ids=_probe(loaded, 12), use_cache=False).logits[0, -1]
+    return logits
+
+
+@torch.inference_mode()
+def _check(loaded: Loaded, arena: kv.Arena, expected: torch.Tensor, gpu: bool) -> None:
+    """Read them again our way, in two pieces. Raises ModelError if this model cannot be read like that."""
+    tokens = _probe(loaded, 12)
+    try:
+        packed.forward(loaded.model, tokens[:, :11], packed.Pack([packed.Span(0, 0, 11)], arena.storage, gpu), [])
+        pack = packed.Pack([packed.Span(0, 11, 1)], arena.storage, gpu)
+        found = packed.forward(loaded.model, tokens[:, 11:], pack, [0])[0]
+        off = float((found - expected).float().abs().max() / expected.float().std())
+    except Exception as error:  # whatever it is, this model is not for us
+        raise _unbatchable(loaded, f"{type(error).__name__}: {error}") from error
+    if not off < (0.01 if loaded.dtype == "float32" else 0.5):
+        raise _unbatchable(loaded, f"its scores differ by {off:.2f} deviations")
+
+
+def _unbatchable(loaded: Loaded, why: str) -> ModelError:
+    said = f"{loaded.ref} cannot be batched by this engine ({why.splitlines()[0][:200]})"
+    return ModelError(said, "serve it with vLLM and set model.engine to openai, or choose one of `limen models`")
+
+
+def _probe(loaded: Loaded, count: int) -> torch.Tensor:
+    vocabulary = loaded.model.get_input_embeddings().num_embeddings
+    return (torch.arange(count, device=loaded.device)[None] * 37 + 11) % vocabulary
+
+
+@torch.inference_mode()
+def _step_tokens(loaded: Loaded, arena: kv.Arena, gpu: bool) -> int:
+    """How many tokens are read in `STEP_SECONDS`, by trying, as a power of two."""
+    tokens, best = _probe(loaded, TRIAL), float("inf")
+    for _ in range(3):
+        began = time.perf_counter()
+        pack = packed.Pack([packed.Span(0, 0, TRIAL)], arena.storage, gpu)
+        float(packed.forward(loaded.model, tokens, pack, [0])[0, 0])  # waits for the device
+        best = min(best, time.perf_counter() - began)
+    return power_of_two(TRIAL * STEP_SECONDS / best)
+
+
+def power_of_two(tokens: float) -> int:
+    """The next below, within what is sensible."""
+    return int(max(SMALLEST_STEP, min(LARGEST_STEP, 2 ** (max(int(tokens), 1).bit_length() - 1))))
+
+
+def far(model: Any) -> float:
+    """Tokens of past after which attention costs a token as much as all linears do (see `schedule.shares`).
+
+    By counting: a linear takes two operations per weight, attention four per number of its queries and token of past.
+    On a CPU it runs at about half of their speed.
+    """
+    config = model.config.get_text_config()
+    layers, _, size = kv.shape(config)
+    weights = sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
+    return float(max(256.0, weights / (4 * layers * size * config.num_attention_heads)))
