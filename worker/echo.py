@@ -72,3 +72,7 @@ class Echo:
     def about(self) -> dict[str, str | int | float]:
         """Nothing more than that."""
         return {}
+
+    def faults(self) -> dict[str, str]:
+        """It has no LoRAs."""
+        return {}

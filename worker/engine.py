@@ -115,6 +115,10 @@ class Engine:
             **self._loras.about(),
         }
 
+    def faults(self) -> dict[str, str]:
+        """LoRA versions that cannot be loaded now, and why."""
+        return self._loras.faults()
+
     @torch.inference_mode()
     def step(self) -> list[Piece | Finished]:
         """A token for everybody who is being answered, and a piece of the prompts of those who are not yet."""

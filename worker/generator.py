@@ -88,3 +88,6 @@ class Generator(Protocol):
 
     def about(self) -> dict[str, str | int | float]:
         """What `limen status` shows of the engine as it is now. Names are the same from call to call."""
+
+    def faults(self) -> dict[str, str]:
+        """LoRA versions that cannot be loaded now, and why."""

@@ -64,7 +64,7 @@ class Arena:
         kept = self._new(lora, len(tokens), reply, source)
         if kept is None:
             return None
-        if source in self._kept and source is not None and known >= WORTH:
+        if source and source in self._kept and known >= WORTH:
             self._copy(source.at, kept.at, known)
             kept.tokens = tokens[:known]
         self._count(len(kept.tokens), len(tokens))

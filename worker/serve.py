@@ -14,6 +14,7 @@ from core.errors import StaleLease, StoreError, StoreUnreachable
 from core.jobs import Chunk, Done
 from core.store import keys
 from core.store.client import Client, patiently
+from core.store.loras import Loras
 from core.store.presence import Presence
 from core.store.queue import Claim, Queue
 from worker.compose import Ask, Composer, finished, silent
@@ -50,7 +51,8 @@ class Server:
     ) -> None:
         self._client, self._queue, self._composer, self._generator = client, queue, composer, generator
         self._most, self._about, self._idle_seconds = most, about, idle_seconds
-        self._presence = Presence(client)
+        self._presence, self._loras = Presence(client), Loras(client)
+        self._faults: dict[str, str] = {}
         self.name = worker_name()
         self._running: dict[str, _Running] = {}
         self._claims: dict[str, Claim] = {}
@@ -221,12 +223,22 @@ class Server:
     async def _beat(self) -> None:
         while True:
             await self._presence.beat(self.name, self._state())
+            await self._tell_faults()
             runnings = list(self._running.values())
             if runnings:
                 words = await self._queue.beat([running.ask.claim for running in runnings])
                 for running, word in zip(runnings, words, strict=True):
                     self._obey(running, word)
             await asyncio.sleep(min(3.0, self._queue.limits.lease / 4))
+
+    async def _tell_faults(self) -> None:
+        """LoRAs that could not be loaded are known to everybody, until they can."""
+        faults = self._generator.faults()
+        for version, reason in faults.items() - self._faults.items():
+            await self._loras.faulty(version, reason)
+        for version in self._faults.keys() - faults.keys():
+            await self._loras.mended(version)
+        self._faults = faults
 
     def _state(self) -> dict[str, str | int | float]:
         """What `limen status` shows."""

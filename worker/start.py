@@ -139,7 +139,7 @@ def _unbatchable(loaded: Loaded, why: str) -> ModelError:
 
 def _probe(loaded: Loaded, count: int) -> torch.Tensor:
     vocabulary = loaded.model.get_input_embeddings().num_embeddings
-    return (torch.arange(count, device=loaded.device)[None] * 37 + 11) % vocabulary
+    return torch.arange(count, device=loaded.device)[None].mul(37).add(11).remainder(vocabulary)
 
 
 @torch.inference_mode()

@@ -126,7 +126,21 @@ def _worker(about: dict[str, str]) -> list[tuple[str, str]]:
     jobs = f" · {many(int(about['jobs']), 'job')}" if "jobs" in about else ""
     device = f" · {about['device']}" if "device" in about else ""
     first = f"{shorten(about['name'], 40)} · {state}{jobs}{speed}"
-    return [("worker", first), ("", f"{about.get('model', '')}{device}")]
+    quantised = f" · {about['quantize']}" if about.get("quantize", "none") != "none" else ""
+    return [("worker", first), ("", f"{about.get('model', '')}{quantised}{device}"), *_engine(about)]
+
+
+def _engine(about: dict[str, str]) -> list[tuple[str, str]]:
+    """What the engine tells of its memory."""
+    parts = []
+    if "lora_slots" in about:
+        parts.append(f"{about['loras']} of {about['lora_slots']} LoRA slots")
+    if "kv_mb" in about:
+        parts.append(f"{int(about['kv_used_mb']):,} of {int(about['kv_mb']):,} MB of talk")
+        parts.append(f"{float(about['prompt_reused']):.0%} of prompts known")
+    if about.get("lora_slots") == "0" and about.get("lora_trouble"):
+        parts = [about["lora_trouble"]]
+    return [("", " · ".join(parts))] if parts else []
 
 
 def _lora_rows(seen: dict[str, Any]) -> list[tuple[str, str]]:

@@ -91,9 +91,9 @@ def take(events: Sequence[Piece | Finished], ends: dict[str, Finished], streamed
             streamed[event.id] = streamed.get(event.id, "") + event.text
 
 
-def alone(request: Request, loras: Mapping[str, Weights] | None = None) -> Finished:
+def alone(request: Request, loras: Mapping[str, Weights] | None = None, lora_shape: Shape = TINY) -> Finished:
     """What it gets when nobody else is there."""
-    return run(engine(loras), request)[0][request.id]
+    return run(engine(loras, lora_shape=lora_shape), request)[0][request.id]
 
 
 def renamed(request: Request, name: str) -> Request:

@@ -27,10 +27,9 @@ class Desk:
         self._arrived: dict[str, Weights] = {}  # read, but no slot was free yet
         self._faults: dict[str, tuple[float, str]] = {}
 
-    @property
     def faults(self) -> dict[str, str]:
         """Versions that cannot be loaded, and why."""
-        return {version: reason for version, (_, reason) in self._faults.items()}
+        return {version: reason for version, (_, reason) in list(self._faults.items())}
 
     def claim(self, versions: Sequence[str]) -> tuple[str, int | None] | None:
         """(version, slot) for a request, pinned until it is released. None: it is being loaded, ask again."""
@@ -83,7 +82,7 @@ class Desk:
         """What `limen status` shows of it."""
         if self._slots is None:
             return {"loras": 0, "lora_slots": 0, "lora_trouble": ""}
-        trouble = "; ".join(f"{version}: {reason}" for version, reason in self.faults.items())
+        trouble = "; ".join(f"{version}: {reason}" for version, reason in self.faults().items())
         return {"loras": len(self._slots.resident), "lora_slots": self._slots.count, "lora_trouble": trouble}
 
     def _is_faulty(self, version: str) -> bool:

@@ -59,21 +59,25 @@ class _Whole:
         if any(bias is not None for bias in biases):
             none = [weight.new_zeros(len(weight)) for weight in weights]
             self._bias = torch.cat([zero if bias is None else bias for bias, zero in zip(biases, none, strict=True)])
-        for weight, view in zip(weights, self._weight.split([len(weight) for weight in weights]), strict=True):
+        views = torch.split_with_sizes(self._weight, [len(weight) for weight in weights])
+        for weight, view in zip(weights, views, strict=True):
             weight.data = view
 
     def part(self, at: int, x: Tensor) -> Tensor:
         """The output of one of them. The first computes all, and the others, which are called next, only take it."""
         if at == 0:
-            y = self._only(x) if self._only is not None else F.linear(x, self._weight_of(), self._bias)  # type: ignore[arg-type]
+            y = self._whole(x)
             if self._slots.mix.ones or self._slots.mix.runs:
                 self._slots.add(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), self._group, self._layer)
-            self._left = list(y.split(self._group.outs, -1))[::-1]
+            self._left = list(torch.split_with_sizes(y, self._group.outs, -1))[::-1]
         return self._left.pop()
 
-    def _weight_of(self) -> Tensor:
-        assert self._weight is not None
-        return self._weight
+    def _whole(self, x: Tensor) -> Tensor:
+        if self._weight is not None:
+            return F.linear(x, self._weight, self._bias)
+        assert self._only is not None, "there is one linear, or they were fused"
+        made: Tensor = self._only(x)
+        return made
 
 
 class _Part(nn.Module):

@@ -40,7 +40,7 @@ class Group:
 
 def grouped(shape: Shape, fuse: bool = True) -> tuple[Group, ...]:
     """The targets of a shape, those with one input together."""
-    left, groups = list(shape.targets), []
+    left, groups = list(shape.targets), list[tuple[str, ...]]()
     for names in TOGETHER if fuse else ():
         here = tuple(name for name in names if name in left)
         if here == names:

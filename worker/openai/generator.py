@@ -93,6 +93,10 @@ class Remote:
             "refused": ", ".join(sorted(speaker.dialect.refused)),
         }
 
+    def faults(self) -> dict[str, str]:
+        """LoRA versions that the server refuses, and why."""
+        return self._speaker.loras.faults()
+
     def close(self) -> None:
         """Let go of every stream, of the connections and of the thread."""
         self._background.run(self._leave())

@@ -52,12 +52,16 @@ class Loras:
 
     def about(self) -> dict[str, str | int | float]:
         """How many there are, and what is wrong."""
-        faults = (f"{version}: {why}" for version, (why, until) in self._refused.items() if self._clock() < until)
+        faults = (f"{version}: {why}" for version, why in self.faults().items())
         return {
             "loras": len(self._held),
             "lora_slots": 0 if self.off else self._slots,
             "lora_trouble": self.off or "; ".join(faults),
         }
+
+    def faults(self) -> dict[str, str]:
+        """Versions that the server refuses, and why."""
+        return {version: why for version, (why, until) in list(self._refused.items()) if self._clock() < until}
 
     @asynccontextmanager
     async def using(self, version: str) -> AsyncIterator[str]:

@@ -15,8 +15,7 @@ from core.prompt import Prompt, Said, Section
 from core.settings import Settings
 from personas.sampling import Sampling
 from tests.fakes.tiny import CHATML, tiny
-from worker import model
-from worker.batch import Batch
+from worker import model, start
 from worker.generator import Finished, Request
 
 
@@ -45,7 +44,7 @@ def settings(ref: Path | str, **more: str) -> Settings:
 def test_a_folder_is_loaded_and_speaks(folder: Path) -> None:
     """Through the same batch as every model."""
     loaded = model.load(settings(folder, dtype="float32"))
-    batch = Batch(loaded)
+    batch = start.assemble(loaded, settings(folder), Path, ())
     prompt = Prompt((Section("who", "You are Mira."),), (), (), (), Said("user", "hi"))
     tokens = batch.render(prompt, 20).tokens
     batch.add(Request(id="1", tokens=tokens, sampling=Sampling(temperature=0, max_tokens=20), seed=1))
