@@ -23,6 +23,9 @@ SECRETS = {
     ("slack", "token"): "SLACK_BOT_TOKEN",
     ("slack", "bot_token"): "SLACK_BOT_TOKEN",
     ("slack", "app_token"): "SLACK_APP_TOKEN",
+    ("openai", "api_key"): "OPENAI_API_KEY",
+    ("openai", "key"): "OPENAI_API_KEY",
+    ("openai", "token"): "OPENAI_API_KEY",
 }
 Names = tuple[str, ...]
 HINT = "docs/settings.md lists every setting"

@@ -323,7 +323,7 @@ queue:
 The same from the environment, with two underscores after the group: `LIMEN_PERSONA=orrin LIMEN_QUEUE__MAX_DEPTH=200`.
 
 Secrets are never kept in a file.
-Set `DISCORD_TOKEN`, `TELEGRAM_TOKEN`, `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN` in the environment.
+Set `DISCORD_TOKEN`, `TELEGRAM_TOKEN`, `SLACK_BOT_TOKEN`, `SLACK_APP_TOKEN` and `OPENAI_API_KEY` in the environment.
 `REDIS_URL` is taken from there as well, and may hold a password; it is masked wherever it is shown.
 
 """

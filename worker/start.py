@@ -25,7 +25,7 @@ from worker.model import Loaded, load
 
 log = logging.getLogger("limen.worker")
 
-SHARE_OF_RAM, SHARE_OF_GPU = 0.25, 0.8  # of what is free once the model is loaded, for keys and values
+SHARE_OF_RAM, SHARE_OF_GPU = 0.125, 0.8  # of what is free once the model is loaded, for keys and values
 STEP_SECONDS = 0.1  # that a step full of prompts may take: so long a newcomer waits, at most, and everybody's token
 TRIAL = 128  # tokens
 SMALLEST_STEP, LARGEST_STEP = 32, 8192
