@@ -1,0 +1,113 @@
+"""Personas with LoRAs of their own, through real parts: Redis, composing, our engine over a tiny model, delivery."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from core.engine import Outcome
+from core.events import PersonaKey
+from core.jobs import BASE
+from tests.fakes.engines import engine
+from tests.fakes.house import ANN, OTHER_SERVER, House, house_at, quick, say
+from tests.fakes.loras import TINY, weights
+from worker.engine import Engine
+from worker.generator import Finished, Piece
+from worker.lora.files import Weights
+
+ROOMY = 16_384  # tokens of context: with a byte tokenizer, cards are long
+LORAS = {v: weights(TINY, 4, seed=number, version=v) for number, v in enumerate(("one/1", "two/1", "two/2"))}
+
+
+class Watched:
+    """An engine that remembers whose tokens came in the same step."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.together = engine, set[frozenset[str]]()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.engine, name)
+
+    def step(self) -> list[Piece | Finished]:
+        events = self.engine.step()
+        self.together.add(frozenset(event.id.partition(":")[0] for event in events if isinstance(event, Piece)))
+        return events
+
+
+@pytest.fixture
+async def house(redis_url: str) -> AsyncIterator[House]:
+    async with house_at(redis_url, quick()) as house:
+        yield house
+
+
+def model(loras: dict[str, Weights]) -> Watched:
+    return Watched(engine(loras, room=2 * ROOMY, context=ROOMY))
+
+
+async def both(house: House) -> tuple[Outcome, Outcome]:
+    """Two rooms, each with a persona of its own, are spoken in at once."""
+    there = msgspec.structs.replace(ANN, id="discord:88:ann")
+    return (
+        await house.engine.on_message(say("hello", 1)),
+        await house.engine.on_message(say("hello", 2, there, OTHER_SERVER)),
+    )
+
+
+async def personas(house: House, watched: Watched) -> tuple[PersonaKey, PersonaKey]:
+    """Both have said something, with the base."""
+    async with house.at_work(watched):  # type: ignore[arg-type]
+        first, second = [await house.answer(outcome) for outcome in await both(house)]
+    assert [BASE, BASE] == [first.lora_version, second.lora_version]
+    return first.persona, second.persona
+
+
+async def test_two_personas_with_different_loras_stream_at_once(house: House) -> None:
+    """In one batch, and each reply is on record with the version that spoke."""
+    watched = model(LORAS)
+    one, two = await personas(house, watched)
+    await house.p.loras.promote(one, "one/1", "command")
+    await house.p.loras.promote(two, "two/1", "command")
+    outcomes = [
+        await house.engine.on_message(say("who are you?", 3)),
+        await house.engine.on_message(
+            say("who are you?", 4, msgspec.structs.replace(ANN, id="discord:88:ann"), OTHER_SERVER)
+        ),
+    ]
+    async with house.at_work(watched):  # type: ignore[arg-type]
+        done = [await house.answer(outcome) for outcome in outcomes]
+
+    assert ["one/1", "two/1"] == [reply.lora_version for reply in done]
+    assert ["one/1", "two/1"] == [(await house.entry(reply.reply_id)).record.lora_version for reply in done]
+    assert frozenset(reply.job for reply in done) in watched.together
+
+
+async def test_a_promotion_counts_from_the_next_reply_and_a_rollback_too(house: House) -> None:
+    """No restart of anything."""
+    watched = model(LORAS)
+    _, two = await personas(house, watched)
+    versions = []
+    async with house.at_work(watched):  # type: ignore[arg-type]
+        for number, change in enumerate(("two/1", "two/2", "")):
+            await (house.p.loras.promote(two, change, "night") if change else house.p.loras.rollback(two))
+            there = msgspec.structs.replace(ANN, id="discord:88:ann")
+            done = await house.answer(await house.engine.on_message(say("and now?", 10 + number, there, OTHER_SERVER)))
+            versions.append(done.lora_version)
+
+    assert ["two/1", "two/2", "two/1"] == versions
+
+
+async def test_a_version_that_is_gone_is_told_of_and_an_earlier_one_speaks(house: House) -> None:
+    """Until it can be loaded again."""
+    watched = model({"one/1": LORAS["one/1"]})
+    one, _ = await personas(house, watched)
+    await house.p.loras.promote(one, "one/1", "night")
+    await house.p.loras.promote(one, "one/2", "night")
+    async with house.at_work(watched):  # type: ignore[arg-type]
+        (done,) = await house.talk(say("who are you?", 3))
+        async with asyncio.timeout(15):
+            while not (faults := await house.p.loras.faults()):
+                await asyncio.sleep(0.02)
+
+    assert "one/1" == done.lora_version
+    assert [("one/2", "there is no one/2")] == [(fault.version, fault.reason) for fault in faults]
