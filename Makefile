@@ -1,6 +1,6 @@
 # One command each. Every target sets up what it needs; nothing to do costs nothing. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install chat test lint format types check bench clean
+.PHONY: help install chat test lint format types check bench soak clean
 MAKEFLAGS += --no-print-directory
 
 EXTRAS ?= worker
@@ -42,8 +42,12 @@ check: ## lint, types and test, in this order: before every push, and what CI ru
 	@$(MAKE) test
 
 bench: ## run the benchmarks; each prints one JSON object last
-	@scripts/install worker
-	@for name in startup queue events; do $(PY) -m "bench.$$name" || exit 1; done
+	@scripts/install dev,worker
+	@for name in startup queue events engine; do $(PY) -m "bench.$$name" || exit 1; done
+
+soak: ## a worker under load, LoRAs changing in between; ARGS="--minutes 10"
+	@scripts/install dev,worker
+	@$(PY) -m bench.soak $(ARGS)
 
 clean: ## take away .venv and the caches; people's data stays
 	rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build

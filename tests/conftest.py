@@ -14,6 +14,11 @@ import redis
 
 from core.store import server
 
+# One thread for each torch, here and in the processes that tests start: several that share cores stand in each other's
+# way (ten times as slow, measured).
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("LIMEN_MODEL__THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def redis_binary() -> Path:

@@ -1,119 +1,154 @@
-"""worker/sampling.py: each filter against its definition, written out plainly."""
+"""worker/sampling.py: what is drawn, against the definitions written out plainly."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from personas.sampling import Sampling
-from worker.sampling import NUCLEUS, choose, keep_min_p, keep_top_k, keep_top_p, penalise
+from worker.sampling import NUCLEUS, Draw, choose, kept, penalised
 
 LOGITS = st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=40, unique=True).map(torch.tensor)
+PLAIN = {"top_p": 1.0, "repetition_penalty": 1.0, "temperature": 1.0}
 
 
-def kept(logits: Tensor) -> set[int]:
-    return {at for at, value in enumerate(logits.tolist()) if value > -math.inf}
+def one(logits: Tensor, sampling: Sampling, seed: int = 1, said: Sequence[int] = ()) -> int | None:
+    return choose(logits[None], [Draw(sampling, said, torch.Generator().manual_seed(seed))])[0]
 
 
-@given(LOGITS, st.integers(1, 50))
-def test_top_k_keeps_the_k_likeliest(logits: Tensor, k: int) -> None:
-    """And nothing else."""
-    best = sorted(range(len(logits)), key=lambda at: -logits[at].item())[:k]
-
-    assert set(best) == kept(keep_top_k(logits, k))
+def drawn(logits: Tensor, sampling: Sampling, times: int, seed: int = 5) -> list[int]:
+    """That many throws of the same dice."""
+    draw = Draw(sampling, (), torch.Generator().manual_seed(seed))
+    return [token for _ in range(times) if (token := choose(logits[None], [draw])[0]) is not None]
 
 
-@given(LOGITS, st.floats(0.05, 0.99))
-def test_top_p_keeps_the_fewest_that_reach_p(logits: Tensor, p: float) -> None:
-    """The one that crosses p is among them."""
-    chances = logits.softmax(-1).tolist()
-    held = kept(keep_top_p(logits, p))
-    total = sum(chances[at] for at in held)
+def allowed(logits: Tensor, sampling: Sampling) -> dict[int, float]:
+    """The definition: tokens that may be drawn, and their chances."""
+    scores = [score / sampling.temperature for score in logits.tolist()]
+    order = sorted(range(len(scores)), key=lambda at: -scores[at])
+    order = order[: sampling.top_k] if sampling.top_k else order
+    total = math.fsum(math.exp(scores[at]) for at in order)
+    chances, before = dict[int, float](), 0.0
+    for at in order:
+        chance = math.exp(scores[at]) / total
+        if chances and (before >= sampling.top_p or chance < sampling.min_p * chances[order[0]]):
+            break
+        chances[at], before = chance, before + chance
+    whole = math.fsum(chances.values())
+    return {at: chance / whole for at, chance in chances.items()}
 
-    assert total >= p - 1e-4
-    assert total - min(chances[at] for at in held) < p + 1e-4
-    assert min(chances[at] for at in held) >= max(
-        (chances[at] for at in range(len(chances)) if at not in held), default=0
-    )
+
+@settings(deadline=None)
+@given(LOGITS, st.integers(0, 50), st.floats(0.05, 1), st.floats(0, 1), st.floats(0.2, 2), st.integers(0, 2**32))
+def test_only_what_the_settings_allow_is_drawn(
+    logits: Tensor, top_k: int, top_p: float, min_p: float, heat: float, seed: int
+) -> None:
+    """Top-k, then top-p, then min-p. (Tokens on the very edge may go either way.)"""
+    sampling = Sampling(temperature=heat, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=1.0)
+    wide = Sampling(temperature=heat, top_k=top_k, top_p=min(1.0, top_p + 1e-4), min_p=max(0.0, min_p - 1e-4))
+
+    assert one(logits, sampling, seed) in allowed(logits, wide)
 
 
-def test_top_p_finds_a_nucleus_of_any_size() -> None:
-    """Flat chances need many tokens, more than are looked at first."""
+CASES = {
+    "plain": {},
+    "hot": {"temperature": 1.7},
+    "top-k": {"top_k": 3},
+    "top-k beyond the vocabulary": {"top_k": 50},
+    "top-p": {"top_p": 0.8},
+    "min-p": {"min_p": 0.3},
+    "all": {"temperature": 0.8, "top_k": 5, "top_p": 0.9, "min_p": 0.05},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_tokens_are_drawn_by_their_chances(case: str) -> None:
+    """2,000 throws: each token within four standard deviations of what it should be, and none else."""
+    logits = torch.tensor([0.3, -1.0, 2.0, 1.1, 1.7, -0.4, 0.9])
+    sampling = Sampling(**{**PLAIN, **CASES[case]})  # type: ignore[arg-type]
+    tokens, expected = drawn(logits, sampling, 2000), allowed(logits, sampling)
+
+    assert set(tokens) <= set(expected)
+    for token, chance in expected.items():
+        assert abs(tokens.count(token) / 2000 - chance) < 4 * math.sqrt(chance * (1 - chance) / 2000) + 1e-9
+
+
+@pytest.mark.parametrize("case", [{"top_p": 0.9}, {}, {"min_p": 0.5}], ids=str)
+def test_a_nucleus_may_be_of_any_size(case: dict[str, float]) -> None:
+    """Flat chances need many tokens, more than are looked at first: the least likely that may be drawn is drawn."""
     logits = torch.linspace(0, 2, 10 * NUCLEUS)[
         torch.randperm(10 * NUCLEUS, generator=torch.Generator().manual_seed(1))
     ]
-    ordered, at = logits.softmax(-1).sort(descending=True)
-    needed = int((ordered.cumsum(-1) < 0.9).sum()) + 1
+    sampling = Sampling(**{**PLAIN, **case})  # type: ignore[arg-type]
+    expected, tokens = allowed(logits, sampling), drawn(logits, sampling, 1500)
+    rare = sorted(expected, key=lambda at: expected[at])[: len(expected) // 4]
+    share = math.fsum(expected[at] for at in rare)
 
-    assert needed > NUCLEUS
-    assert set(at[:needed].tolist()) == kept(keep_top_p(logits, 0.9))
+    assert len(expected) > NUCLEUS
+    assert set(tokens) <= set(expected)
+    assert abs(sum(token in rare for token in tokens) / 1500 - share) < 4 * math.sqrt(share * (1 - share) / 1500)
 
 
-@given(LOGITS, st.floats(0.01, 1))
-def test_min_p_keeps_what_is_likely_enough_beside_the_likeliest(logits: Tensor, p: float) -> None:
-    """Relative to the best one."""
-    chances = logits.softmax(-1)
-    clear = (chances - p * chances.max()).abs() > 1e-6
+def test_few_likely_tokens_cannot_tell_how_many_stay_when_the_last_of_them_does() -> None:
+    """Then all must be looked at."""
+    values = torch.tensor([3.0, 2.0, 1.0])
+    mass = float(torch.tensor([3.0, 2.0, 1.0, 0.5, 0.5]).logsumexp(-1))
 
-    assert {at for at in range(len(logits)) if clear[at] and chances[at] > p * chances.max()} == {
-        at for at in kept(keep_min_p(logits, p)) if clear[at]
-    }
+    assert kept(values, Sampling(top_p=0.95, temperature=1.0), mass) is None
+    assert kept(values, Sampling(top_p=0.6, temperature=1.0), mass) is not None
 
 
 def test_the_penalty_lowers_what_was_said_whatever_its_sign() -> None:
-    """CTRL's rule: positive scores are divided, negative ones multiplied."""
-    assert [1.0, -4.0, 3.0] == penalise(torch.tensor([2.0, -2.0, 3.0]), [0, 1, 1], 2.0).tolist()
-    assert [2.0, -2.0] == penalise(torch.tensor([2.0, -2.0]), [0], 1.0).tolist()
+    """CTRL's rule: positive scores are divided, negative ones multiplied; each row by its own reply."""
+    dice, double = torch.Generator(), Sampling(repetition_penalty=2.0)
+    draws = [Draw(double, [0, 1, 1], dice), Draw(Sampling(repetition_penalty=1.0), [0], dice), Draw(double, [], dice)]
+    row = [2.0, -2.0, 3.0]
+
+    assert [[1.0, -4.0, 3.0], row, row] == penalised(torch.tensor([row] * 3), draws).tolist()
 
 
 def test_zero_temperature_takes_the_likeliest() -> None:
     """No dice."""
-    dice = torch.Generator().manual_seed(1)
-
-    assert 2 == choose(torch.tensor([1.0, 2.0, 3.0]), [], Sampling(temperature=0), dice)
+    assert 2 == one(torch.tensor([1.0, 2.0, 3.0]), Sampling(temperature=0))
 
 
 def test_the_same_seed_draws_the_same_tokens() -> None:
     """And another one others."""
     logits, sampling = torch.linspace(0, 3, 50), Sampling(temperature=1.0)
 
-    def draw(seed: int) -> list[int]:
-        dice = torch.Generator().manual_seed(seed)
-        return [choose(logits, [], sampling, dice) for _ in range(20)]
-
-    assert draw(1) == draw(1)
-    assert draw(1) != draw(2)
+    assert drawn(logits, sampling, 20, 1) == drawn(logits, sampling, 20, 1)
+    assert drawn(logits, sampling, 20, 1) != drawn(logits, sampling, 20, 2)
 
 
-def test_tokens_are_drawn_by_their_chances() -> None:
-    """2,000 throws: within four standard deviations of what they should be."""
-    chances, dice = [0.5, 0.3, 0.15, 0.05], torch.Generator().manual_seed(5)
-    sampling = Sampling(temperature=1.0, top_p=1.0, repetition_penalty=1.0)
-    drawn = [choose(torch.tensor(chances).log(), [], sampling, dice) for _ in range(2000)]
-
-    for token, chance in enumerate(chances):
-        assert abs(drawn.count(token) / 2000 - chance) < 4 * math.sqrt(chance * (1 - chance) / 2000)
+SETTINGS = [
+    Sampling(temperature=0), Sampling(), Sampling(top_k=40), Sampling(top_p=1.0, temperature=1.5), Sampling(min_p=0.1),
+    Sampling(top_k=1000, top_p=0.99), Sampling(repetition_penalty=1.5),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("temperature", [0, 0.7])
-def test_scores_that_are_no_numbers_are_refused(temperature: float) -> None:
+def test_a_row_draws_the_same_in_any_company() -> None:
+    """Settings, scores and what was said by others make no difference."""
+    scores = torch.randn(len(SETTINGS), 3000, generator=torch.Generator().manual_seed(2)) * 2
+
+    def draw(at: int) -> Draw:
+        return Draw(SETTINGS[at], range(at * 7), torch.Generator().manual_seed(at))
+
+    alone = [choose(scores[at : at + 1], [draw(at)])[0] for at in range(len(SETTINGS))]
+    for order in (range(len(SETTINGS)), reversed(range(len(SETTINGS)))):
+        rows = list(order)
+        assert [alone[at] for at in rows] == choose(scores[rows], [draw(at) for at in rows])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("heat", [0, 0.7])
+def test_scores_that_are_no_numbers_give_no_token_and_disturb_nobody(bad: float, heat: float) -> None:
     """A model gone wrong must not be taken for one that speaks."""
-    logits = torch.tensor([1.0, math.nan, 2.0])
+    sampling = Sampling(temperature=heat)
+    sound = torch.tensor([1.0, 0.0, 2.0])
+    draws = [Draw(sampling, (), torch.Generator().manual_seed(seed)) for seed in (1, 2)]
 
-    with pytest.raises(ValueError, match="no usable scores"):
-        choose(logits, [], Sampling(temperature=temperature), torch.Generator().manual_seed(1))
-
-
-def test_high_temperature_is_flatter() -> None:
-    """Measured over draws with a fixed seed."""
-    logits = torch.tensor([0.0, 2.0])
-
-    def share(temperature: float) -> float:
-        dice = torch.Generator().manual_seed(3)
-        sampling = Sampling(temperature=temperature, top_p=1.0, repetition_penalty=1.0)
-        return sum(choose(logits, [], sampling, dice) for _ in range(400)) / 400
-
-    assert share(0.5) > 0.95 > 0.8 > share(2.0) > 0.6
+    assert [None, one(sound, sampling, 2)] == choose(torch.stack([torch.tensor([1.0, bad, 2.0]), sound]), draws)
