@@ -17,7 +17,7 @@ from torch import Tensor
 from core.jobs import BASE
 from core.prompt import Prompt
 from worker.generator import Finished, Piece, Rendered, Request
-from worker.kv import Arena, Kept
+from worker.kv import KEEP, Arena, Kept
 from worker.lora.desk import Desk
 from worker.lora.slots import mixed
 from worker.model import Loaded
@@ -148,6 +148,7 @@ class Engine:
     def _let_in(self, events: list[Piece | Finished]) -> None:
         """Those who wait, as far as their LoRA is there and batch and memory have room."""
         self._loras.take()
+        self._arena.forget_idle(KEEP)
         turns = first([(row.request.lane, row.order) for row in self._waiting])
         for row in [self._waiting[at] for at in turns]:
             if len(self._rows) >= self._rows_most or (self._tight and self._rows):

@@ -5,17 +5,18 @@ what is new. Whoever begins with the same tokens under the same LoRA gets them c
 is ever seen under another.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from worker.packed import Storage
 
 BLOCK = 64  # tokens: what a piece grows by
 WORTH = 16  # tokens: to copy fewer is not worth it
+KEEP = 1800.0  # seconds that a conversation stays after its last reply, at most
 
 
 @dataclass(eq=False)
@@ -27,23 +28,31 @@ class Kept:
     room: int
     tokens: list[int] = field(default_factory=list)
     busy: bool = True
-    used: int = 0
+    used: float = 0.0
 
 
 class Arena:
     """Room for `capacity` tokens. Everything is decided here; nothing is computed."""
 
-    def __init__(self, layers: int, heads: int, size: int, capacity: int, dtype: torch.dtype, device: str) -> None:
+    def __init__(
+        self,
+        layers: int,
+        heads: int,
+        size: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         shape = (heads, capacity, size)
         self.storage = Storage(
             [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)],
             [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)],
         )
-        self.capacity = capacity
+        self.capacity, self._clock = capacity, clock
         self.per_token = 2 * layers * heads * size * dtype.itemsize
         self.reused = self.asked = 0  # tokens, since the start
         self._kept: list[Kept] = []  # by place
-        self._tick = 0
 
     @property
     def used(self) -> int:
@@ -84,16 +93,16 @@ class Arena:
         """Forget it."""
         self._kept.remove(kept)
 
-    def forget_idle(self) -> None:
-        """Forget all that no reply is being written with."""
-        self._kept = [kept for kept in self._kept if kept.busy]
+    def forget_idle(self, unused: float = 0.0) -> None:
+        """Forget all that no reply is being written with and that nobody has used for so many seconds."""
+        since = self._clock() - unused
+        self._kept = [kept for kept in self._kept if kept.busy or (unused and kept.used >= since)]
 
     def _count(self, reused: int, asked: int) -> None:
         self.reused, self.asked = self.reused + reused, self.asked + asked
 
     def _touch(self, kept: Kept) -> None:
-        self._tick += 1
-        kept.used = self._tick
+        kept.used = self._clock()
 
     def _longest(self, tokens: list[int], lora: str) -> tuple[Kept | None, int]:
         """Who shares the longest beginning. One token is always left to read: its logits are what is wanted."""
@@ -115,7 +124,8 @@ class Arena:
 
     def _new(self, lora: str, prompt: int, reply: int, spare: Kept | None) -> Kept | None:
         """Room without taking anybody's if possible; else the idle go, `spare` last."""
-        at, room = self._gap(_blocks(prompt + reply)), _blocks(prompt + reply)
+        room = _blocks(prompt + max(reply, 1))
+        at = self._gap(room)
         if at is None:
             room = _blocks(prompt + 1)
             at = self._make_gap(room, spare)
@@ -233,8 +243,3 @@ def shape(config: Any) -> tuple[int, int, int]:
     heads = config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
     return config.num_hidden_layers, getattr(config, "num_key_value_heads", None) or heads, size
-
-
-def bytes_of(tensors: Sequence[Tensor]) -> int:
-    """Memory that they take."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
