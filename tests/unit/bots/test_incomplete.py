@@ -33,7 +33,7 @@ async def test_a_model_that_cannot_be_fetched_for_want_of_a_package(tmp_path: Pa
 
 def test_a_worker_that_cannot_load_for_want_of_a_package(monkeypatch: pytest.MonkeyPatch):
     """It does not die of a traceback that nobody reads."""
-    monkeypatch.setitem(sys.modules, "worker.model", None)
+    monkeypatch.setitem(sys.modules, "worker.start", None)
 
     with pytest.raises(MissingExtra, match="the worker's packages are missing"):
         worker._load(config.load({"LIMEN_MODEL__REF": "hf:nobody/nothing"}))
