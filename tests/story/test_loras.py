@@ -21,18 +21,20 @@ LORAS = {v: weights(TINY, 4, seed=number, version=v) for number, v in enumerate(
 
 
 class Watched:
-    """An engine that remembers whose tokens came in the same step."""
+    """An engine that remembers who was in a batch together; it begins when `expected` requests are there."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.together = engine, set[frozenset[str]]()
+        self.engine, self.expected, self.together = engine, 0, set[frozenset[str]]()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.engine, name)
 
     def step(self) -> list[Piece | Finished]:
-        events = self.engine.step()
-        self.together.add(frozenset(event.id.partition(":")[0] for event in events if isinstance(event, Piece)))
-        return events
+        if self.engine.active < self.expected:
+            return []
+        self.expected = 0
+        self.together.add(frozenset(row.request.id.partition(":")[0] for row in self.engine._rows))
+        return self.engine.step()
 
 
 @pytest.fixture
@@ -74,6 +76,7 @@ async def test_two_personas_with_different_loras_stream_at_once(house: House) ->
             say("who are you?", 4, msgspec.structs.replace(ANN, id="discord:88:ann"), OTHER_SERVER)
         ),
     ]
+    watched.expected = 2
     async with house.at_work(watched):  # type: ignore[arg-type]
         done = [await house.answer(outcome) for outcome in outcomes]
 
