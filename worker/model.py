@@ -16,6 +16,7 @@ from transformers.utils import logging as quiet
 from core.errors import ModelError
 from core.settings import Settings
 from worker import fetch
+from worker.quantise import quantise
 
 LONGEST = 8192  # of context, where the model has more and nobody asked for it: memory is for many conversations
 
@@ -47,6 +48,7 @@ def load(settings: Settings) -> Loaded:
     set_threads(wanted.threads)
     ref = _name(folder, wanted.ref, wanted.fallback)
     model, tokenizer = _read(folder, ref, device, dtype)
+    quantise(model, wanted.quantize, device)
     return Loaded(
         model=model, tokenizer=tokenizer, ref=ref, device=device,
         dtype=str(dtype).removeprefix("torch."), context=_context(model, wanted.context),

@@ -44,7 +44,8 @@ def generator(
     about: dict[str, str | int | float] = {
         "model": loaded.ref, "device": loaded.device, "dtype": loaded.dtype, "context": loaded.context,
         "parameters": loaded.parameters, "threads": torch.get_num_threads(), "pid": os.getpid(),
-        "batch": settings.worker.batch, "loaded_in_s": round(time.monotonic() - began, 1),
+        "batch": settings.worker.batch, "quantize": settings.model.quantize,
+        "loaded_in_s": round(time.monotonic() - began, 1),
     }  # fmt: skip
     return engine, about
 
