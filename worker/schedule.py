@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from core.jobs import Lane
 
 TURN = 4  # every so many steps the oldest prompt goes first
+REMAINDER, ALONE = 1.25, 3.0  # times what a step holds: a prompt that ends so soon is read to its end
 LEAST = 16  # tokens of prompts that a step reads even when it is full of replies
 
 
@@ -35,7 +36,7 @@ def shares(wants: Sequence[Want], room: int, far: float, step: int) -> list[int]
     for at in sorted(range(len(wants)), key=lambda at: _rank(wants[at], oldest)):
         want = wants[at]
         if want.left > 1 and rest >= 1:
-            given[at] = _affordable(want, rest, far)
+            given[at] = _affordable(want, rest, far, ALONE if len(wants) == 1 else REMAINDER)
             rest -= given[at] * (1 + want.past / far)
     return given
 
@@ -46,9 +47,13 @@ def _rank(want: Want, oldest: bool) -> tuple[int, int, int]:
     return (want.lane != Lane.LIVE, want.left, want.order)
 
 
-def _affordable(want: Want, rest: float, far: float) -> int:
-    """Tokens of this row that cost no more than `rest`; at least one, so that it never stands still."""
-    return min(want.left, max(1, int(rest / (1 + want.past / far))))
+def _affordable(want: Want, rest: float, far: float, remainder: float) -> int:
+    """Tokens of this row that cost no more than `rest`; at least one, so that it never stands still.
+
+    A remainder is read with them if it is small, for a step of its own would cost more, or if nobody else waits.
+    """
+    most = rest / (1 + want.past / far)
+    return want.left if want.left <= remainder * most else max(1, int(most))
 
 
 def youngest(wants: Sequence[Want]) -> int:

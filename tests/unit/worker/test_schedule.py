@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.jobs import Lane
-from worker.schedule import LEAST, TURN, Want, first, shares, youngest
+from worker.schedule import ALONE, LEAST, REMAINDER, TURN, Want, first, shares, youngest
 
 LANES = st.sampled_from([Lane.LIVE, Lane.BACKGROUND])
 WANTS = st.lists(st.tuples(st.integers(1, 5000), st.integers(0, 4000), LANES), min_size=1, max_size=12).map(
@@ -26,7 +26,7 @@ def test_a_step_holds_a_token_of_every_reply_and_no_more_of_prompts_than_it_may(
 
     assert all(0 <= count <= want.left for want, count in zip(wants, given, strict=True))
     assert all(count == 1 for want, count in zip(wants, given, strict=True) if want.left == 1)
-    assert cost <= max(room - replies, LEAST) + dearest
+    assert cost <= (ALONE if len(wants) == 1 else REMAINDER) * max(room - replies, LEAST) + dearest
 
 
 @given(WANTS, st.integers(16, 512))
@@ -57,6 +57,16 @@ def test_a_long_prompt_is_read_under_a_flood_of_short_ones() -> None:
         steps += 1
 
     assert steps <= TURN * (1000 // 128 + 1)
+
+
+def test_a_small_remainder_is_read_at_once() -> None:
+    """A step of its own would cost more; a bigger one waits, unless nobody else is there."""
+    reply = Want(1, 9, Lane.LIVE, 1)
+
+    assert [78, 1] == shares([Want(78, 0, Lane.LIVE, 0), reply], 64, 1e9, 1)
+    assert [63, 1] == shares([Want(79, 0, Lane.LIVE, 0), reply], 64, 1e9, 1)
+    assert [192] == shares([Want(192, 0, Lane.LIVE, 0)], 64, 1e9, 1)
+    assert [64] == shares([Want(193, 0, Lane.LIVE, 0)], 64, 1e9, 1)
 
 
 def test_far_back_a_step_reads_fewer_tokens() -> None:
