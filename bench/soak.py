@@ -212,7 +212,7 @@ async def watch(tally: Tally, began: float, seconds: float, engine: Engine) -> N
     """Memory, and a line now and then. Until cancelled."""
     process, told = psutil.Process(), 0
     while True:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(min(1.0, seconds * SAMPLE / 4))
         share = (time.monotonic() - began) / seconds
         tally.rss.append((share, int(process.memory_info().rss)))
         if share * 20 > told:
