@@ -33,7 +33,7 @@ def shares(wants: Sequence[Want], room: int, far: float, step: int) -> list[int]
     given = [1 if want.left == 1 else 0 for want in wants]
     rest = max(float(room - sum(given)), LEAST)
     oldest = step % TURN == 0
-    for at in sorted(range(len(wants)), key=lambda at: _rank(wants[at], oldest)):
+    for at in sorted(range(len(wants)), key=lambda at: _rank(wants[at], oldest, far)):
         want = wants[at]
         if want.left > 1 and rest >= 1:
             given[at] = _affordable(want, rest, far, ALONE if len(wants) == 1 else REMAINDER)
@@ -41,10 +41,11 @@ def shares(wants: Sequence[Want], room: int, far: float, step: int) -> list[int]
     return given
 
 
-def _rank(want: Want, oldest: bool) -> tuple[int, int, int]:
+def _rank(want: Want, oldest: bool, far: float) -> tuple[bool, float, int]:
+    """The least work first: the end of a long prompt is dearer than it is long."""
     if oldest:
-        return (False, 0, want.order)
-    return (want.lane != Lane.LIVE, want.left, want.order)
+        return (False, 0.0, want.order)
+    return (want.lane != Lane.LIVE, want.left * (1 + want.past / far), want.order)
 
 
 def _affordable(want: Want, rest: float, far: float, remainder: float) -> int:
