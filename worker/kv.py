@@ -142,6 +142,8 @@ class Arena:
 
     def _resize(self, kept: Kept, room: int, gently: bool = False) -> bool:
         """Where it lies if there is room behind it, else elsewhere. `gently`: nobody is made to go."""
+        if not self._can_have(room, kept):
+            return False
         while room > kept.room:
             if kept.at + room <= self._end(kept):
                 kept.room = room
@@ -152,8 +154,8 @@ class Arena:
             elif self.capacity - self.used >= room - kept.room:
                 self._compact()
                 self._widen(kept, room)
-            elif not self._let_one_go():
-                return False
+            else:
+                self._let_one_go()
         return True
 
     def _move(self, kept: Kept, at: int, room: int) -> None:
@@ -185,19 +187,22 @@ class Arena:
 
     def _make_gap(self, room: int, spare: Kept | None) -> int | None:
         """The same, by letting the idle go, the longest unused first and `spare` last, and by packing the rest."""
+        if not self._can_have(room):
+            return None
         while (at := self._gap(room)) is None:
             if self.capacity - self.used >= room:
                 self._compact()
-            elif not self._let_one_go(spare):
-                return None
+            else:
+                self._let_one_go(spare)
         return at
 
-    def _let_one_go(self, spare: Kept | None = None) -> bool:
+    def _can_have(self, room: int, mine: Kept | None = None) -> bool:
+        """Whether there is so much beside the busy, but for `mine`: nobody goes in vain."""
+        return room <= self.capacity - sum(kept.room for kept in self._kept if kept.busy and kept is not mine)
+
+    def _let_one_go(self, spare: Kept | None = None) -> None:
         idle = [kept for kept in self._kept if not kept.busy]
-        if not idle:
-            return False
         self.drop(min(idle, key=lambda kept: (kept is spare, kept.used)))
-        return True
 
     def _compact(self) -> None:
         at = 0

@@ -17,6 +17,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from core.errors import ModelError
 
 NAME = "limen_packed"
+ODD = ("s_aux", "softcap", "position_bias", "indices", "block_indices")  # what some models ask of their attention
+LAYERS = ("full_attention", "sliding_attention")
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,14 @@ class Pack:
 
 def attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float | None = None,
-    sliding_window: int | None = None, *, pack: Pack, **_: Any,
+    sliding_window: int | None = None, *, pack: Pack, **more: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
-    """The attention of a layer, as transformers calls it.
+    """The attention of a layer, as transformers calls it. Raises ModelError if more is asked of it than it does.
 
     `query` [1, heads, T, size], `key` and `value` [1, kv heads, T, size]; returns [1, T, heads, size].
     """
+    if odd := [name for name in ODD if more.get(name) is not None]:
+        raise _unable(module.config.model_type, odd[0])
     keys, values = pack.storage.keys[module.layer_idx], pack.storage.values[module.layer_idx]
     keys.index_copy_(1, pack.writes, key[0])
     values.index_copy_(1, pack.writes, value[0])
@@ -175,11 +179,16 @@ def prepare(model: Any) -> None:
     """Let a transformers model use this attention. Raises ModelError if its attention has parts that we have not."""
     config = model.config.get_text_config()
     odd = [name for name in ("attn_logit_softcapping", "sink_token_length") if getattr(config, name, None)]
+    odd += [name for name in getattr(config, "layer_types", None) or () if name not in LAYERS]
     if odd or getattr(model, "is_encoder_decoder", False):
-        said = f"{config.model_type} models need {odd[0] if odd else 'an encoder'}, which this engine has not"
-        raise ModelError(said, "serve it with vLLM and set model.engine to openai")
+        raise _unable(config.model_type, odd[0] if odd else "an encoder")
     ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
     model.set_attn_implementation(NAME)
+
+
+def _unable(kind: str, what: str) -> ModelError:
+    said = f"{kind} models need {what}, which this engine has not"
+    return ModelError(said, "serve it with vLLM and set model.engine to openai")
 
 
 def forward(model: Any, tokens: Tensor, pack: Pack, ends: Sequence[int]) -> Tensor:

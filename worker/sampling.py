@@ -1,7 +1,8 @@
 """From logits to the next tokens, for rows that each have their own settings. Pure functions on tensors.
 
-Only the likeliest tokens of a row are looked at one by one: to sort 49,152 takes 3.5 ms, to find 256 takes 0.1. What
-they leave out is counted exactly, and where it matters all are sorted. A row gets the same token in any company.
+Only the likeliest tokens of a row are looked at one by one: to sort 49,152 takes 3 ms, to find 256 takes 0.2. What
+they leave out is counted exactly, and where it matters all are sorted. A row gets the same token in any company, even
+where several are equally likely (in bfloat16, one row in thirty has two that are the likeliest): the lower id is first.
 
 The repetition penalty looks at the reply's own tokens, not at the prompt: over the prompt it makes a character avoid
 its own examples (measured on SmolLM2-135M, 96 replies: 40 in voice with it over all, 61 over the reply alone).
@@ -36,9 +37,9 @@ def choose(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
     """The next token of every row; None where the model gave no usable scores (NaN). `logits`: [rows, vocab]."""
     scores = penalised(logits.float(), draws)
     most = min(max(draw.looks_at for draw in draws), scores.shape[1])
-    values, ids = scores.topk(most, dim=-1)
+    values, ids = _likeliest(scores, most)
     masses = _masses(scores, draws)
-    sound = values[:, 0].isfinite().tolist()  # what is not a number counts as the greatest
+    sound = scores.amax(-1).isfinite().tolist()  # what is not a number counts as the greatest
     values, ids = values.cpu(), ids.cpu()
     return [
         _one(scores[row], values[row], ids[row], masses[row], draw) if sound[row] else None
@@ -75,6 +76,15 @@ def kept(values: Tensor, sampling: Sampling, mass: float) -> Tensor | None:
     stays = (before < sampling.top_p) & (chances >= sampling.min_p * chances[0])
     stays[0] = True
     return None if stays[-1] else chances[stays]
+
+
+def _likeliest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The greatest `count` of each row and their ids, in order. `topk` alone takes any of equal ones, and others when
+    it is asked for more: here the id is the lower half of what is compared."""
+    bits = scores.contiguous().view(torch.int32)
+    order = (bits ^ (bits >> 31 & 0x7FFFFFFF)).long()  # as integers, floats below zero stand in reverse
+    ids = ((order << 32) - torch.arange(scores.shape[1], device=scores.device)).topk(count, dim=-1).indices
+    return scores.gather(1, ids), ids
 
 
 def _masses(scores: Tensor, draws: Sequence[Draw]) -> list[float]:

@@ -1,5 +1,6 @@
 """Which LoRA a request gets: the first of its wishes that can be had. Loading goes on meanwhile, and nobody waits for
-another one's. A version that cannot be loaded is left alone for a while; its persona speaks with an earlier one.
+another one's. What was read takes a slot when its request comes for it: before, the next to be read might take it away.
+A version that cannot be loaded is left alone for a while; its persona speaks with an earlier one.
 """
 
 import logging
@@ -24,7 +25,7 @@ class Desk:
         self, slots: Slots | None, loading: Loading | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._slots, self._loading, self._clock = slots, loading, clock
-        self._arrived: dict[str, Weights] = {}  # read, but no slot was free yet
+        self._coming: dict[str, Weights | None] = {}  # being read (None), or read but in no slot yet
         self._faults: dict[str, tuple[float, str]] = {}
 
     def faults(self) -> dict[str, str]:
@@ -40,10 +41,11 @@ class Desk:
                 break
             if self._is_faulty(version):
                 continue
-            slot = self._slots.pin(version)
+            slot = self._pinned(self._slots, version)
             if slot is not None:
                 return version, slot
-            if version not in self._arrived:
+            if version not in self._coming and self._has_room(self._slots):
+                self._coming[version] = None
                 self._loading.ask(version)
             return None
         return BASE, None
@@ -54,18 +56,16 @@ class Desk:
             self._slots.release(version)
 
     def take(self) -> None:
-        """Put what has been read into slots, as far as there are free ones."""
-        if self._slots is None or self._loading is None:
+        """Take in what has been read, and what could not be."""
+        if self._loading is None:
             return
         for version, found in self._loading.ready():
             if isinstance(found, LoraError):
                 log.warning("LoRA %s cannot be loaded, an earlier version speaks instead: %s", version, found)
                 self._faults[version] = (self._clock(), str(found))
+                self._coming.pop(version, None)
             else:
-                self._arrived[version] = found
-        for version, weights in list(self._arrived.items()):
-            if self._slots.load(weights):
-                del self._arrived[version]
+                self._coming[version] = found
                 self._faults.pop(version, None)
 
     def wait(self) -> None:
@@ -84,6 +84,22 @@ class Desk:
             return {"loras": 0, "lora_slots": 0, "lora_trouble": ""}
         trouble = "; ".join(f"{version}: {reason}" for version, reason in self.faults().items())
         return {"loras": len(self._slots.resident), "lora_slots": self._slots.count, "lora_trouble": trouble}
+
+    def _pinned(self, slots: Slots, version: str) -> int | None:
+        """Its slot; if need be another one's that is idle."""
+        weights = self._coming.get(version)
+        if weights is not None and slots.load(weights):
+            del self._coming[version]
+        return slots.pin(version)
+
+    def _has_room(self, slots: Slots) -> bool:
+        """Whether one more may be read: no more lie ready than there are slots, else they would fill the memory. Those
+        that nobody came for yet make way."""
+        if len(self._coming) >= slots.count:
+            for version, weights in list(self._coming.items()):
+                if weights is not None and slots.load(weights):
+                    del self._coming[version]
+        return len(self._coming) < slots.count
 
     def _is_faulty(self, version: str) -> bool:
         since, _ = self._faults.get(version, (float("-inf"), ""))

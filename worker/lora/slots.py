@@ -105,6 +105,7 @@ class Slots:
         self._pins[version] -= 1
         if not self._pins[version]:
             del self._pins[version]
+            self._slots[version] = self._slots.pop(version)
 
     def load(self, weights: Weights) -> bool:
         """Copy a LoRA into a slot. False: all of them are in use."""

@@ -1,5 +1,7 @@
 """worker/lora/desk.py: each request gets the first of its wishes that can be had."""
 
+import threading
+
 import torch
 
 from core.errors import LoraError
@@ -80,3 +82,75 @@ def test_one_that_finds_no_free_slot_waits_until_one_is_released() -> None:
 
     assert "b" == claimed(desk, "b")
     assert {"loras": 1, "lora_slots": 1, "lora_trouble": ""} == desk.about()
+
+
+def test_nobody_waits_for_the_loading_of_another_s() -> None:
+    """While one hangs on its disk, those who are there are served."""
+    gate, disk = threading.Event(), Disk("slow", "b")
+
+    def read(version: str) -> Weights:
+        assert version != "slow" or gate.wait(10)
+        return disk.read(version)
+
+    desk = Desk(Slots(TINY, 2, torch.float32, "cpu"), Loading(read))
+    assert "b" == claimed(desk, "b")
+    assert desk.claim(("slow", "b")) is None
+    assert "b" == claimed(desk, "b")
+    assert BASE == claimed(desk)
+    gate.set()
+
+    assert "slow" == claimed(desk, "slow", "b")
+
+
+def test_more_loras_than_slots_are_served_in_turn_and_each_is_read_once() -> None:
+    """What has been read for the first in line is not put out again for the next."""
+    disk, reads = Disk(*"abcde"), list[str]()
+
+    def read(version: str) -> Weights:
+        reads.append(version)
+        return disk.read(version)
+
+    desk, served = Desk(Slots(TINY, 1, torch.float32, "cpu"), Loading(read)), list[str]()
+    for _ in range(200):
+        desk.take()
+        speaking = [version for version in "abcde" if version not in served and desk.claim((version,))]
+        for version in speaking:
+            desk.release(version)
+        served += speaking
+        if len(served) == 5:
+            break
+        desk.wait()
+
+    assert ([*"abcde"], [*"abcde"]) == (served, reads)
+
+
+def test_no_more_loras_lie_ready_than_there_are_slots() -> None:
+    """However many are asked for: they would fill the memory."""
+    asked, now = list[str](), list[tuple[str, Weights | LoraError]]()
+
+    class Instantly(Loading):
+        def ask(self, version: str) -> None:
+            asked.append(version)
+            now.append((version, weights(TINY, 2, version=version)))
+
+        def ready(self) -> list[tuple[str, Weights | LoraError]]:
+            return [now.pop() for _ in range(len(now))]
+
+    desk = Desk(Slots(TINY, 2, torch.float32, "cpu"), Instantly(Disk().read))
+    assert ["a", "b"] == [claimed(desk, version) for version in "ab"]
+    for _ in range(3):
+        assert [None] * 5 == [desk.claim((version,)) for version in "cdefg"]
+        desk.take()
+
+    assert [*"abcd"] == asked
+
+
+def test_those_that_nobody_came_for_are_in_nobody_s_way() -> None:
+    """Who asked for them has gone."""
+    desk = Disk(*"abc").desk(slots=1)
+    assert desk.claim(("a",)) is None
+
+    assert "b" == claimed(desk, "b")
+    assert desk.claim(("c",)) is None
+    desk.release("b")
+    assert "a" == claimed(desk, "a")

@@ -64,9 +64,11 @@ def test_whatever_comes_and_goes_nothing_is_lost_or_mixed_up(acts: list[tuple[st
             shared = which % 3
             tokens = [shared] * 20 + [100 * which + at for at in range(count)]
             taken = sum(kept.room for kept in busy.values())
+            before = list(place._kept)
             kept = place.open(tokens, lora, count // 2)
             if kept is None:
                 assert taken + kv._blocks(len(tokens) + 1) > CAPACITY
+                assert before == place._kept, "nobody goes in vain"
                 continue
             assert lora == kept.lora
             assert kept.tokens == tokens[: len(kept.tokens)]
@@ -210,3 +212,56 @@ def test_an_arena_is_as_big_as_told_or_as_there_is_memory_and_holds_a_context(
 def test_no_more_is_taken_than_conversations_could_use() -> None:
     """On a machine with a terabyte."""
     assert 64 * 8192 == kv.capacity(0, 1000, 8192, 10**12)
+
+
+def test_nobody_goes_in_vain() -> None:
+    """Where there is no room even without the idle, they stay: above all what the one who asks has read already."""
+    place = arena(8 * BLOCK)
+    busy = place.open([*range(4 * BLOCK - 1)], "base", 0)
+    mine, idle = place.open([*range(1000, 1060)], "base", 0), place.open([*range(2000, 2060)], "base", 0)
+    assert busy
+    assert mine
+    assert idle
+    for kept, tokens in ((mine, [*range(1000, 1060)]), (idle, [*range(2000, 2060)])):
+        fill(place, kept, tokens)
+        place.rest(kept)
+
+    assert place.open([*range(1000, 1000 + 5 * BLOCK)], "base", 0) is None
+    assert place.open([7] * 5 * BLOCK, "base", 0) is None
+    assert not place.grow(busy, 9 * BLOCK)
+    assert [busy, mine, idle] == place._kept
+    assert ([*range(1000, 1060)], False) == (mine.tokens, mine.busy)
+    check(place)
+
+
+def test_room_for_a_reply_is_only_taken_where_nobody_has_it() -> None:
+    """Else a block is enough to begin with."""
+    place = arena(8 * BLOCK)
+    first = place.open([1] * 10, "base", 2 * BLOCK)
+    assert first
+    place.rest(first)
+    second = place.open([2] * 10, "base", 20 * BLOCK)
+    assert second
+
+    assert first in place._kept
+    assert BLOCK == second.room
+    assert place.grow(second, 8 * BLOCK)
+    assert [second] == place._kept
+
+
+def test_the_piece_that_is_to_be_copied_goes_last() -> None:
+    """Though it is the longest unused."""
+    place = arena(4 * BLOCK)
+    source, other = place.open([*range(BLOCK - 1)], "base", 0), place.open([7] * (BLOCK - 1), "base", 0)
+    for kept in (source, other):
+        assert kept
+        fill(place, kept, [*range(BLOCK - 1)] if kept is source else [7] * (BLOCK - 1))
+        place.rest(kept)
+    shared = [*range(40), *[9] * (3 * BLOCK - 50)]
+    new = place.open(shared, "base", 0)
+
+    assert new
+    assert shared[:40] == new.tokens
+    assert source in place._kept
+    assert other not in place._kept
+    check(place)

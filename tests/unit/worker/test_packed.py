@@ -4,11 +4,19 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    GptOssConfig,
+    GptOssForCausalLM,
+    Lfm2Config,
+    Lfm2ForCausalLM,
+    Llama4ForCausalLM,
+    Llama4TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -46,6 +54,15 @@ def build(name: str) -> Any:
     torch.manual_seed(3)
     kind, config, more = MODELS[name]
     return kind(config(**{**SMALL, **more})).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, tuple[Any, Any]]:
+    """By name: as it is, and read our way."""
+    made = {name: (build(name), build(name)) for name in MODELS}
+    for _, model in made.values():
+        packed.prepare(model)
+    return made
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
@@ -90,3 +107,58 @@ def test_a_model_with_soft_capped_attention_is_refused() -> None:
     with pytest.raises(ModelError, match="attn_logit_softcapping") as caught:
         packed.prepare(model)
     assert "vLLM" in caught.value.hint
+
+
+def test_a_model_with_sinks_in_its_attention_is_refused_when_it_is_tried() -> None:
+    """gpt-oss: its configuration does not tell."""
+    model = GptOssForCausalLM(GptOssConfig(**SMALL, num_local_experts=2, num_experts_per_tok=1, pad_token_id=0)).eval()
+    packed.prepare(model)
+    arena = Arena(*shape(model.config), 64, torch.float32, "cpu")
+
+    with pytest.raises(ModelError, match="gpt_oss models need s_aux") as caught, torch.inference_mode():
+        packed.forward(model, torch.tensor([[1, 2, 3]]), Pack([Span(0, 0, 3)], arena.storage, False), [0])
+    assert "vLLM" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "more"),
+    [
+        (Llama4ForCausalLM, Llama4TextConfig, {"intermediate_size_mlp": 64, "num_local_experts": 2}),
+        (Lfm2ForCausalLM, Lfm2Config, {"layer_types": ["conv", "full_attention", "conv"]}),
+    ],
+    ids=["chunks", "convolutions"],
+)
+def test_a_model_with_layers_of_another_kind_is_refused(kind: Any, config: Any, more: dict[str, Any]) -> None:
+    """A chunk is thousands of tokens long: no trial would show it."""
+    model = kind(config(**SMALL, **more))
+
+    with pytest.raises(ModelError, match=r"chunked_attention|conv"):
+        packed.prepare(model)
+
+
+PIECES = st.lists(st.lists(st.sampled_from([1, 1, 2, 5, 9]), min_size=3, max_size=3), min_size=2, max_size=6)
+
+
+@pytest.mark.parametrize("name", ["Llama", "Gemma 3, windows in some layers"])
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=PIECES, together=st.booleans())
+def test_however_talks_are_cut_and_mixed_they_are_read_the_same(
+    name: str, pieces: list[list[int]], together: bool, models: dict[str, tuple[Any, Any]]
+) -> None:
+    """Each step a piece of three talks, long or a single token, in any order of their places in the arena."""
+    reference, model = models[name]
+    storage = Arena(*shape(model.config), 192, torch.float32, "cpu").storage
+    for part in (*storage.keys, *storage.values):
+        part.fill_(torch.nan)  # what was never written must not be looked at
+    places, done = [120, 0, 60], [0, 0, 0]
+    talks = torch.randint(0, 97, (3, 60), generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        for step in pieces:
+            order = sorted(range(3), key=lambda at: step[at] > 1)
+            spans = [Span(places[at], done[at], step[at]) for at in order]
+            tokens = torch.cat([talks[at, span.past : span.total] for at, span in zip(order, spans, strict=True)])
+            found = packed.forward(model, tokens[None], Pack(spans, storage, together), [0, 1, 2])
+            done = [before + count for before, count in zip(done, step, strict=True)]
+        expected = torch.stack([reference(talks[None, at, : done[at]]).logits[0, -1] for at in order])
+
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)

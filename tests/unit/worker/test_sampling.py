@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 import torch
 from hypothesis import given, settings
@@ -152,3 +153,61 @@ def test_scores_that_are_no_numbers_give_no_token_and_disturb_nobody(bad: float,
     draws = [Draw(sampling, (), torch.Generator().manual_seed(seed)) for seed in (1, 2)]
 
     assert [None, one(sound, sampling, 2)] == choose(torch.stack([torch.tensor([1.0, bad, 2.0]), sound]), draws)
+
+
+def level(row: int) -> Tensor:
+    """Scores as bfloat16 gives them: hundreds of tokens are equally likely, and often so the likeliest."""
+    dice = torch.Generator().manual_seed(row)
+    return (torch.randn(20_000, generator=dice) * 2).bfloat16().float().clamp(max=6.0)
+
+
+@pytest.mark.parametrize("sampling", [*SETTINGS, Sampling(top_p=0.5, min_p=0.3)], ids=range(len(SETTINGS) + 1))
+def test_equally_likely_tokens_are_no_matter_of_company(sampling: Sampling) -> None:
+    """Whether others look at more tokens, or at fewer."""
+    for row in range(6):
+        scores, mine = level(row), Draw(sampling, (), torch.Generator())
+        drawn = set()
+        for other in SETTINGS:
+            mine.dice.manual_seed(row)
+            draws = [Draw(other, (), torch.Generator().manual_seed(9)), mine]
+            drawn.add(choose(torch.stack([level(row + 50), scores]), draws)[1])
+
+        mine.dice.manual_seed(row)
+        assert {choose(scores[None], [mine])[0]} == drawn
+
+
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(top_k=1), Sampling(top_p=1e-6)], ids=str)
+def test_of_the_likeliest_the_first_is_taken(sampling: Sampling) -> None:
+    """Of negative scores as of others."""
+    for top in (-1.5, 0.0, 4.0):
+        scores = torch.full((2000,), -20.0)
+        scores[[3, 300, 1999]] = top
+
+        assert 3 == one(scores, Sampling(**{**PLAIN, **msgspec.to_builtins(sampling), "repetition_penalty": 1.0}))
+
+
+def test_the_nucleus_ends_in_the_same_place_when_it_ends_among_equals() -> None:
+    """Of 1,000 that are equally likely, a third may be drawn: the first 300 or so, whatever is looked at first."""
+    scores = torch.full((3000,), -30.0)
+    scores[torch.arange(1000) * 3] = 1.0
+    tokens = drawn(scores, Sampling(temperature=1.0, top_p=0.2995, repetition_penalty=1.0), 1500)
+
+    assert max(tokens) <= 3 * 299
+    assert max(tokens) > 3 * NUCLEUS
+
+
+@pytest.mark.parametrize("row", [[-math.nan, 0.0, 1.0], [-math.inf] * 3], ids=["negative NaN", "nothing is possible"])
+def test_other_scores_that_are_no_use_give_no_token(row: list[float]) -> None:
+    """A processor's own NaN has a sign."""
+    scores = torch.tensor(row)
+
+    assert one(scores, Sampling()) is None
+    assert one(scores, Sampling(temperature=0)) is None
+
+
+def test_what_is_impossible_is_never_drawn() -> None:
+    """Even where every token may be."""
+    scores = torch.tensor([-math.inf, 1.0, -math.inf, 0.5, -math.inf])
+
+    assert {1, 3} == set(drawn(scores, Sampling(**PLAIN), 200))
+    assert {1, 3} == set(drawn(scores, Sampling(**PLAIN, top_k=4), 200))

@@ -1,6 +1,8 @@
 """worker/schedule.py: who is read how far. Nobody starves, and no step is longer than it may be."""
 
-from hypothesis import given
+from dataclasses import replace
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.jobs import Lane
@@ -86,3 +88,23 @@ def test_the_youngest_yields_and_files_before_people() -> None:
 def test_people_are_let_in_before_files_then_by_arrival() -> None:
     """Whoever yielded keeps its place."""
     assert [2, 0, 1] == first([(Lane.LIVE, 5), (Lane.BACKGROUND, 1), (Lane.LIVE, 2)])
+
+
+@settings(deadline=None, max_examples=30)
+@given(WANTS.map(lambda wants: wants[:3]), st.integers(16, 64), st.floats(500, 5000))
+def test_all_are_read_to_their_end_by_and_by(wants: list[Want], room: int, far: float) -> None:
+    """While new short ones and replies fill every step; the longest-waiting one's steps alone would be enough."""
+    total = sum(want.left * (1 + (want.past + want.left) / far) for want in wants if want.left > 1)
+    most = TURN * (total / LEAST * 2 + len(wants) + 1)
+    flood = [Want(room, 0, Lane.LIVE, 10**6), *[Want(1, 50, Lane.LIVE, 10**6)] * room]
+    step = 0
+    while wants := [want for want in wants if want.left > 1]:
+        given = shares([*wants, *flood], room, far, step)
+        wants = [replace(w, left=w.left - n, past=w.past + n) for w, n in zip(wants, given, strict=False)]
+        step += 1
+        assert step <= most
+
+
+def test_the_end_of_a_long_prompt_is_dearer_than_it_is_long() -> None:
+    """100 tokens after 3,000 take more computing than 200 from the beginning."""
+    assert [0, 64] == shares([Want(100, 3000, Lane.LIVE, 0), Want(200, 0, Lane.LIVE, 1)], 64, 1000.0, 1)

@@ -129,3 +129,16 @@ def test_a_few_tokens_go_one_by_one_and_many_as_a_run() -> None:
     mix = mixed([(1, 3), (2, 1), (1, None), (FEW + 1, 2), (9, None)])
 
     assert ((3, 1, 1), ((4, FEW + 1, 2),)) == (mix.ones, mix.runs)
+
+
+def test_a_long_reply_s_lora_was_used_until_it_ended() -> None:
+    """Not only when it began: another goes before it."""
+    held = slots(2, loras=LORAS[:2])
+    for lora in LORAS[:2]:
+        pinned(held, lora)
+    held.release("v4")
+    held.release("v1")
+
+    assert ("v4", "v1") == held.resident
+    assert held.load(LORAS[2])
+    assert held.pin("v1") is not None
