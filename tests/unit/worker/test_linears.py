@@ -56,7 +56,7 @@ def scores(model: Any, tokens: Tensor = TOKENS) -> Tensor:
 
 
 def hidden(model: Any, tokens: Tensor) -> Tensor:
-    """Of the first layer's attention inputs and MLP, token by token: no token sees another one's LoRA here."""
+    """What the first layer's MLP makes of each token: no attention, so that none hears of another one's LoRA."""
     mlp: Tensor = layers(model)[0].mlp(model.get_input_embeddings()(tokens))
     return mlp
 
@@ -96,7 +96,7 @@ def test_tokens_with_different_loras_and_with_none_lie_side_by_side() -> None:
         alone = [hidden(merged(plain, lora), TOKENS)[0] for lora in loras]
         base = hidden(plain, TOKENS)[0]
         found = hidden(model, TOKENS)[0]
-    expected = torch.stack([base[at] if at_ is None else alone[at_][at] for at, at_ in enumerate(whose)])
+    expected = torch.stack([base[at] if lora is None else alone[lora][at] for at, lora in enumerate(whose)])
 
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
