@@ -175,6 +175,54 @@ class Retention(Part, frozen=True):
     rated_half_lives: Annotated[float, Meta(ge=1, le=20, description="With a rated reply, in half-lives.")] = 5
 
 
+class Night(Part, frozen=True):
+    """Once a day, what people liked and disliked becomes a new LoRA for each persona that earned enough of it."""
+
+    enabled: Annotated[
+        bool, Meta(description="Whether nights come by themselves; `limen night --now` always works.")
+    ] = True
+    at: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="When, in `timezone`.",
+            extra={"allowed": "a time such as 04:00, or five fields of cron"},
+        ),
+    ] = "04:00"
+    budget_minutes: Annotated[
+        float, Meta(ge=1, le=1440, description="A night ends after so long; whoever is left is first the next night.")
+    ] = 120
+    threads: Annotated[
+        int, Meta(ge=0, le=1024, description="CPU threads for training. 0: half of the cores, for people come first.")
+    ] = 0
+    least: Annotated[float, Meta(ge=10, le=100_000, description="Effective labels below which no weights move.")] = 50
+    pool: Annotated[
+        Literal["none", "card"],
+        Meta(description="`card`: scopes of one card learn together, from people who agreed to that as well."),
+    ] = "none"
+    canary: Annotated[
+        float, Meta(ge=0, le=1, description="The share of sessions that try a new LoRA first; 0: it goes live at once.")
+    ] = 0.5
+    trial_days: Annotated[
+        float, Meta(ge=0.5, le=90, description="A trial in which nothing speaks against a LoRA ends so, in its favour.")
+    ] = 3
+    weak_signals: Annotated[
+        float,
+        Meta(ge=0, le=0.3, description="What a regenerated or stopped reply, or a thank-you, counts for. 0: nothing."),
+    ] = 0
+    polarity: Annotated[
+        str, Meta(description="A YAML file with the meaning of your own emoji (docs/nights.md); empty: only ours.")
+    ] = ""
+    rate: Annotated[float, Meta(ge=1e-6, le=0.1, description="The learning rate.")] = 1e-3
+    beta: Annotated[float, Meta(ge=0.01, le=2, description="How soon a row counts as learned.")] = 0.1
+    anchor: Annotated[float, Meta(ge=0, le=5, description="How much the liked replies themselves are learned.")] = 0.5
+    kl: Annotated[float, Meta(ge=0, le=5, description="How much straying from the base on neutral text costs.")] = 0.1
+    passes: Annotated[int, Meta(ge=1, le=50, description="How often each example is seen, at most.")] = 3
+    report: Annotated[
+        str, Meta(description="A conversation that gets a short note in the morning; empty: none does.")
+    ] = ""
+
+
 class Log(Part, frozen=True):
     """What is written to the log."""
 
@@ -241,6 +289,7 @@ class Settings(Part, frozen=True):
     attention: Attention = Attention()
     history: History = History()
     retention: Retention = Retention()
+    night: Night = Night()
     log: Log = Log()
     scope: Scope = Scope()
     discord: Discord = Discord()
