@@ -97,9 +97,9 @@ class Rows(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a LoRA comes from, kept beside its weights for as long as they are: which replies it was trained on (`rows`,
-    by id), whose words or votes are in them (`people`), on which base (its name and the hash of its weights), with
-    which settings, seed and code, and what the gate found. `parent`: the version whose weights it began with."""
+    """Where a LoRA comes from, kept beside its weights for as long as they are: which replies it was trained on
+    (`rows`, by id), whose words or votes are in them (`people`), on which base (its name and the hash of its weights),
+    with which settings, seed and code, and what the gate found. `parent`: the version whose weights it began with."""
 
     version: str
     persona: str
