@@ -1,6 +1,7 @@
 """`limen lora`: which LoRA a persona speaks with. Bring one in, try it, make it live, go back, tidy up."""
 
 import asyncio
+import math
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -52,6 +53,17 @@ class Version(click.ParamType[str]):
         return [CompletionItem(version) for version in there if version.startswith(incomplete)]
 
 
+class Share(click.FloatRange):
+    """A part of all replies, up to 1. What is no number, though click takes it for one, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The share, or a usage error that says what is allowed."""
+        share = float(super().convert(value, param, ctx))
+        if math.isnan(share):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return share
+
+
 def whose(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--persona`, `--scope` and `--account`: one persona, this terminal's if only its card is named."""
     options: list[Decorator] = [
@@ -97,7 +109,7 @@ def command() -> None:
 @click.option("--name", metavar="NAME", help="What it is called after the day; without it, the next number.")
 @click.option(
     "--canary",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Share(0, 1, min_open=True),
     metavar="SHARE",
     help="Only try it, with such a share of the replies.",
 )
@@ -199,7 +211,7 @@ def check(ctx: click.Context, folder: Path, any_base: bool, as_json: bool) -> No
 @whose
 @click.option(
     "--canary",
-    type=click.FloatRange(0, 1),
+    type=Share(0, 1),
     metavar="SHARE",
     help="Only try it, with such a share of the replies; 0 ends that.",
 )

@@ -256,6 +256,8 @@ def test_scopes_and_accounts_are_personas_of_their_own(here: Path):
         (("use", "base", *TO_MIRA, "--canary", "0.5"), 1, "base is live: there is nothing to try"),
         (("use", "x", *TO_MIRA, "--canary", "0"), 1, "x is not on trial"),
         (("use", "x", *TO_MIRA, "--canary", "1.5"), 2, "1.5 is not in the range"),
+        (("use", "x", *TO_MIRA, "--canary", "nan"), 2, "nan is not in the range"),
+        (("add", "tiny", *TO_MIRA, "--canary", "nan"), 2, "nan is not in the range"),
         (("use", "x"), 2, "Missing option '--persona'"),
         (("use", "x", *TO_MIRA, "--scope", "here"), 2, "is not a scope"),
         (("remove", "base", "--yes"), 1, "there is no LoRA called 'base'"),
