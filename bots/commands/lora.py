@@ -250,16 +250,17 @@ async def _end_trial(p: Parts, key: PersonaKey, version: str) -> str:
 def rollback(ctx: click.Context, persona: str, scope: str, account: str) -> None:
     """Go back to the version before.
 
-    In the end that is the base. What was live stays in the store, but is not gone back to.
+    In the end that is the base. What was live stays in the store, but is not gone back to. A trial ends.
     """
 
     async def act(p: Parts) -> str:
         key = await _key(p, persona, scope, account)
-        was = (await p.loras.serving(key)).live
-        now = await p.loras.rollback(key)
-        if was == now == BASE:
-            return f"{place(key)} speaks with the base, and there is nothing before it."
-        return f"{place(key)} speaks with {now} again; {was} stays in the store."
+        was, now = await p.loras.serving(key), await p.loras.rollback(key)
+        if not was.live == now == BASE:
+            return f"{place(key)} speaks with {now} again; {was.live} stays in the store."
+        if was.canary:
+            return f"The trial is over; {place(key)} speaks with the base."
+        return f"{place(key)} speaks with the base, and there is nothing before it."
 
     click.echo(_do(ctx, act))
 

@@ -47,10 +47,15 @@ function ops.canary()
   keep()
 end
 
--- To the version before; what was live is no fallback any more. Where there is nothing to go back to, nothing changes.
+-- To the version before; what was live is no fallback any more. Where there is nothing to go back to, only a trial ends.
 function ops.rollback()
-  if it.live == 'base' and #it.before == 0 then return end
-  back('rollback')
+  if it.live ~= 'base' or #it.before > 0 then
+    back('rollback')
+  elseif it.canary ~= '' then
+    it.canary, it.share = '', 0
+  else
+    return
+  end
   keep()
 end
 

@@ -91,6 +91,14 @@ async def test_a_rollback_of_nothing_writes_nothing(on: Desk) -> None:
     assert {} == await on.everyone()
 
 
+async def test_a_rollback_ends_a_trial_even_over_the_base(on: Desk) -> None:
+    """Whoever rolls back wants no reply more with what is new."""
+    await on.canary(MIRA, "m/1", 0.5)
+
+    assert "base" == await on.rollback(MIRA)
+    assert Serving() == await on.serving(MIRA)
+
+
 async def test_the_base_can_be_gone_back_to_like_any_version(on: Desk) -> None:
     """Where somebody chose it, a rollback finds it again."""
     await on.nights("m/1", "base", "m/2")

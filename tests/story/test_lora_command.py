@@ -115,6 +115,15 @@ def test_a_rollback_goes_back_step_by_step(here: Path):
     assert "base" == mira()["live"]
 
 
+def test_a_rollback_ends_the_trial_of_a_first_lora(here: Path):
+    """And says so: there is no version before, but what was new speaks no more."""
+    add(here, "--canary", "0.5")
+
+    assert "The trial is over; mira in console:local:user:me speaks with the base" in lora("rollback", *TO_MIRA).out
+    assert "" == mira()["canary"]
+    assert "nothing before it" in lora("rollback", *TO_MIRA).out
+
+
 def test_the_base_can_be_chosen(here: Path):
     """And gone back from."""
     version = add(here)
