@@ -40,7 +40,8 @@ def generator(
     """
     began = time.monotonic()
     loaded = load(settings)
-    engine = assemble(loaded, settings, folder, base_names(settings))
+    names = base_names(settings, Path(loaded.model.name_or_path))  # the same as `lora.shape` compares with
+    engine = assemble(loaded, settings, folder, names)
     about: dict[str, str | int | float] = {
         "model": loaded.ref, "device": loaded.device, "dtype": loaded.dtype, "context": loaded.context,
         "parameters": loaded.parameters, "threads": torch.get_num_threads(), "pid": os.getpid(),

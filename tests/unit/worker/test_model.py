@@ -14,9 +14,12 @@ from core.errors import ModelError
 from core.prompt import Prompt, Said, Section
 from core.settings import Settings
 from personas.sampling import Sampling
+from tests.fakes import loras
+from tests.fakes.engines import run
 from tests.fakes.tiny import CHATML, tiny
-from worker import model, start
+from worker import fetch, model, start
 from worker.generator import Finished, Request
+from worker.lora import check
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,21 @@ def settings(ref: Path | str, **more: str) -> Settings:
     return read_settings(
         {"LIMEN_HOME": "no-such-home", "LIMEN_MODEL__REF": str(ref), "LIMEN_MODEL__THREADS": "1", **given}
     )
+
+
+def test_a_lora_that_names_the_folder_of_the_model_is_taken_by_check_and_worker_alike(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was trained on what was fetched: the folder is called otherwise than the reference."""
+    monkeypatch.setattr(fetch, "obtain", lambda *_: folder)
+    given = settings("hf:owner/called-otherwise", dtype="float32", device="cpu")
+    lora = loras.write(tmp_path / "a", base=str(folder))
+    assert 4 == check.check(given, lora).rank
+    engine, _ = start.generator(given, lambda _: lora)
+    request = Request(id="1", tokens=(5, 6), sampling=Sampling(temperature=0, max_tokens=2), seed=1, loras=("a",))
+    ends, _ = run(engine, request)
+
+    assert ({}, "a") == (engine.faults(), ends["1"].lora)
 
 
 def test_a_folder_is_loaded_and_speaks(folder: Path) -> None:
