@@ -35,7 +35,8 @@ def page(seen: Overview, whole: bool = True) -> str:
     """Everybody with their versions; if `whole`, also those that nobody uses, and what is wrong."""
     rows = [row for key, serving in seen.everyone.items() for row in _persona(key, serving)]
     if not rows:
-        rows = ["No persona has a LoRA yet; `limen lora add FOLDER --persona NAME` brings one in."]
+        nobody = "No persona" if whole else "No persona of this card"
+        rows = [f"{nobody} has a LoRA yet; `limen lora add FOLDER --persona NAME` brings one in."]
     if whole:
         rows += _listed("In the store, and nobody's", seen.unused)
         rows += _listed("Not in the store, though they should serve", seen.missing)

@@ -158,8 +158,8 @@ def list_(ctx: click.Context, persona: str | None, as_json: bool) -> None:
 
     Since when and why; then versions that nobody uses, and what is wrong.
     """
-    seen = _do(ctx, loras.overview)
     card = (persona or "").strip().lower()
+    seen = _do(ctx, lambda p: _seen(p, card))
     shown = {key: serving for key, serving in seen.everyone.items() if card in ("", key.card)}
     if not as_json:
         click.echo(page(msgspec.structs.replace(seen, everyone=shown), whole=not card))
@@ -172,6 +172,14 @@ def list_(ctx: click.Context, persona: str | None, as_json: bool) -> None:
             "faults": [msgspec.to_builtins(fault) for fault in seen.faults],
         }
     )
+
+
+async def _seen(p: Parts, card: str) -> loras.Overview:
+    """The overview. Raises UnknownPersona for a card that is none, unless a persona of it has LoRAs."""
+    seen = await loras.overview(p)
+    if card and all(key.card != card for key in seen.everyone):
+        p.card(card)
+    return seen
 
 
 @command.command(epilog="Example: limen lora show mira-7f3a2c91/20261121-1")

@@ -242,6 +242,7 @@ def test_the_list_can_be_of_one_card(here: Path):
 
     assert version in lora("list", *TO_MIRA).out
     assert [] == listed("--persona", "noa")["personas"]
+    assert "No persona of this card has a LoRA yet" in lora("list", "--persona", "noa").out
 
 
 def test_scopes_and_accounts_are_personas_of_their_own(here: Path):
@@ -269,6 +270,7 @@ def test_scopes_and_accounts_are_personas_of_their_own(here: Path):
         (("add", "tiny", *TO_MIRA, "--canary", "nan"), 2, "nan is not in the range"),
         (("use", "x"), 2, "Missing option '--persona'"),
         (("use", "x", *TO_MIRA, "--scope", "here"), 2, "is not a scope"),
+        (("list", "--persona", "mirra"), 1, "did you mean mira"),
         (("remove", "base", "--yes"), 1, "there is no LoRA called 'base'"),
         (("remove", "../tiny", "--yes"), 1, "there is no LoRA called '../tiny'"),
         (("show", "../tiny"), 1, "cannot be the name of a LoRA"),
