@@ -6,6 +6,7 @@ Secrets are taken from the environment alone and never printed. Knows no part of
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -185,6 +186,9 @@ def _misfits(settings: Settings) -> Iterator[Problem]:
         yield _misfit(settings, "model", "context")
     if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
         yield Problem(("redis_url",), shape.refusal(masked(settings.redis_url), _type(("redis_url",))))
+    if not _is_address(settings.openai.base_url):
+        where = ("openai", "base_url")
+        yield Problem(where, shape.refusal(masked(settings.openai.base_url), _type(where)))
     if not _is_zone(settings.timezone):
         yield Problem(
             ("timezone",), shape.refusal(settings.timezone, _type(("timezone",))) + _near_zone(settings.timezone)
@@ -197,6 +201,15 @@ def _misfit(settings: Settings, section: str, name: str) -> Problem:
 
 def _type(path: Names) -> Any:
     return dict(settings_by_variable().values())[path]
+
+
+def _is_address(url: str) -> bool:
+    """Does it name a host, and a port that can be?"""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets without an address, a port beyond all
+        return False
 
 
 def _is_zone(name: str) -> bool:
