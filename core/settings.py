@@ -305,6 +305,7 @@ class Settings(Part, frozen=True):
         """Every value as plain data, fit to be printed: no password is in it."""
         plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
         plain["lora"]["store"] = masked(self.lora.store)
+        plain["openai"]["base_url"] = masked(self.openai.base_url)
         return {**plain, "redis_url": masked(self.redis_url)}
 
     def __repr__(self) -> str:

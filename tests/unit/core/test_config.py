@@ -219,6 +219,13 @@ redis_url: redis://me:s3cr3t@host/0
         assert "s3cr3t" not in line
 
 
+def test_an_address_of_a_server_is_never_shown_with_its_password(home: Path) -> None:
+    """Nor that of a LoRA store."""
+    addresses = {"LIMEN_OPENAI__BASE_URL": "http://me:s3cr3t@host/v1", "LIMEN_LORA__STORE": "ftp://me:s3cr3t@host/x"}
+
+    assert "s3cr3t" not in repr(load(addresses, home=home))
+
+
 def test_a_redis_url_is_never_shown_with_its_password(home: Path) -> None:
     """Neither by repr, nor by what `limen status` prints, nor by a refusal."""
     settings = load({"REDIS_URL": "redis://me:s3cr3t@host:1/0"}, home=home)
