@@ -60,8 +60,8 @@ class Loras:
         }
 
     def faults(self) -> dict[str, str]:
-        """Versions that the server refuses, and why."""
-        return {version: why for version, (why, until) in list(self._refused.items()) if self._clock() < until}
+        """Versions that the server refuses, and why; until it takes them."""
+        return {version: why for version, (why, _) in list(self._refused.items())}
 
     @asynccontextmanager
     async def using(self, version: str) -> AsyncIterator[str]:

@@ -1,5 +1,6 @@
 """LoRAs on a server at runtime: loaded when wanted, given up in turn, and what is said where they cannot be had."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from core.errors import LoraError
 from tests.fakes.openai import Act, Fake, fake
 from tests.fakes.remote import asking, ended, place, remote, until
 from worker.openai.generator import Remote
-from worker.openai.loras import CANNOT
+from worker.openai.loras import CANNOT, REST
 
 
 @pytest.fixture
@@ -109,6 +110,19 @@ def test_a_refused_version_leaves_the_word_to_the_one_before(
     assert ["+new", "+old", "+worse"] == changes(server)
     assert "new: rank 64 is greater than max_lora_rank; worse: NaN" == generator.about()["lora_trouble"]
     assert 1 == caplog.text.count("LoRA new cannot be used")
+
+
+def test_a_refused_version_is_known_until_it_is_taken(server: Fake, generator: Remote, monkeypatch: pytest.MonkeyPatch):
+    """It is tried again after a while; whether anybody tries or not, `limen status` says what is wrong."""
+    server.bad_loras = {"/loras/a": (400, "rank 64 is greater than max_lora_rank")}
+    spoke(generator, "a")
+    loras, now = generator._speaker.loras, time.monotonic()
+    monkeypatch.setattr(loras, "_clock", lambda: now + REST + 1)
+
+    assert {"a": "rank 64 is greater than max_lora_rank"} == generator.faults()
+    server.bad_loras = {}
+    assert ("a", "limen-a") == spoke(generator, "a")
+    assert {} == generator.faults()
 
 
 def test_a_folder_that_is_gone_is_a_version_that_is_refused(server: Fake):
