@@ -49,10 +49,11 @@ class Fake:
     """The server. Set what it should be like; look at what it heard."""
 
     def __init__(self) -> None:
-        self.models: list[Body] = [{"id": "tiny", "object": "model", "owned_by": "fake", "max_model_len": 2048}]
+        self.models: list[Body] | None = [{"id": "tiny", "object": "model", "owned_by": "fake", "max_model_len": 2048}]
         self.key = ""
         self.refuses: set[str] = set()  # fields of a chat that it does not know
         self.takes_loras = False
+        self.forbids: set[str] = set()  # paths that nobody may call
         self.knows_inplace = True
         self.bad_loras: dict[str, tuple[int, str]] = {}  # path → how it is refused
         self.loras: dict[str, str] = {}  # name → path
@@ -94,9 +95,10 @@ class Fake:
         if self.key and heard.headers.get("authorization") != f"Bearer {self.key}":
             return await _send(writer, 401, _error("Incorrect API key provided", "invalid_api_key"))
         route = (heard.method, heard.path.removeprefix("/v1"))
+        if route[1] in self.forbids:
+            return await _send(writer, 403, "Forbidden")
         if route == ("GET", "/models"):
-            listed = [{"id": name, "root": path, "parent": self.models[0]["id"]} for name, path in self.loras.items()]
-            return await _send(writer, 200, {"object": "list", "data": [*self.models, *listed]})
+            return await _send(writer, 200, {"object": "list", "data": self._listed()})
         if route == ("POST", "/chat/completions"):
             return await self._chat(heard.body, reader, writer)
         if self.takes_loras and route == ("POST", "/load_lora_adapter"):
@@ -105,6 +107,12 @@ class Fake:
             gone = self.loras.pop(heard.body["lora_name"], None)
             return await _send(writer, *((200, "Success") if gone else (404, _error("cannot be found", "NotFound"))))
         return await _send(writer, 404, {"detail": "Not Found"})
+
+    def _listed(self) -> list[Body] | None:
+        if not self.models:
+            return self.models
+        base = self.models[0]["id"]
+        return [*self.models, *({"id": name, "root": path, "parent": base} for name, path in self.loras.items())]
 
     def _load(self, body: Body) -> tuple[int, Any]:
         name, path = body.get("lora_name"), body.get("lora_path")
@@ -127,7 +135,7 @@ class Fake:
         act = self.script.popleft() if self.script else self.default
         if act.status >= 400:
             return await _send(writer, act.status, act.body or _error("no", "some_error"), act.headers)
-        known = {model["id"] for model in self.models} | set(self.loras)
+        known = {model["id"] for model in self.models or []} | set(self.loras)
         if body["model"] not in known:
             said = f"The model `{body['model']}` does not exist."
             return await _send(writer, 404, _error(said, "NotFoundError"))

@@ -79,7 +79,7 @@ class _Event(msgspec.Struct, frozen=True):
 
 
 class _Listing(msgspec.Struct, frozen=True):
-    data: list[Model] = []
+    data: list[Model] | None = None  # null: Ollama without a model
 
 
 class Server:
@@ -102,7 +102,7 @@ class Server:
         """What it lists, LoRAs among them."""
         body = await self._ask("GET", "/models")
         try:
-            return msgspec.json.decode(body, type=_Listing).data
+            return msgspec.json.decode(body, type=_Listing).data or []
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Trouble(f"{self.where}/models lists no models ({error})", NO_PATH) from error
 
@@ -125,7 +125,7 @@ class Server:
         try:
             await self._ask("POST", "/load_lora_adapter", {})
         except Trouble as trouble:
-            if trouble.status not in (400, 422, 404, 405, 501):
+            if trouble.status not in (400, 422, 403, 404, 405, 501):  # 403: somebody keeps LoRAs from being loaded
                 raise
             return trouble.status in (400, 422)
         return False  # whoever says yes to nothing understands nothing of it

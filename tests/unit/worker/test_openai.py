@@ -274,6 +274,17 @@ def test_a_key_that_is_none_is_refused_before_it_is_sent(server: Fake):
     assert [] == server.heard
 
 
+def test_a_server_without_a_model_stops_the_start(server: Fake):
+    """Ollama then lists null; one that is named need not be listed."""
+    server.models = None
+    with pytest.raises(ModelError, match="lists no model") as refused, remote(server):
+        pass
+    with remote(server, openai__model="tiny") as generator:
+        assert 4096 == generator.about()["context"]
+
+    assert "load one there, or name it with openai.model" == refused.value.hint
+
+
 def test_a_server_that_is_not_there_stops_the_start():
     """With the next step; the worker's keeper tries again later."""
     with fake() as gone:

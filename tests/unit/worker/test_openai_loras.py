@@ -150,6 +150,14 @@ def test_a_server_that_takes_no_loras_talks_with_its_base(server: Fake):
     assert [] == changes(server)
 
 
+def test_a_server_that_forbids_loading_talks_with_its_base(server: Fake):
+    """The way to load LoRAs is often closed on purpose: that is no wrong key."""
+    server.forbids = {"/load_lora_adapter"}
+    with remote(server) as generator:
+        assert ("base", "tiny") == spoke(generator, "a")
+        assert CANNOT == generator.about()["lora_trouble"]
+
+
 def test_a_server_started_without_loras_is_believed_at_the_first_load(server: Fake, generator: Remote):
     """vLLM has the address for it even then."""
     server.bad_loras = {"/loras/a": (400, "LoRA is not enabled. Use --enable-lora to enable LoRA.")}
