@@ -15,6 +15,7 @@ import torch
 from worker.packed import Storage
 
 BLOCK = 64  # tokens: what a piece grows by
+HAND = 1024  # tokens: what is held in passing while a piece moves
 WORTH = 16  # tokens: to copy fewer is not worth it
 KEEP = 1800.0  # seconds that a conversation stays after its last reply, at most
 
@@ -49,6 +50,7 @@ class Arena:
             [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)],
             [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)],
         )
+        self._hand = torch.empty((heads, min(HAND, capacity), size), dtype=dtype, device=device)
         self.capacity, self._clock = capacity, clock
         self.per_token = 2 * layers * heads * size * dtype.itemsize
         self.reused = self.asked = 0  # tokens, since the start
@@ -213,8 +215,14 @@ class Arena:
             at += kept.room
 
     def _copy(self, start: int, to: int, count: int) -> None:
+        """Takes no memory: on a device that is full, half of a piece would lie here and half there."""
+        apart = abs(to - start) >= count
+        pieces = range(0, count, max(count, 1) if apart else self._hand.shape[1])
         for part in (*self.storage.keys, *self.storage.values):
-            part[:, to : to + count] = part[:, start : start + count].clone()  # they may overlap
+            for at in pieces if to < start else reversed(pieces):  # what is yet to be moved is not written over
+                size = min(pieces.step, count - at)
+                source = part[:, start + at : start + at + size]
+                part[:, to + at : to + at + size] = source if apart else self._hand[:, :size].copy_(source)
 
 
 def _blocks(tokens: int) -> int:

@@ -2,12 +2,14 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from worker import kv
 from worker.kv import BLOCK, WORTH, Arena, Kept
@@ -231,6 +233,40 @@ def test_nobody_goes_in_vain() -> None:
     assert not place.grow(busy, 9 * BLOCK)
     assert [busy, mine, idle] == place._kept
     assert ([*range(1000, 1060)], False) == (mine.tokens, mine.busy)
+    check(place)
+
+
+class Full(TorchDispatchMode):
+    """A device that has no memory left: all it can do is change what there is."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        given = [arg.untyped_storage().data_ptr() for arg in args if isinstance(arg, Tensor)]
+        if made.untyped_storage().data_ptr() not in given:
+            raise torch.OutOfMemoryError(f"no memory for {func}")
+        return made
+
+
+@pytest.mark.parametrize("hand", [40, kv.HAND])
+def test_moving_takes_no_memory(hand: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up, down, and to another place: else a device that is full would leave half of a piece where it was."""
+    monkeypatch.setattr(kv, "HAND", hand)
+    place = arena(9 * BLOCK)
+    low, mine, high = (place.open([*range(n, n + 3 * BLOCK - 1)], "base", 0) for n in (1000, 2000, 3000))
+    assert low
+    assert mine
+    assert high
+    for kept, first in ((mine, 2000), (high, 3000)):
+        fill(place, kept, [*range(first, first + 3 * BLOCK - 1)])
+    place.drop(low)
+    with Full():
+        assert place.grow(mine, 4 * BLOCK)  # all is packed, and `high` moves up
+        place.drop(mine)
+        copied = place.open([*high.tokens[:100], 7], "base", 0)
+        assert place.grow(high, 7 * BLOCK)  # it moves down
+
+    assert copied
+    assert 100 == len(copied.tokens)
     check(place)
 
 
