@@ -53,6 +53,8 @@ class Server:
         self._most, self._about, self._idle_seconds = most, about, idle_seconds
         self._presence, self._loras = Presence(client), Loras(client)
         self._faults: dict[str, str] = {}
+        self._doubtful: set[str] = set()  # LoRAs that could not be loaded before we came
+        self._proven: set[str] = set()  # of these, those that have spoken since
         self.name = worker_name()
         self._running: dict[str, _Running] = {}
         self._claims: dict[str, Claim] = {}
@@ -95,7 +97,8 @@ class Server:
                 await asyncio.sleep(1.0)
 
     async def _inherit(self) -> None:
-        """Free at once what dead workers of this machine still hold."""
+        """Free at once what dead workers of this machine still hold. What could not be loaded then may be now."""
+        self._doubtful = {fault.version for fault in await self._loras.faults()}
         gone = [name for name in await self._queue.holders() if is_dead(name)]
         if freed := await self._queue.disown(gone):
             log.warning("took %d jobs from workers that had died", freed)
@@ -186,6 +189,7 @@ class Server:
         if end.finish == "error" or (end.finish == "cancelled" and not end.text.strip()):
             await self._fail(claim, end.error or "stopped")
             return
+        self._proven |= {end.lora} & self._doubtful
         done = finished(ask, end)
         await self._complete(claim, done, self._composer.consequences(ask, done, str(self._about.get("model", ""))))
 
@@ -236,8 +240,10 @@ class Server:
         faults = self._generator.faults()
         for version, reason in faults.items() - self._faults.items():
             await self._loras.faulty(version, reason)
-        for version in self._faults.keys() - faults.keys():
+        for version in (self._faults.keys() | self._proven) - faults.keys():
             await self._loras.mended(version)
+            self._doubtful.discard(version)
+            self._proven.discard(version)
         self._faults = faults
 
     def _state(self) -> dict[str, str | int | float]:

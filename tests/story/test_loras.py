@@ -114,3 +114,19 @@ async def test_a_version_that_is_gone_is_told_of_and_an_earlier_one_speaks(house
 
     assert "one/1" == done.lora_version
     assert [("one/2", "there is no one/2")] == [(fault.version, fault.reason) for fault in faults]
+
+
+async def test_what_a_worker_could_not_load_is_forgotten_when_its_successor_speaks_with_it(house: House) -> None:
+    """As after `lora.rank` was raised, which asks for a new worker. What nobody has spoken with is still known."""
+    watched = model(LORAS)
+    one, _ = await personas(house, watched)
+    await house.p.loras.promote(one, "one/1", "night")
+    for version in ("one/1", "one/9"):
+        await house.p.loras.faulty(version, "it has rank 16, and the slots hold up to 8")
+    async with house.at_work(watched):  # type: ignore[arg-type]
+        (done,) = await house.talk(say("who are you?", 3))
+        async with asyncio.timeout(15):
+            while len(faults := await house.p.loras.faults()) > 1:
+                await asyncio.sleep(0.02)
+
+    assert ("one/1", ["one/9"]) == (done.lora_version, [fault.version for fault in faults])
