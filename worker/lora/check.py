@@ -85,13 +85,23 @@ def _head(file: Path) -> dict[str, Any]:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             head = json.loads(stream.read(length)) if length <= LONGEST_HEAD else None
+            there = file.stat().st_size - stream.tell()
     except OSError as error:
         raise LoraError(f"{file} cannot be read ({error.strerror or error})", AGAIN) from error
     except (struct.error, ValueError, RecursionError) as error:
         raise LoraError(f"{file} is broken or cut short ({error})", AGAIN) from error
     if not isinstance(head, dict):
         raise LoraError(f"{file} is broken: it does not begin with a table of contents", AGAIN)
+    if (named := _bytes(head)) > there:
+        raise LoraError(f"{file} is broken or cut short: it holds {there:,} bytes of weights, not {named:,}", AGAIN)
     return head
+
+
+def _bytes(head: dict[str, Any]) -> int:
+    """How many bytes of weights a table of contents speaks of, as far as it can be read."""
+    places = [entry.get("data_offsets") for entry in head.values() if isinstance(entry, dict)]
+    ends = [place[-1] for place in places if isinstance(place, list) and place]
+    return max((end for end in ends if isinstance(end, int)), default=0)
 
 
 @contextmanager

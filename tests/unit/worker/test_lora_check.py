@@ -73,6 +73,17 @@ def test_a_server_checks_sizes_itself(tmp_path: Path):
     assert 64 == check(remote("some/big"), folder, any_base=True).rank
 
 
+def test_a_file_that_was_cut_short_is_no_lora_for_a_server_either(tmp_path: Path):
+    """Its table of contents says how long it is, so that no weights need be read."""
+    folder = loras.write(tmp_path / "lora")
+    file = folder / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+
+    with pytest.raises(LoraError, match="cut short") as told:
+        check(remote(""), folder)
+    assert told.value.hint
+
+
 @pytest.mark.parametrize(
     ("ref", "fallback", "names"),
     [
