@@ -234,8 +234,9 @@ class Engine:
             log.error("request %s could not be read", rows[0].request.id, exc_info=error)
             self._end(rows[0], "error", events, _reason(error))
             return None
-        found = [self._read([row], [count], events) for row, count in zip(rows, counts, strict=True)]
-        logits = [part for part in found if part is not None]
+        pairs = zip(rows, counts, strict=True)  # meanwhile, memory may run out, and some of them yield
+        found = [(row, self._read([row], [count], events)) for row, count in pairs if row.kept is not None]
+        logits = [part for row, part in found if part is not None and row.kept is not None]
         return torch.cat(logits) if logits else None
 
     def _shrink(self, events: list[Piece | Finished]) -> None:

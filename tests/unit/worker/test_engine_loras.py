@@ -1,5 +1,6 @@
 """worker/engine.py with LoRAs: everybody speaks as if their LoRA were merged into the weights, and nobody else's."""
 
+import itertools
 import threading
 from collections.abc import Mapping
 
@@ -12,6 +13,7 @@ from personas.sampling import Sampling
 from tests.fakes.engines import GREEDY, WARM, alone, ask, engine, fresh, renamed, run, steps, take
 from tests.fakes.loras import ALL, TINY, weights
 from tests.fakes.tiny import Bytes
+from worker import packed
 from worker.engine import Limits
 from worker.generator import Finished, Request
 from worker.lora.files import PLACES, Shape, Weights
@@ -221,3 +223,25 @@ def test_a_single_reply_that_does_not_fit_ends_with_the_reason(monkeypatch: pyte
     assert "error" == ends["0"].finish
     assert "not enough memory" in ends["0"].error
     assert alone(ask(1)) == run(batch, ask(1))[0]["1"]
+
+
+def test_memory_that_runs_out_while_a_fault_is_looked_for_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that yield for it are not looked at any more, and the others get their own scores."""
+    import worker.engine
+
+    forward, read = worker.engine.forward, itertools.count(1)
+
+    def broken(model: object, tokens: torch.Tensor, pack: packed.Pack, ends: list[int]) -> torch.Tensor:
+        if len(pack.spans) > 1:
+            raise RuntimeError("no more than one at a time")
+        if next(read) == 3 + 2:  # the second one's second token
+            raise torch.OutOfMemoryError("no memory left")
+        return forward(model, tokens, pack, ends)
+
+    monkeypatch.setattr(worker.engine, "forward", broken)
+    batch = engine(limits=Limits(8, worker.engine.SMALLEST))
+    ends, _ = run(batch, *(ask(0, name=str(n)) for n in range(3)))
+
+    monkeypatch.undo()
+    assert {n: msgspec.structs.replace(alone(ask(0)), id=n) for n in "012"} == ends
+    assert 2 == batch.about()["yielded"]
