@@ -12,8 +12,12 @@ from tests.fakes.openai import Fake
 from worker.generator import Finished, Piece, Request
 from worker.openai import start
 from worker.openai.generator import Remote
+from worker.openai.loras import prefix
 
 Event = Piece | Finished
+
+STORE = "/loras"
+OURS = prefix(STORE)  # what the names of LoRAs begin with on the server
 
 
 def asking(text: str = "hello there", name: str = "r1", loras: tuple[str, ...] = (), **sampling: object) -> Request:
@@ -26,14 +30,15 @@ def asking(text: str = "hello there", name: str = "r1", loras: tuple[str, ...] =
 
 def place(version: str) -> Path:
     """Where LoRAs lie, in tests that have none."""
-    return Path("/loras") / version
+    return Path(STORE) / version
 
 
 @contextmanager
 def remote(fake: Fake, folder: Callable[[str], Path] = place, key: str = "", **environ: str) -> Iterator[Remote]:
     """A generator over this server, with settings from these variables (without `LIMEN_`)."""
     variables = {f"LIMEN_{name.upper()}": value for name, value in environ.items()}
-    settings = config.load({"LIMEN_OPENAI__BASE_URL": fake.url, "LIMEN_MODEL__ENGINE": "openai"} | variables)
+    given = {"LIMEN_OPENAI__BASE_URL": fake.url, "LIMEN_MODEL__ENGINE": "openai", "LIMEN_LORA__STORE": STORE}
+    settings = config.load(given | variables)
     generator, _ = start.generator(settings, {start.KEY: key} if key else {}, folder, pause=0.001)
     try:
         yield generator

@@ -20,7 +20,7 @@ from tests.fakes.commands import limen, meanwhile
 from tests.fakes.house import DM, house_at, quick, say
 from tests.fakes.jobs import until
 from tests.fakes.openai import Act, Fake, fake
-from tests.fakes.remote import remote
+from tests.fakes.remote import OURS, remote
 
 WEIGHTLESS = ("torch", "transformers", "safetensors", "accelerate", "gguf")
 
@@ -88,7 +88,7 @@ async def test_a_lora_speaks_and_the_ledger_knows_which(server: Fake, redis_url:
                 (third,) = await house.talk(say("and then?", 3, where=DM))
 
                 assert ["base", "mira-1/2", "base"] == [done.lora_version for done in (first, second, third)]
-                assert second.text.startswith("limen-mira-1+2 heard:")
+                assert second.text.startswith(f"{OURS}mira-1+2 heard:")
                 assert "mira-1/2" == (await house.entry(second.reply_id)).record.lora_version
 
 

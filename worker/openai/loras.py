@@ -4,6 +4,7 @@ Versions never change, so a name stands for its weights. Runs on one event loop;
 """
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections import Counter
@@ -17,27 +18,27 @@ from worker.openai.trouble import Trouble
 
 log = logging.getLogger("limen.worker")
 
-PREFIX = "limen-"  # so that we know ours among others' on the same server
 REST = 60.0  # seconds for which a version that was refused is not tried again
 REMEMBERED = 1000  # of those
 CANNOT = "the server takes no LoRAs at runtime"
 STEP = "start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True (docs/openai-server.md)"
 
 
-def model_name(version: str) -> str:
-    """What a version is called on the server."""
-    return PREFIX + version.replace("/", "+")
+def prefix(store: str) -> str:
+    """What all versions of one store are called by on a server, where others' may have the same names."""
+    return f"limen-{hashlib.sha256(store.encode()).hexdigest()[:8]}-"
 
 
 class Loras:
-    """At most `slots` LoRAs on one server. `off` says why there are none at all; empty: they are taken."""
+    """At most `slots` LoRAs on one server, whose names begin with `ours`. `off` says why there are none at all; empty:
+    they are taken."""
 
     def __init__(
-        self, server: Server, folder: Callable[[str], Path], slots: int, off: str = "",
+        self, server: Server, folder: Callable[[str], Path], slots: int, ours: str, off: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._server, self._folder, self._slots, self._clock = server, folder, slots, clock
-        self.off = off
+        self._ours, self.off = ours, off
         self._held: dict[str, str] = {}  # name → folder, the least recently used first
         self._ready: set[str] = set()  # of these, those that need no question any more
         self._in_use: Counter[str] = Counter()
@@ -48,7 +49,9 @@ class Loras:
 
     def adopt(self, models: Iterable[Model]) -> None:
         """Those of ours that the server holds already, from before we started."""
-        self._held |= {model.id: model.root or "" for model in models if model.parent and model.id.startswith(PREFIX)}
+        self._held |= {
+            model.id: model.root or "" for model in models if model.parent and model.id.startswith(self._ours)
+        }
 
     def about(self) -> dict[str, str | int | float]:
         """How many there are, and what is wrong."""
@@ -78,8 +81,8 @@ class Loras:
 
     def lost(self, version: str) -> None:
         """The server does not know it any more: it was started anew, or somebody else needed the room."""
-        self._held.pop(model_name(version), None)
-        self._ready.discard(model_name(version))
+        self._held.pop(self._name(version), None)
+        self._ready.discard(self._name(version))
 
     def refuse(self, version: str, why: str) -> None:
         """Leave this version alone for a while."""
@@ -89,8 +92,12 @@ class Loras:
         if len(self._refused) > REMEMBERED:
             del self._refused[next(iter(self._refused))]
 
+    def _name(self, version: str) -> str:
+        """What a version is called on the server."""
+        return self._ours + version.replace("/", "+")
+
     async def _take(self, version: str) -> str:
-        name = model_name(version)
+        name = self._name(version)
         why, until = self._refused.get(version, ("", 0.0))
         if self.off or self._clock() < until:
             raise LoraError(self.off or why)

@@ -13,7 +13,7 @@ from worker.openai.asking import Dialect
 from worker.openai.fitting import Fitting
 from worker.openai.generator import Background, Remote
 from worker.openai.look import Look, look
-from worker.openai.loras import STEP, Loras
+from worker.openai.loras import STEP, Loras, prefix
 from worker.openai.reply import LONGEST, Speaker
 from worker.openai.server import Server
 from worker.openai.trouble import Trouble
@@ -68,7 +68,7 @@ async def _met(server: Server, wanted: Openai, pause: float) -> Look:
 
 def _speaker(server: Server, seen: Look, settings: Settings, folder: Callable[[str], Path], pause: float) -> Speaker:
     context = seen.context or settings.openai.context
-    loras = Loras(server, folder, settings.lora.slots, seen.no_loras)
+    loras = Loras(server, folder, settings.lora.slots, prefix(settings.lora_store), seen.no_loras)
     loras.adopt(seen.models)
     fitting = Fitting(min(context, settings.model.context or context))
     return Speaker(server, seen.model, loras, Dialect(seen.owner), fitting, settings.openai.retries, pause)

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import LoraError
 from tests.fakes.openai import Act, Fake, fake
-from tests.fakes.remote import asking, ended, place, remote, until
+from tests.fakes.remote import OURS, asking, ended, place, remote, until
 from worker.openai.generator import Remote
 from worker.openai.loras import CANNOT, REST
 
@@ -38,7 +38,7 @@ def changes(server: Fake) -> list[str]:
     """Loads (+) and unloads (-) in order, without the question whether LoRAs are taken."""
     marks = {"/v1/load_lora_adapter": "+", "/v1/unload_lora_adapter": "-"}
     return [
-        marks[heard.path] + heard.body["lora_name"].removeprefix("limen-")
+        marks[heard.path] + heard.body["lora_name"].removeprefix(OURS)
         for heard in server.heard
         if heard.path in marks and heard.body
     ]
@@ -46,19 +46,19 @@ def changes(server: Fake) -> list[str]:
 
 def test_a_version_is_loaded_once_and_speaks(server: Fake, generator: Remote):
     """Under a name of its own, from its folder; who has none speaks with the base."""
-    assert [("mira-1/2", "limen-mira-1+2")] * 2 == [spoke(generator, "mira-1/2") for _ in range(2)]
+    assert [("mira-1/2", f"{OURS}mira-1+2")] * 2 == [spoke(generator, "mira-1/2") for _ in range(2)]
     assert ("base", "tiny") == spoke(generator)
-    assert (["+mira-1+2"], {"limen-mira-1+2": "/loras/mira-1/2"}) == (changes(server), server.loras)
+    assert (["+mira-1+2"], {f"{OURS}mira-1+2": "/loras/mira-1/2"}) == (changes(server), server.loras)
     assert {"loras": 1, "lora_slots": 2, "lora_trouble": ""}.items() <= generator.about().items()
 
 
 def test_the_least_recently_used_gives_way(server: Fake, generator: Remote):
     """There are never more than `lora.slots`."""
     for version in ("a", "b", "a", "c", "b"):
-        assert (version, f"limen-{version}") == spoke(generator, version)
+        assert (version, f"{OURS}{version}") == spoke(generator, version)
 
     assert ["+a", "+b", "-b", "+c", "-a", "+b"] == changes(server)
-    assert {"limen-b", "limen-c"} == set(server.loras)
+    assert {f"{OURS}b", f"{OURS}c"} == set(server.loras)
 
 
 def test_one_in_use_never_gives_way(server: Fake, generator: Remote):
@@ -89,7 +89,7 @@ def test_who_waits_for_a_slot_can_be_cancelled(server: Fake, generator: Remote):
     ends = ended(generator)
 
     assert ("cancelled", "stop") == (ends["c"].finish, ends["a"].finish)
-    assert ("d", "limen-d") == spoke(generator, "d")
+    assert ("d", f"{OURS}d") == spoke(generator, "d")
 
 
 def test_many_who_want_the_same_load_it_once(server: Fake, generator: Remote):
@@ -105,7 +105,7 @@ def test_a_refused_version_leaves_the_word_to_the_one_before(
     """In order of preference, the base last; said once, shown in `limen status`, and not asked for each time."""
     server.bad_loras = {"/loras/new": (400, "rank 64 is greater than max_lora_rank"), "/loras/worse": (500, "NaN")}
 
-    assert [("old", "limen-old")] * 2 == [spoke(generator, "new", "old") for _ in range(2)]
+    assert [("old", f"{OURS}old")] * 2 == [spoke(generator, "new", "old") for _ in range(2)]
     assert ("base", "tiny") == spoke(generator, "worse", "new")
     assert ["+new", "+old", "+worse"] == changes(server)
     assert "new: rank 64 is greater than max_lora_rank; worse: NaN" == generator.about()["lora_trouble"]
@@ -121,7 +121,7 @@ def test_a_refused_version_is_known_until_it_is_taken(server: Fake, generator: R
 
     assert {"a": "rank 64 is greater than max_lora_rank"} == generator.faults()
     server.bad_loras = {}
-    assert ("a", "limen-a") == spoke(generator, "a")
+    assert ("a", f"{OURS}a") == spoke(generator, "a")
     assert {} == generator.faults()
 
 
@@ -134,7 +134,7 @@ def test_a_folder_that_is_gone_is_a_version_that_is_refused(server: Fake):
         return place(version)
 
     with remote(server, missing) as generator:
-        assert ("old", "limen-old") == spoke(generator, "gone", "old")
+        assert ("old", f"{OURS}old") == spoke(generator, "gone", "old")
         assert "gone: there is no LoRA gone" == generator.about()["lora_trouble"]
 
     assert ["+old"] == changes(server)
@@ -181,7 +181,7 @@ def test_a_server_that_was_started_anew_gets_its_loras_again(server: Fake, gener
     spoke(generator, "a")
     server.loras.clear()
 
-    assert ("a", "limen-a") == spoke(generator, "a")
+    assert ("a", f"{OURS}a") == spoke(generator, "a")
     assert ["+a", "+a"] == changes(server)
 
 
@@ -190,40 +190,50 @@ def test_one_that_is_taken_but_never_known_is_refused(server: Fake, generator: R
     no = Act(status=404, body={"error": {"message": "The model `limen-a` does not exist."}})
     server.script += [no, no]
 
-    assert ("b", "limen-b") == spoke(generator, "a", "b")
+    assert ("b", f"{OURS}b") == spoke(generator, "a", "b")
     assert "a: the server took it, but does not know it" == generator.about()["lora_trouble"]
 
 
 def test_what_an_earlier_worker_left_is_taken_over(server: Fake):
     """It counts among the slots, and is not loaded anew where it is the same."""
-    server.loras = {"limen-a": "/loras/a", "limen-b": "/loras/b", "others": "/elsewhere"}
+    server.loras = {f"{OURS}a": "/loras/a", f"{OURS}b": "/loras/b", "others": "/elsewhere"}
     with remote(server, lora__slots="2") as generator:
         assert 2 == generator.about()["loras"]
         spoke(generator, "b")
         spoke(generator, "c")
 
     assert ["-a", "+c"] == changes(server)
-    assert {"limen-b", "limen-c", "others"} == set(server.loras)
+    assert {f"{OURS}b", f"{OURS}c", "others"} == set(server.loras)
 
 
 @pytest.mark.parametrize(("knows", "expected"), [(True, ["+a"]), (False, ["+a", "-a", "+a"])])
 def test_another_one_of_the_same_name_is_replaced(server: Fake, knows: bool, expected: list[str]):
     """In place where the server knows how, else by unloading it first."""
-    server.knows_inplace, server.loras = knows, {"limen-a": "/other/home/a"}
+    server.knows_inplace, server.loras = knows, {f"{OURS}a": "/other/home/a"}
     with remote(server) as generator:
-        assert ("a", "limen-a") == spoke(generator, "a")
+        assert ("a", f"{OURS}a") == spoke(generator, "a")
 
-    assert (expected, "/loras/a") == (changes(server), server.loras["limen-a"])
+    assert (expected, "/loras/a") == (changes(server), server.loras[f"{OURS}a"])
 
 
 @pytest.mark.parametrize(("path", "expected"), [("/loras/a", ["+a"]), ("/other/a", ["+a", "+a"])])
 def test_one_that_somebody_else_has_loaded_meanwhile(server: Fake, path: str, expected: list[str]):
     """The same will do; another one is replaced."""
     with remote(server) as generator:
-        server.loras["limen-a"] = path
-        assert ("a", "limen-a") == spoke(generator, "a")
+        server.loras[f"{OURS}a"] = path
+        assert ("a", f"{OURS}a") == spoke(generator, "a")
 
-    assert (expected, "/loras/a") == (changes(server), server.loras["limen-a"])
+    assert (expected, "/loras/a") == (changes(server), server.loras[f"{OURS}a"])
+
+
+def test_two_homes_on_one_server_do_not_meet(server: Fake, generator: Remote):
+    """Their personas may have the same names, and so their versions; each hears its own, and unloads its own."""
+    with remote(server, lambda version: Path("/theirs") / version, lora__store="/theirs", lora__slots="1") as theirs:
+        names = [spoke(one, version)[1] for one in (generator, theirs) for version in ("a", "b")]
+        again = [spoke(one, "b")[1] for one in (generator, theirs)]
+
+    assert (4, names[1::2]) == (len({*names}), again)
+    assert ["/loras/a", "/loras/b", "/theirs/b"] == sorted(server.loras.values())
 
 
 def test_a_server_that_is_busy_while_loading_is_asked_again(server: Fake, generator: Remote):
