@@ -96,15 +96,16 @@ def _arena(loaded: Loaded, wanted_mb: int) -> kv.Arena:
     dtype = loaded.model.dtype
     share = SHARE_OF_RAM if loaded.device == "cpu" else SHARE_OF_GPU
     per_token = 2 * layers * heads * size * dtype.itemsize
+    least = kv.capacity(0, per_token, loaded.context, 0)
     tokens = kv.capacity(wanted_mb, per_token, loaded.context, int(share * free(loaded.device)))
     while True:
         try:
             return kv.Arena(layers, heads, size, tokens, dtype, loaded.device)
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if tokens // 2 < loaded.context:
+            if tokens == least:
                 said = f"no memory for one conversation of {loaded.context} tokens on {loaded.device}"
                 raise ModelError(said, "set model.context to less") from error
-            tokens //= 2
+            tokens = max(least, tokens // 2)
 
 
 def free(device: str) -> int:

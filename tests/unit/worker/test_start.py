@@ -11,7 +11,7 @@ from core.errors import LoraError, ModelError
 from core.settings import Lora, Settings, Worker
 from personas.sampling import Sampling
 from tests.fakes.engines import fresh, run
-from worker import packed, start
+from worker import kv, packed, start
 from worker.engine import Engine
 from worker.generator import Request
 from worker.lora.store import LoraStore
@@ -41,6 +41,26 @@ def test_memory_and_steps_are_found_where_nothing_is_told(tmp_path: Path, monkey
     assert 2 == about["kv_mb"]
     assert start.SMALLEST_STEP <= steps <= start.LARGEST_STEP
     assert 0 == steps & (steps - 1)
+
+
+@pytest.mark.parametrize(("there", "found"), [(3000, 2560), (1000, 640), (150, 128), (127, None)])
+def test_room_is_halved_until_the_device_has_it_but_holds_a_whole_context(
+    there: int, found: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whole blocks: one of 80 tokens takes 128."""
+    arena = kv.Arena
+
+    def tight(layers: int, heads: int, size: int, tokens: int, dtype: torch.dtype, device: str) -> kv.Arena:
+        if tokens > there:
+            raise torch.OutOfMemoryError("no memory left")
+        return arena(layers, heads, size, tokens, dtype, device)
+
+    monkeypatch.setattr(kv, "Arena", tight)
+    if found:
+        assert found == start._arena(fresh(80), 1).capacity
+    else:
+        with pytest.raises(ModelError, match="no memory for one conversation of 80 tokens"):
+            start._arena(fresh(80), 1)
 
 
 @pytest.mark.parametrize(("tokens", "found"), [(0.3, 64), (100, 64), (128, 128), (1000, 512), (10**6, 8192)])
