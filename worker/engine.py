@@ -170,9 +170,11 @@ class Engine:
         return True
 
     def _open(self, row: _Row) -> bool:
-        if len(row.tokens) >= self._loaded.context:
+        if not 0 < len(row.tokens) < self._loaded.context:
             raise ValueError(f"a prompt of {len(row.tokens)} tokens in a context of {self._loaded.context}")
         row.kept = self._arena.open(row.tokens, row.lora, row.request.sampling.max_tokens - len(row.stream.ids))
+        if row.kept is None and not self._rows:
+            raise ValueError(f"a prompt of {len(row.tokens)} tokens, and all room is for {self._arena.capacity}")
         if row.kept is None:
             return False
         self._waiting.remove(row)

@@ -127,6 +127,18 @@ def test_a_request_that_cannot_be_read_fails_alone() -> None:
     assert alone(ask(1)) == ends["1"]
 
 
+@pytest.mark.parametrize("count", [0, 64, 200, 600])
+def test_a_prompt_that_can_never_be_read_fails_and_is_in_nobody_s_way(count: int) -> None:
+    """Empty, more than all the room there is, more than the context: it does not wait for ever."""
+    batch = engine(room=64)
+    batch.add(Request(id="bad", tokens=(7,) * count, sampling=GREEDY, seed=1))
+    ends, _ = run(batch, ask(0))
+
+    assert "error" == ends["bad"].finish
+    assert f"a prompt of {count} tokens" in ends["bad"].error
+    assert alone(ask(0)) == ends["0"]
+
+
 def test_scores_that_are_no_numbers_end_that_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others never notice."""
 
