@@ -5,17 +5,20 @@ own statement stands in, recorded once with its date and wording.
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from core.events import PersonaKey
+from core.events import Person, PersonaKey, Place, unquote
 from core.jobs import Generate
+from core.nights import Night
+from core.scopes import scopes_of
 from core.store import keys
 from core.store.client import Client
 from core.store.conversations import Conversations
 from core.store.ledger import Entry, Ledger
+from core.store.nights import Nights
 from core.store.queue import Queue, decode_result
 
 TERMINAL = (
@@ -30,6 +33,7 @@ class Privacy:
 
     def __init__(self, client: Client, queue: Queue, conversations: Conversations, ledger: Ledger) -> None:
         self._client, self._queue, self._conversations, self._ledger = client, queue, conversations, ledger
+        self._nights = Nights(client)
 
     async def consent(self, person: str, basis: str, wording: str) -> bool:
         """Record why somebody's words may be trained on. True the first time: then the wording must be shown."""
@@ -61,6 +65,7 @@ class Privacy:
                 for reaction in reactions(entry, person)
             ],
             "reactions_waiting_for_their_reply": sorted(message.decode() for message in parked),
+            "nights": [part(night, person) for night in await self._nights.about(person)],
             "jobs": [msgspec.to_builtins(job) for job in await self._jobs(person)],
         }
 
@@ -83,7 +88,8 @@ class Privacy:
         jobs = await self._drop_jobs(person, persona, talks)
         await self._forget_talks(talks, person)  # again: a reply may have been finished meanwhile
         went = {"jobs": len(jobs), "messages": sum(map(len, talks.values()))}
-        went |= await self._forget_replies(person, persona, jobs)
+        met = {persona} if persona else {key for talk in talks for key in talked_with(talk, person)}
+        went |= await self._forget_replies(person, persona, jobs, met)
         if persona is None:
             await self._ledger.unpark(person)
             await self._client.do("DEL", keys.CONSENT(person), keys.SPOKE_IN(person))
@@ -112,8 +118,10 @@ class Privacy:
                     await self._conversations.delete(talk, line.id)
             await self._client.do_all([("DEL", keys.TALK(talk)), ("SREM", keys.SPOKE_IN(person), talk)])
 
-    async def _forget_replies(self, person: str, persona: PersonaKey | None, unsent: set[str]) -> dict[str, int]:
-        """A reply to them goes; one to somebody else stays, without the talk it stood in."""
+    async def _forget_replies(
+        self, person: str, persona: PersonaKey | None, unsent: set[str], met: set[PersonaKey]
+    ) -> dict[str, int]:
+        """A reply to them goes; one to somebody else stays, without the talk it stood in. So with what nights found."""
         given, rated = [
             [entry for entry in await self._ledger.entries(ids) if persona in (None, entry.record.persona)]
             for ids in await self._ledger.about(person)
@@ -129,6 +137,8 @@ class Privacy:
             await self._ledger.withdraw(entry.record.id, person)
         if persona is None:
             await self._client.do("DEL", keys.REPLIED_TO(person), keys.RATED_BY(person))
+        met = met | {entry.record.persona for entry in (*given, *rated)}
+        await self._nights.forget(person, met, everywhere=persona is None)
         return {"replies": len(given), "rated": len(rated)}
 
     async def _unsend(self, replies: set[str]) -> None:
@@ -138,6 +148,22 @@ class Privacy:
             mine = [entry for entry, body in entries if decode_result(body).reply_id in replies]
             if mine:
                 await self._client.do("XDEL", name, *mine)
+
+
+def talked_with(talk: str, person: str) -> Iterator[PersonaKey]:
+    """The personas that may have spoken with somebody in a conversation: which it was is up to the settings of then."""
+    account, _, rest = talk.partition("|")
+    card, _, where = rest.partition("|")
+    match [unquote(part) for part in where.split(":")]:
+        case [platform, workspace, channel, *thread]:
+            for scope in scopes_of(Place(platform, workspace, channel, "".join(thread)), Person(person)):
+                yield PersonaKey(account, unquote(card), scope)
+
+
+def part(night: Night, person: str) -> dict[str, Any]:
+    """What a night made of somebody's votes, as plain data."""
+    counts = [msgspec.to_builtins(one) for one in night.ratings.people if one.user == person]
+    return {"night": night.id, "time": iso(night.began), "persona": str(night.persona), "counted": counts}
 
 
 def reply(entry: Entry) -> dict[str, Any]:

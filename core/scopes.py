@@ -1,5 +1,7 @@
 """With whom a card comes alive: a place and a person → a scope id. Pure. Scopes are walls: nothing crosses them."""
 
+import msgspec
+
 from core.events import Kind, Person, Place, quote
 from core.settings import Scope
 
@@ -22,3 +24,10 @@ def scope_of(place: Place, person: Person, by: Scope) -> str:
             channel = quote(place.channel).replace(".", "%2E")  # the first dot is ours: a Slack thread has one too
             return f"{base}:thread:{channel}.{quote(place.thread)}"
     return f"{base}:channel:{quote(place.channel)}"
+
+
+def scopes_of(place: Place, person: Person) -> set[str]:
+    """Every scope that this could be, whatever the operator chooses or has chosen."""
+    kinds = (msgspec.structs.replace(place, kind=kind) for kind in (Kind.DM, Kind.CHANNEL))
+    choices = [Scope(discord=by, telegram="user", slack=by) for by in ("channel", "user", "thread", "server")]
+    return {scope_of(where, person, by) for where in kinds for by in (*choices, Scope(telegram="channel"))}

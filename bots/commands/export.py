@@ -11,7 +11,7 @@ from bots.assemble import parts, settings
 from bots.files import writing
 from core.settings import Settings
 
-PARTS = ("consent", "conversations", "replies", "ratings", "reactions_waiting_for_their_reply", "jobs")
+PARTS = ("consent", "conversations", "replies", "ratings", "reactions_waiting_for_their_reply", "nights", "jobs")
 
 
 @click.command(epilog="Example: limen export --user console:local:me --out me.json")

@@ -77,6 +77,15 @@ MESSAGE    = Key("limen:message:{}",            "string", "as its reply",       
 PARKED     = Key("limen:parked:{}",             "list",   "7 days",                   "engine",    "delivery",        "conversation")
 PARKED_BY  = Key("limen:person:{}:parked",      "set",    "7 days",                   "engine",    "forget, export",  "person")
 
+# Nights: what they found, and who is at one.
+NIGHT      = Key("limen:night:{}",              "string", "400 days; 60 of a persona","nights",    "night, report",   "conversation")
+NIGHTS_OF  = Key("limen:nights-of:{}",          "zset",   "400 days",                 "nights",    "night, report",   "nobody")
+NIGHTS     = Key("limen:nights",                "zset",   "400 days",                 "nights",    "night, status",   "nobody")
+COUNTED_IN = Key("limen:person:{}:nights",      "zset",   "400 days, until forgotten","nights",    "forget, export",  "person")
+NIGHT_RUN  = Key("limen:night-run",             "hash",   "for ever",                 "nights",    "nights, status",  "nobody")
+NIGHTS_LEFT= Key("limen:nights-left",           "list",   "until the next night",     "nights",    "nights, status",  "nobody")
+NIGHT_LEASE= Key("limen:night-lease:{}",        "string", "60 s lease",               "nights",    "nights, status",  "nobody")
+
 # People and processes.
 CONSENT    = Key("limen:person:{}:consent",     "hash",   "until forgotten",          "privacy",   "nights, privacy", "person")
 WORKER     = Key("limen:worker:{}",             "hash",   "15 s heartbeat",           "worker",    "status",          "nobody")
@@ -88,6 +97,7 @@ SEEN_FOR = DAY
 PARKED_FOR = 7 * DAY
 STREAM_FOR = DAY
 GONE_FOR = 3 * DAY
+NIGHT_FOR = 400 * DAY
 
 
 def every() -> dict[str, Key]:

@@ -1,6 +1,7 @@
 """What people may ask of us: to see everything that is kept of them, and that nothing of it is left."""
 
 import json
+import time
 import zlib
 from collections.abc import AsyncIterator
 
@@ -9,8 +10,10 @@ import pytest
 
 from core.events import Addressed, Line, PersonaKey
 from core.jobs import Chunk
+from core.nights import Count, Night, Outcome, Ratings, Sample
 from core.store import keys
 from core.store.client import Client
+from core.store.nights import Nights
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, Short, house_at, react, say
 from worker.echo import Echo
 
@@ -63,7 +66,21 @@ async def live(house: House) -> None:
         await house.engine.on_reaction(react("unknown", emoji, who))
     await house.p.privacy.consent(HERS, "asked", f"{SECRET}: may it train?")
     await house.p.privacy.consent(BOB.id, "asked", "may it train?")
+    await sleep_over(house)
     await wait_and_die(house)
+
+
+async def sleep_over(house: House) -> None:
+    """A night that counted Ann, and one that did not, with samples that quote her."""
+    for scope, people in (("channel:room", (HERS, BOB.id)), ("user:ann", ())):
+        counts = tuple(Count(user, votes=2, likes=1, trust=0.5, share=0.1) for user in people)
+        await Nights(house.p.client).keep(
+            Night(
+                id=scope, persona=PersonaKey(BOT, "mira", f"discord:77:{scope}"), title="Mira", day="20261127",
+                began=time.time(), ended=time.time(), outcome=Outcome.REJECTED, ratings=Ratings(people=counts),
+                samples=(Sample(f"I hide {SECRET}", "Aye", "No"),), notes=(f"{HERS} likes everything",),
+            )
+        )  # fmt: skip
 
 
 async def wait_and_die(house: House) -> None:
@@ -106,6 +123,7 @@ async def test_export_holds_everything_as_json(house: House) -> None:
     assert 2 == len(data["ratings"])
     assert 1 == len(data["reactions_waiting_for_their_reply"])
     assert [("l",), ("m-6",)] == sorted(tuple(job["events"]) for job in data["jobs"])
+    assert [("channel:room", 2)] == [(night["night"], night["counted"][0]["votes"]) for night in data["nights"]]
     assert "asked" == data["consent"]["basis"]
     assert data["consent"]["wording"].startswith(SECRET)
 

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from core import privacy
-from core.store import conversations, keys, ledger, queue
+from core.store import conversations, keys, ledger, nights, queue
 
-REACH = "".join(inspect.getsource(module) for module in (privacy, conversations, ledger, queue))
+REACH = "".join(inspect.getsource(module) for module in (privacy, conversations, ledger, nights, queue))
 PEOPLES = {name for name, key in keys.every().items() if key.data_of != "nobody"}
 
 

@@ -1,0 +1,190 @@
+"""What nights found, who still waits for one, and who is at it: results, the run's last success, leases.
+
+A lease is held under a token that names its holder; whoever is silent for too long loses it to another. Knows nothing
+of training.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from core.events import PersonaKey, quote
+from core.nights import Night, Ratings
+from core.store import keys
+from core.store.client import Client, Effect
+from core.store.ledger import FORGOTTEN
+
+LEASE = 60.0  # seconds without a sign of life, after which somebody else may begin
+MOST = 60  # nights that are kept of a persona
+RUN = "run"  # the lease on the nightly run as a whole
+
+_encode = msgspec.msgpack.Encoder().encode
+_night = msgspec.msgpack.Decoder(Night).decode
+
+# Only the holder may lengthen or end a lease: another may have it by now.
+_RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0"
+_END = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
+
+
+class Last(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a nightly run ended. `began` and `ended` in seconds UTC; `trouble`: why it did not get to its end."""
+
+    began: float
+    ended: float
+    nights: int = 0
+    failed: int = 0
+    left: int = 0
+    trouble: str = ""
+
+
+class Lease:
+    """The right to be the only one at something. Held until `end`, or until it was not renewed for `seconds`."""
+
+    def __init__(self, client: Client, name: str, holder: str, seconds: float) -> None:
+        self._client, self._key, self.holder, self.seconds = client, keys.NIGHT_LEASE(name), holder, seconds
+
+    async def renew(self) -> bool:
+        """Keep it for as long again. False: it is not ours any more."""
+        return bool(await self._client.script(_RENEW, [self._key], [self.holder, round(self.seconds * 1000)]))
+
+    async def end(self) -> None:
+        """Let the next one begin at once. One that is not ours stays."""
+        await self._client.script(_END, [self._key], [self.holder])
+
+
+class Nights:
+    """Every method raises StoreError."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    # Results.
+
+    async def keep(self, night: Night) -> None:
+        """Keep a night; the oldest of its persona beyond `MOST` go."""
+        persona = str(night.persona)
+        of, name = keys.NIGHTS_OF(persona), keys.NIGHT(quote(night.id))
+        await self._client.do_all(
+            [
+                ("SET", name, _encode(night), "EX", keys.NIGHT_FOR),
+                ("ZADD", of, night.began, night.id),
+                ("EXPIRE", of, keys.NIGHT_FOR),
+                ("ZADD", keys.NIGHTS.pattern, night.began, night.id),
+                ("ZREMRANGEBYSCORE", keys.NIGHTS.pattern, "-inf", time.time() - keys.NIGHT_FOR),
+                *(("ZADD", keys.COUNTED_IN(one.user), night.began, night.id) for one in night.ratings.people),
+                *(("EXPIRE", keys.COUNTED_IN(one.user), keys.NIGHT_FOR) for one in night.ratings.people),
+            ]
+        )
+        await self._drop([id.decode() for id in await self._client.do("ZRANGE", of, 0, -MOST - 1)], of)
+
+    async def _drop(self, ids: Sequence[str], of: str) -> None:
+        if ids:
+            names = [keys.NIGHT(quote(id)) for id in ids]
+            await self._client.do_all([("DEL", *names), ("ZREM", of, *ids), ("ZREM", keys.NIGHTS.pattern, *ids)])
+
+    async def get(self, id: str) -> Night | None:
+        """A night by its id, or None when it is not kept."""
+        return next(iter(await self._read([id])), None)
+
+    async def of(self, persona: PersonaKey, most: int = MOST) -> list[Night]:
+        """The nights of a persona, newest first."""
+        return await self._range(keys.NIGHTS_OF(str(persona)), most)
+
+    async def latest(self, most: int = 20) -> list[Night]:
+        """The nights of all personas, newest first."""
+        return await self._range(keys.NIGHTS.pattern, most)
+
+    async def _range(self, key: str, most: int) -> list[Night]:
+        return await self._read([id.decode() for id in await self._client.do("ZRANGE", key, 0, most - 1, "REV")])
+
+    async def _read(self, ids: Sequence[str]) -> list[Night]:
+        bodies = await self._client.do_all([("GET", keys.NIGHT(quote(id))) for id in ids], atomic=False)
+        return [_night(body) for body in bodies if body]
+
+    # The nightly run as a whole.
+
+    async def ran(self, last: Last) -> None:
+        """A run has ended; without trouble, it is the last success too."""
+        success: list[Effect] = [] if last.trouble else [("HSET", keys.NIGHT_RUN.pattern, "success", last.began)]
+        await self._client.do_all([("HSET", keys.NIGHT_RUN.pattern, "last", _encode(last)), *success])
+
+    async def last(self) -> Last | None:
+        """How the last run ended; None before the first."""
+        body = await self._client.do("HGET", keys.NIGHT_RUN.pattern, "last")
+        return msgspec.msgpack.decode(body, type=Last) if body else None
+
+    async def last_success(self) -> float:
+        """When the last run that got to its end began, in seconds UTC; 0 before the first."""
+        return float(await self._client.do("HGET", keys.NIGHT_RUN.pattern, "success") or 0)
+
+    async def count_from(self, now: float) -> None:
+        """Where there was no run yet: there is nothing to catch up with from before `now`."""
+        await self._client.do("HSETNX", keys.NIGHT_RUN.pattern, "success", now)
+
+    async def leave(self, personas: Iterable[PersonaKey]) -> None:
+        """These are first the next night, in this order."""
+        rest = [str(persona) for persona in personas]
+        key = keys.NIGHTS_LEFT.pattern
+        await self._client.do_all([("DEL", key), *([("RPUSH", key, *rest)] if rest else [])])
+
+    async def left(self) -> list[PersonaKey]:
+        """Who was left for the next night."""
+        names = await self._client.do("LRANGE", keys.NIGHTS_LEFT.pattern, 0, -1)
+        return [PersonaKey.parse(name.decode()) for name in names]
+
+    # Leases.
+
+    async def lease(self, name: str, holder: str, seconds: float = LEASE) -> Lease | None:
+        """Take the lease on a persona (its key as text) or on `RUN`; None while somebody else has it."""
+        taken = ("SET", keys.NIGHT_LEASE(name), holder, "NX", "PX", round(seconds * 1000))
+        return Lease(self._client, name, holder, seconds) if await self._client.do(*taken) else None
+
+    async def holder(self, name: str) -> str:
+        """Who has a lease; empty if nobody does."""
+        found = await self._client.do("GET", keys.NIGHT_LEASE(name))
+        return found.decode() if found else ""
+
+    async def disown(self, name: str, holder: str) -> None:
+        """End the lease of somebody who is known to be dead."""
+        await Lease(self._client, name, holder, LEASE).end()
+
+    # Whose data it is.
+
+    async def about(self, person: str) -> list[Night]:
+        """The nights that counted somebody's votes, newest first."""
+        return await self._range(keys.COUNTED_IN(person), 100_000)
+
+    async def forget(self, person: str, personas: Iterable[PersonaKey], everywhere: bool) -> int:
+        """Take somebody out of what nights found: their part, their id wherever it is named, and the samples, which
+        may quote them. Of `personas`, those they talked with; `everywhere`: of all that counted them. How many nights.
+        """
+        ours = set(personas)
+        told = {night.id: night for persona in ours for night in await self.of(persona)}
+        counted = {night.id: night for night in await self.about(person) if everywhere or night.persona in ours}
+        for night in (told | counted).values():
+            clean = _encode(without(night, person))
+            await self._client.do("SET", keys.NIGHT(quote(night.id)), clean, "XX", "KEEPTTL")
+        if everywhere:
+            await self._client.do("DEL", keys.COUNTED_IN(person))
+        elif counted:
+            await self._client.do("ZREM", keys.COUNTED_IN(person), *counted)
+        return len(told | counted)
+
+
+def without(night: Night, person: str) -> Night:
+    """A night with nothing left of somebody: not their part, not their id, not the samples."""
+    people = tuple(one for one in night.ratings.people if one.user != person)
+    ratings: Ratings = msgspec.structs.replace(night.ratings, people=people)
+    checks = tuple(msgspec.structs.replace(check, why=_unnamed(check.why, person)) for check in night.checks)
+    return msgspec.structs.replace(
+        night, ratings=ratings, checks=checks, samples=(),
+        reasons=tuple(_unnamed(text, person) for text in night.reasons),
+        notes=tuple(_unnamed(text, person) for text in night.notes),
+    )  # fmt: skip
+
+
+def _unnamed(text: str, person: str) -> str:
+    """A text that names somebody no more; an id that only begins like theirs is another's."""
+    return re.sub(rf"(?<!\w){re.escape(person)}(?!\w)", FORGOTTEN, text)
