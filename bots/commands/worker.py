@@ -104,10 +104,12 @@ def _load(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]
 def _remote(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]":
     """A server generates: nothing here needs torch."""
     try:
+        from worker.lora.check import sound
         from worker.openai.start import generator
     except ImportError as error:
         raise up.incomplete(error) from error
-    return generator(settings, os.environ, loras.store(settings).folder)
+    store = loras.store(settings)
+    return generator(settings, os.environ, lambda version: sound(settings, store.folder(version)))
 
 
 def _echo(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]":

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from bots import up
 from bots.collisions import ROOT
 from core import config
+from tests.fakes import loras
 from tests.fakes.commands import limen, meanwhile
 from tests.fakes.house import DM, house_at, quick, say
 from tests.fakes.jobs import until
@@ -73,6 +75,22 @@ def test_a_worker_whose_server_is_away_says_what_to_do(server: Fake, environment
     assert 1 == said.status
     assert "http://127.0.0.1:9/v1 cannot be reached" in said.err
     assert "openai.base_url" in said.err
+
+
+def test_a_lora_that_no_server_would_refuse_is_kept_from_it(server: Fake, environment: dict[str, str]):
+    """One with NaN, put into the store by hand: the base speaks, and `limen status` says why. Needs no torch either."""
+    home = Path(environment["LIMEN_HOME"])
+    named = {f"model.layers.0.q_proj.lora_{side}.weight": torch.full((4, 48), float("nan")) for side in "AB"}
+    loras.put(home / "loras" / "bad", named)
+    assert 0 == limen("lora", "use", "bad", "--persona", "mira", **environment).status
+    talk = subprocess.run(
+        [sys.executable, "-m", "bots", "chat", "--plain", "--persona", "mira"], input="hello\n/quit\n", text=True,
+        capture_output=True, cwd=ROOT, timeout=60, env=environment,
+    )  # fmt: skip
+
+    assert ["mira: tiny heard: hello"] == talk.stdout.splitlines(), talk.stderr
+    assert "holds NaN" in up.log_file(home).read_text()
+    assert "/load_lora_adapter" not in [heard.path.removeprefix("/v1") for heard in server.heard if heard.body]
 
 
 async def test_a_lora_speaks_and_the_ledger_knows_which(server: Fake, redis_url: str):

@@ -1,6 +1,7 @@
 """Does a LoRA fit the base that serves? And what a LoRA says of itself. No torch, until weights must be looked at."""
 
 import json
+import math
 import re
 import shutil
 import struct
@@ -15,7 +16,7 @@ import msgspec
 from core.errors import LoraError
 from core.settings import Settings
 from worker import fetch
-from worker.lora.config import AGAIN, check_base, read_config
+from worker.lora.config import AGAIN, PLAIN, check_base, read_config
 from worker.lora.folders import CONFIG, WEIGHTS
 from worker.wheel import WHEELS
 
@@ -41,15 +42,47 @@ def check(settings: Settings, folder: Path, any_base: bool = False) -> About:
     A server that generates (`model.engine: openai`) checks sizes and rank itself, when it is given the LoRA.
     """
     if settings.model.engine == "openai":
-        config, names = read_config(folder / CONFIG), base_names(settings)
-        if names and not any_base:
-            check_base(folder / CONFIG, config.base_model_name_or_path or "", names)
+        sound(settings, folder, any_base)
     else:
         from worker.lora.files import read
         from worker.lora.shape import shape
 
         read(folder, shape(settings), folder.name, any_base)
     return about(folder)
+
+
+def sound(settings: Settings, folder: Path, any_base: bool = False) -> Path:
+    """The folder of a LoRA that may be given to a server: what servers do not look at is well. Raises LoraError."""
+    config, names = read_config(folder / CONFIG), base_names(settings)
+    if names and not any_base:
+        check_base(folder / CONFIG, config.base_model_name_or_path or "", names)
+    file = folder / WEIGHTS
+    head = _head(file)
+    try:
+        data = memoryview(file.read_bytes())
+    except OSError as error:
+        raise LoraError(f"{file} cannot be read ({error.strerror or error})", AGAIN) from error
+    weights = data[len(data) - _bytes(head) :]
+    for name, entry in head.items():
+        if name != "__metadata__" and not math.isfinite(_sum(file, entry, weights)):
+            raise LoraError(f"{file}: {name} holds NaN, or numbers without end", PLAIN)
+    return folder
+
+
+def _sum(file: Path, entry: Any, weights: memoryview) -> float:
+    """The sum of a tensor's numbers, which is finite if all of them are; 0 for a type that a server may know."""
+    try:
+        begin, end = entry["data_offsets"]
+        data, kind = bytes(weights[begin:end]), entry["dtype"]
+        if kind == "F16":
+            return float(sum(number for (number,) in struct.iter_unpack("<e", data)))
+        if kind == "BF16":  # the upper half of a float32
+            wide = bytearray(2 * len(data))
+            wide[2::4], wide[3::4] = data[::2], data[1::2]
+            data, kind = bytes(wide), "F32"
+        return float(sum(memoryview(data).cast("f"))) if kind == "F32" else 0.0
+    except (TypeError, KeyError, ValueError, struct.error) as error:
+        raise LoraError(f"{file} is broken: a tensor has no place ({error})", AGAIN) from error
 
 
 def base_names(settings: Settings, folder: Path | None = None) -> tuple[str, ...]:

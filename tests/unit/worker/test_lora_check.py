@@ -5,12 +5,13 @@ import struct
 from pathlib import Path
 
 import pytest
+import torch
 
 from core.errors import LoraError
 from core.settings import Lora, Model, Openai, Settings
 from tests.fakes import loras
 from tests.fakes.tiny import tiny
-from worker.lora.check import about, base_names, check, renamed
+from worker.lora.check import about, base_names, check, renamed, sound
 from worker.lora.files import read
 from worker.wheel import WHEELS
 
@@ -81,6 +82,21 @@ def test_a_file_that_was_cut_short_is_no_lora_for_a_server_either(tmp_path: Path
 
     with pytest.raises(LoraError, match="cut short") as told:
         check(remote(""), folder)
+    assert told.value.hint
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_no_server_looks_for_is_found_here(number: float, dtype: torch.dtype, tmp_path: Path):
+    """NaN would be heard in every reply."""
+    named = {f"base_model.model.layers.0.q_proj.lora_{side}.weight": torch.ones(4, 48).to(dtype) for side in "AB"}
+    folder = loras.put(tmp_path / "lora", named)
+    assert folder == sound(remote(), folder)
+
+    named["base_model.model.layers.0.q_proj.lora_B.weight"][3, 40] = number
+    loras.put(folder, named)
+    with pytest.raises(LoraError, match=r"q_proj\.lora_B\.weight holds NaN") as told:
+        check(remote(), folder)
     assert told.value.hint
 
 
