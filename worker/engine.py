@@ -261,7 +261,14 @@ class Engine:
         if not rows:
             return
         draws = [Draw(row.request.sampling, row.stream.ids, row.dice) for row in rows]
-        for row, token in zip(rows, choose(logits, draws), strict=True):
+        try:
+            tokens = choose(logits, draws)
+        except torch.OutOfMemoryError:
+            for row in rows:
+                row.holds.tokens.pop()  # to be read again, for its scores are lost
+            self._shrink(events)
+            return
+        for row, token in zip(rows, tokens, strict=True):
             if token is None:
                 self._end(row, "error", events, "the model gave no usable scores")
             elif token in self._loaded.ends:

@@ -18,6 +18,7 @@ from worker.engine import Limits
 from worker.generator import Finished, Request
 from worker.lora.files import PLACES, Shape, Weights
 from worker.lora.loading import Loading
+from worker.sampling import Draw
 
 EVERYTHING = msgspec.structs.replace(TINY, targets=ALL)
 LORAS = {f"v{n}": weights(EVERYTHING, 1 + n, ALL, seed=n, alpha=4.0, version=f"v{n}") for n in range(6)}
@@ -206,6 +207,27 @@ def test_a_device_that_runs_out_of_memory_takes_smaller_steps(monkeypatch: pytes
     monkeypatch.undo()
     assert {str(n): alone(ask(n)) for n in range(4)} == ends
     assert 16 == batch.about()["step_tokens"]
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, WARM], ids=["greedy", "sampled"])
+def test_memory_that_runs_out_while_tokens_are_chosen_loses_none(
+    sampling: Sampling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose scores are lost are read again; here, of three rows or more."""
+    import worker.engine
+
+    choose = worker.engine.choose
+
+    def tight(logits: torch.Tensor, draws: list[Draw]) -> list[int | None]:
+        if len(draws) > 2:
+            raise torch.OutOfMemoryError("no memory left")
+        return choose(logits, draws)
+
+    monkeypatch.setattr(worker.engine, "choose", tight)
+    ends, _ = run(engine(limits=Limits(8, 128)), *(ask(n, sampling) for n in range(4)))
+
+    monkeypatch.undo()
+    assert {str(n): alone(ask(n, sampling)) for n in range(4)} == ends
 
 
 def test_a_single_reply_that_does_not_fit_ends_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
