@@ -211,7 +211,7 @@ class Engine:
         try:
             logits = self._forward(rows, counts)
         except torch.OutOfMemoryError:
-            self._shrink(events)
+            self._shrink(events, max(counts))
             return None
         except Exception as error:
             return self._find_fault(rows, counts, error, events)
@@ -241,11 +241,14 @@ class Engine:
         logits = [part for row, part in found if part is not None and row.kept is not None]
         return torch.cat(logits) if logits else None
 
-    def _shrink(self, events: list[Piece | Finished]) -> None:
-        """The device's memory was not enough for a step: halve the steps, then the rows, and go on."""
+    def _shrink(self, events: list[Piece | Finished], most: int) -> None:
+        """The device's memory was not enough for a step: halve the steps, then the rows, and go on.
+
+        `most`: tokens of one row in it. With one of each, smaller steps would only slow down the reading of prompts.
+        """
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if self._room > SMALLEST:
+        if self._room > SMALLEST and most > 1:
             self._room //= 2
             log.warning("out of memory: from now on %d tokens in a step", self._room)
         elif len(self._rows) > 1:
@@ -266,7 +269,7 @@ class Engine:
         except torch.OutOfMemoryError:
             for row in rows:
                 row.holds.tokens.pop()  # to be read again, for its scores are lost
-            self._shrink(events)
+            self._shrink(events, 1)
             return
         for row, token in zip(rows, tokens, strict=True):
             if token is None:

@@ -230,6 +230,28 @@ def test_memory_that_runs_out_while_tokens_are_chosen_loses_none(
     assert {str(n): alone(ask(n, sampling)) for n in range(4)} == ends
 
 
+def test_memory_that_is_short_of_replies_does_not_slow_down_the_reading_of_prompts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a GPU, the keys of all replies lie side by side for a moment: what counts is how many they are."""
+    import worker.engine
+
+    forward = worker.engine.forward
+
+    def tight(model: object, tokens: torch.Tensor, pack: packed.Pack, ends: list[int]) -> torch.Tensor:
+        if pack.ones > 2:
+            raise torch.OutOfMemoryError("no memory left")
+        return forward(model, tokens, pack, ends)
+
+    monkeypatch.setattr(worker.engine, "forward", tight)
+    batch = engine(limits=Limits(8, 256))
+    ends, _ = run(batch, *(ask(n) for n in range(4)))
+
+    monkeypatch.undo()
+    assert {str(n): alone(ask(n)) for n in range(4)} == ends
+    assert 256 == batch.about()["step_tokens"]
+
+
 def test_a_single_reply_that_does_not_fit_ends_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the next one is served."""
     import worker.engine
