@@ -15,7 +15,8 @@ from core.engine import Act, Engine, Outcome
 from core.errors import UserError
 from core.events import Command, Line, PersonaKey
 from core.feedback import Fact, standing
-from core.privacy import Privacy
+from core.privacy import WORDING, Privacy
+from core.store.consents import Purpose
 from core.text import shorten
 from personas.card import Card
 
@@ -181,14 +182,43 @@ async def export(desk: Desk, command: Command) -> Answer:
 
 
 async def privacy(desk: Desk, command: Command) -> Answer:
-    """what is kept of you, and why"""
-    basis = await desk.privacy.basis(command.author.id)
-    kept = desk.engine.settings.retention
-    return Answer(
-        text=f"Kept: what you say and what is answered, for the conversation; a reply's prompt {kept.unrated_days} "
-        f"days, a rated one's {kept.rated_half_lives * kept.half_life_days}. Training on it: "
-        + (f"allowed ({basis})." if basis else "not allowed.") + " /export shows it all, /forget erases it."
-    )  # fmt: skip
+    """what is kept of you, and may it train: /privacy, /privacy train no, /privacy pool yes"""
+    words = command.args.lower().split()
+    if words:
+        return await _allow(desk, command.author.id, words)
+    kept, asked = desk.engine.settings.retention, desk.privacy.basis
+    rated = kept.rated_half_lives * kept.half_life_days
+    rows = [
+        "Kept: what you say and what is answered, for the conversation. /export shows it all, /forget erases it.",
+        f"A reply's prompt is kept {kept.unrated_days:g} days, a rated one's {rated:g}.",
+        f"Training this character here on it: {_told(await asked(command.author.id))}. /privacy train yes or no",
+        f"Training it elsewhere, too: {_told(await asked(command.author.id, Purpose.POOL))}. /privacy pool yes or no",
+    ]
+    return Answer(text="\n".join(rows))
+
+
+def _told(basis: str) -> str:
+    return f"allowed ({basis})" if basis else "not allowed"
+
+
+async def _allow(desk: Desk, person: str, words: list[str]) -> Answer:
+    """Record a yes or a no."""
+    match words:
+        case [("train" | "pool") as what, ("yes" | "no") as said]:
+            purpose, yes = Purpose(what), said == "yes"
+        case _:
+            return Answer(text="Say /privacy train yes or no, or /privacy pool yes or no.", error=True)
+    await desk.privacy.say(person, yes, purpose)
+    return Answer(text=_ALLOWED[purpose, yes])
+
+
+_ALLOWED = {
+    (Purpose.TRAIN, True): f"Noted: “{WORDING[Purpose.TRAIN]}” /privacy train no takes it back.",
+    (Purpose.TRAIN, False): "Noted: nothing that you say or think of replies trains anything from the next night on.",
+    (Purpose.POOL, True): f"Noted: “{WORDING[Purpose.POOL]}” It counts together with /privacy train yes, and where the "
+    "operator pools at all.",
+    (Purpose.POOL, False): "Noted: nothing of yours trains this character elsewhere from the next night on.",
+}
 
 
 async def help_(desk: Desk, command: Command) -> Answer:

@@ -1,7 +1,8 @@
 """Consent, export and forgetting: whose words these are, and what they may ask of us.
 
 Training on somebody's words needs a recorded yes (a *basis*). In the terminal and for imported files the operator's
-own statement stands in, recorded once with its date and wording.
+own statement stands in, recorded once with its date and wording. Whoever says no is not asked again, and nobody's
+statement stands in for them. Pooling with other scopes is a separate yes, which the terminal does not give.
 """
 
 import time
@@ -16,6 +17,7 @@ from core.nights import Night
 from core.scopes import scopes_of
 from core.store import keys
 from core.store.client import Client
+from core.store.consents import Consents, Purpose
 from core.store.conversations import Conversations
 from core.store.ledger import Entry, Ledger
 from core.store.nights import Nights
@@ -23,9 +25,15 @@ from core.store.queue import Queue, decode_result
 
 TERMINAL = (
     "What you say here is kept in this home folder, for the conversation, and may train this persona on this machine. "
-    "/forget erases it, /export shows it."
+    "/privacy train no keeps it out of training, /forget erases it, /export shows it."
 )
 FILES = "The operator imported this file and answers for the right to train on it."
+POOLED = "The operator imported this file and answers for the right to train this character elsewhere on it, too."
+ASKED = "asked"  # the basis of who was asked and said yes
+WORDING = {
+    Purpose.TRAIN: "What I say here, and what I think of replies, may train this character here.",
+    Purpose.POOL: "What I say here, and what I think of replies, may train this character elsewhere, too.",
+}
 
 
 class Privacy:
@@ -34,19 +42,19 @@ class Privacy:
     def __init__(self, client: Client, queue: Queue, conversations: Conversations, ledger: Ledger) -> None:
         self._client, self._queue, self._conversations, self._ledger = client, queue, conversations, ledger
         self._nights = Nights(client)
+        self.consents = Consents(client)
 
-    async def consent(self, person: str, basis: str, wording: str) -> bool:
+    async def consent(self, person: str, basis: str, wording: str, purpose: Purpose = Purpose.TRAIN) -> bool:
         """Record why somebody's words may be trained on. True the first time: then the wording must be shown."""
-        fields = ("basis", basis, "wording", wording, "time", int(time.time()))
-        if await self._client.do("HSETNX", keys.CONSENT(person), "basis", basis):
-            await self._client.do("HSET", keys.CONSENT(person), *fields)
-            return True
-        return False
+        return await self.consents.first(person, basis, wording, purpose)
 
-    async def basis(self, person: str) -> str:
-        """Why somebody's words may be trained on; empty if they may not."""
-        basis = await self._client.do("HGET", keys.CONSENT(person), "basis")
-        return basis.decode() if basis else ""
+    async def basis(self, person: str, purpose: Purpose = Purpose.TRAIN) -> str:
+        """Why somebody's words may be trained on (POOL: elsewhere, too); empty if they may not."""
+        return await self.consents.basis(person, purpose)
+
+    async def say(self, person: str, yes: bool, purpose: Purpose) -> None:
+        """Somebody's own yes or no. It holds from the next night on."""
+        await self.consents.say(person, ASKED if yes else "", WORDING[purpose], purpose)
 
     async def export(self, person: str) -> dict[str, Any]:
         """Everything kept of somebody, as plain data for JSON."""

@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from core.events import Addressed, Line, PersonaKey
+from core.commands import Desk
+from core.events import Addressed, Command, Line, Person, PersonaKey
 from core.jobs import Chunk
+from core.privacy import WORDING
 from core.nights import Count, Night, Outcome, Ratings, Sample
 from core.store import keys
 from core.store.client import Client
+from core.store.consents import Purpose
 from core.store.nights import Nights
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, Short, house_at, react, say
 from worker.echo import Echo
@@ -211,3 +214,56 @@ async def test_consent_is_recorded_once_with_its_wording(house: House) -> None:
     assert "one" == (await house.p.privacy.export(HERS))["consent"]["wording"]
     await house.p.privacy.forget(HERS)
     assert "" == await house.p.privacy.basis(HERS)
+
+
+async def ask(house: House, args: str = "", who: Person = ANN) -> str:
+    """`/privacy ARGS`, and what it answers."""
+    desk: Desk = house.p.desk(house.engine)
+    command = Command(id="c", account=BOT, place=ROOM, author=who, time=1.0, name="privacy", args=args)
+    return (await desk.answer(command)).text
+
+
+async def test_people_say_yes_and_no_to_training_and_to_pooling(house: House) -> None:
+    """Two questions, both no at first; each answer is kept with its wording, shown, exported and forgotten."""
+    assert 2 == (await ask(house)).count("not allowed")
+    for args in ("train yes", "POOL yes"):
+        assert (await ask(house, args)).startswith("Noted")
+    consent = (await house.p.privacy.export(HERS))["consent"]
+    assert 2 == (await ask(house)).count(": allowed (asked)")
+    assert ("asked", "asked") == (consent["basis"], consent["pool"])
+    assert (WORDING[Purpose.TRAIN], WORDING[Purpose.POOL]) == (consent["wording"], consent["pool_wording"])
+
+    await ask(house, "pool no")
+    assert ("asked", "") == (await house.p.privacy.basis(HERS), await house.p.privacy.basis(HERS, Purpose.POOL))
+    await ask(house, "pool yes")
+    await house.p.privacy.forget(HERS)
+    assert {} == (await house.p.privacy.export(HERS))["consent"]
+
+
+async def test_what_privacy_does_not_understand_changes_nothing(house: House) -> None:
+    """It says what can be said."""
+    for args in ("train", "train maybe", "pool yes no", "everything yes"):
+        assert "/privacy train yes or no" in await ask(house, args)
+    assert {} == (await house.p.privacy.export(HERS))["consent"]
+
+
+async def test_a_no_outlasts_the_statement_of_an_operator(house: House) -> None:
+    """Who said no to training is not let in again by the next start of a terminal or the next file."""
+    await house.p.privacy.consent(HERS, "operator", "a file")
+    await ask(house, "train no")
+
+    assert not await house.p.privacy.consent(HERS, "operator", "another file")
+    assert "" == await house.p.privacy.basis(HERS)
+
+
+async def test_training_here_is_not_training_elsewhere(house: House) -> None:
+    """One basis never stands in for the other, and pooling wants both."""
+    people, consents = [HERS, BOB.id, "cy", "dan"], house.p.privacy.consents
+    await house.p.privacy.consent(HERS, "operator", "here")
+    await ask(house, "pool yes", BOB)
+    for purpose in Purpose:
+        await house.p.privacy.consent("cy", "operator", "both", purpose)
+
+    assert {HERS, "cy"} == await consents.allowing(people)
+    assert {"cy"} == await consents.allowing(people, pool=True)
+    assert "" == await house.p.privacy.basis(HERS, Purpose.POOL)

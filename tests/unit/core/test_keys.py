@@ -6,9 +6,10 @@ import re
 import pytest
 
 from core import privacy
-from core.store import conversations, keys, ledger, nights, queue
+from core.store import consents, conversations, keys, ledger, loras, nights, queue
 
-REACH = "".join(inspect.getsource(module) for module in (privacy, conversations, ledger, nights, queue))
+PARTS = (privacy, consents, conversations, ledger, loras, nights, queue)
+REACH = "".join(inspect.getsource(module) for module in PARTS)
 PEOPLES = {name for name, key in keys.every().items() if key.data_of != "nobody"}
 
 
