@@ -4,7 +4,6 @@ SmolLM2-135M on a CPU, one thread, int8 over bfloat16: 163 MB instead of 269, a 
 27, of eight in 100 (99), a prompt of 512 tokens in 596 (587), and perplexity 28.23 as before (float32: 28.02).
 """
 
-import logging
 import warnings
 from typing import Any
 
@@ -34,7 +33,6 @@ def quantise(model: Any, bits: str, device: str) -> None:
 
 def _torchao(bits: str) -> tuple[Any, Any]:
     """(what is wanted, the function that does it)"""
-    logging.getLogger("torchao").setLevel(logging.ERROR)  # it tells of every kernel for other devices that is not there
     try:
         with warnings.catch_warnings(action="ignore"):
             from torchao.quantization import (  # type: ignore[import-untyped]

@@ -163,6 +163,14 @@ def test_a_check_says_what_a_lora_is(here: Path):
     assert not (here / "loras").exists()
 
 
+def test_packages_of_others_say_nothing_meanwhile(here: Path):
+    """What torch and torchao tell when they are imported helps nobody who brings a LoRA in."""
+    command = [sys.executable, "-m", "bots", "lora", "check", str(loras.write(here / "made"))]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert ("It fits.", "") == (said.stdout.splitlines()[-1], said.stderr)
+
+
 def test_a_version_is_shown_with_its_users(here: Path):
     """Rank, linears, base, size and who has it."""
     version = add(here)
