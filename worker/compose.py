@@ -13,9 +13,9 @@ from core.events import Kind, Line, Person
 from core.jobs import Done, Generate
 from core.prompt import Scene, compose, condense
 from core.store.client import Effect
-from core.store.conversations import Conversations, Talk, compacted, said
+from core.store.conversations import Conversations, Talk, compacted, said, spoken
 from core.store.ledger import Ledger, Record, Told
-from core.store.loras import Loras, preferred
+from core.store.loras import Loras, alternating, drawn, preferred
 from core.store.personas import Personas
 from core.store.queue import Claim
 from personas.card import Card
@@ -63,7 +63,8 @@ class Composer:
         scene = Scene(card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel)
         sampling = card.sampling.merged(job.overrides)
         rendered = self._generator.render(compose(scene), sampling.max_tokens)
-        loras = preferred(await self._loras.serving(job.persona), job.reply_id)
+        wishes = preferred(await self._loras.serving(job.persona), lot(job, talk))
+        loras = await self._loras.clean(wishes)
         return Ask(
             claim=claim, card=card, request=_request(claim, rendered, sampling, loras), rendered=rendered,
             talk=talk, new=new, older=older, group=group,
@@ -84,6 +85,7 @@ class Composer:
         at = {line.id: score for line, score in zip(ask.talk.lines, ask.talk.scores, strict=True)}
         effects: list[Effect] = []
         if done.text.strip():  # silence is no line of talk
+            effects += spoken(job.conversation, ask.talk.session_at(job.submitted), line.time)
             effects += said(job.conversation, line, max(at[line.id] for line in ask.new), _former(ask))
         if gone := ask.older[: ask.rendered.history_dropped]:
             start = next(
@@ -98,6 +100,19 @@ def _former(ask: Ask) -> list[str]:
     """Replies to the same messages that stood there before, if this one is given instead."""
     answered = {line.id for line in ask.new}
     return [line.id for line in ask.talk.lines if ask.job.regenerates and answered & set(line.answers)]
+
+
+def lot(job: Generate, talk: Talk) -> float:
+    """What decides whether a reply falls into a trial's share: the same for a whole session, so that voice and KV stay.
+
+    Where there is one conversation, sessions take turns. A reply that is given again, or that belongs to no talk, has
+    a lot of its own.
+    """
+    if job.regenerates or job.ephemeral:
+        return drawn(job.reply_id)
+    session = talk.session_at(job.submitted)
+    personal = job.persona.scope.split(":")[2:3] == ["user"]
+    return alternating(session) if personal else drawn(f"{job.conversation}|{session}")
 
 
 def first_kept(ask: Ask) -> str:

@@ -12,6 +12,10 @@ from core.store import keys
 from core.store.client import Client, Effect
 from core.store.queue import Heard
 
+IDLE = 1800.0  # seconds without a reply that end a session
+
+ABOUT = ("start", "summary", "people", "session", "spoke")
+
 _encode = msgspec.msgpack.Encoder().encode
 _line = msgspec.msgpack.Decoder(Line).decode
 
@@ -19,13 +23,20 @@ _line = msgspec.msgpack.Decoder(Line).decode
 class Talk(msgspec.Struct, frozen=True):
     """A conversation as far as the next prompt needs it. `scores` are the lines' positions in the order.
 
-    `summary` stands for what was compacted away, and `people` are the ids of those who said it.
+    `summary` stands for what was compacted away, and `people` are the ids of those who said it. `session` is the
+    number of the latest one, in which we last spoke at `spoke` (seconds UTC; 0: never).
     """
 
     lines: tuple[Line, ...] = ()
     scores: tuple[float, ...] = ()
     summary: str = ""
     people: tuple[str, ...] = ()
+    session: int = 0
+    spoke: float = 0.0
+
+    def session_at(self, now: float) -> int:
+        """The number of the session that something said at `now` belongs to."""
+        return self.session + (self.spoke > 0 and now - self.spoke > IDLE)
 
 
 def heard(persona: PersonaKey, place: Place, message: Message, text: str) -> Heard:
@@ -44,16 +55,17 @@ class Conversations:
 
     async def talk(self, conversation: str, most: int = 1000) -> Talk:
         """The last `most` lines since the start that compaction left, oldest first, and the summary of the rest."""
-        about = await self._client.do("HMGET", keys.TALK(conversation), "start", "summary", "people")
-        start, summary, people = (body.decode() if body else "" for body in about)
+        about = await self._client.do("HMGET", keys.TALK(conversation), *ABOUT)
+        start, summary, people, session, spoke = (body.decode() if body else "" for body in about)
         newest_first = ("+inf", start or "-inf", "BYSCORE", "REV", "LIMIT", 0, most, "WITHSCORES")
         rows = await self._client.do("ZRANGE", keys.ORDER(conversation), *newest_first)
         pairs = sorted(_pairs(rows), key=lambda pair: pair[1])
         found = await self._lines(conversation, [line_id for line_id, _ in pairs])
         kept = [(line, score) for line, (_, score) in zip(found, pairs, strict=True) if line]
         return Talk(
-            tuple(line for line, _ in kept), tuple(score for _, score in kept), summary, tuple(people.splitlines())
-        )
+            tuple(line for line, _ in kept), tuple(score for _, score in kept), summary, tuple(people.splitlines()),
+            int(session or 0), float(spoke or 0),
+        )  # fmt: skip
 
     async def last(self, conversation: str, most: int) -> list[Line]:
         """The last `most` lines, compacted or not, oldest first."""
@@ -107,6 +119,11 @@ def said(conversation: str, reply: Line, after: float, instead_of: Sequence[str]
 def compacted(conversation: str, start: float, summary: str, people: Sequence[str]) -> list[Effect]:
     """The writes that let history begin at position `start`, with a summary of what `people` said before."""
     return [("HSET", keys.TALK(conversation), "start", start, "summary", summary, "people", "\n".join(people))]
+
+
+def spoken(conversation: str, session: int, now: float) -> list[Effect]:
+    """The writes that note that we spoke now, in this session."""
+    return [("HSET", keys.TALK(conversation), "session", session, "spoke", now)]
 
 
 def _pairs(rows: Sequence[object]) -> list[tuple[bytes, float]]:

@@ -1,5 +1,6 @@
 -- Which LoRA a persona serves with. `core/store/loras.py` is the only caller.
--- KEYS: the persona's LoRAs, the set of all personas that have some. ARGV: what to do, the persona, the time, and more.
+-- KEYS: the persona's LoRAs, the set of all personas that have some, the tainted versions. ARGV: what to do, the
+-- persona, the time, and more. → (what is live now, why it was refused: '', 'pinned' or 'tainted')
 
 local PAST, EARLIER = 50, 10 -- what is kept of the history, and of the versions that a rollback goes back to
 
@@ -18,32 +19,70 @@ local function without(version)
   end
 end
 
--- Every change of what is live ends a trial: it was one against what was live before.
-local function live(version, why)
-  it.live, it.canary, it.share = version, '', 0
+-- What somebody was promised to be forgotten by serves nobody; what was pinned is not a night's to change.
+local function refused(version, why)
+  if redis.call('ZSCORE', KEYS[3], version) then return 'tainted' end
+  return it.pinned and why == 'night' and 'pinned' or nil
+end
+
+local function past(version, why)
   table.insert(it.history, 1, {version = version, time = now, why = why})
   it.history[PAST + 1] = nil
 end
 
+local function no_trial() it.canary, it.share, it.began = '', 0, 0 end
+
+-- Every change of what is live ends a trial: it was one against what was live before.
+local function live(version, why)
+  it.live = version
+  no_trial()
+  past(version, why)
+end
+
 local function back(why) live(table.remove(it.before, 1) or 'base', why) end
+
+local function promote(version, why)
+  if version == it.live then return no_trial() end
+  without(version)
+  if it.live ~= 'base' or #it.before > 0 then table.insert(it.before, 1, it.live) end
+  it.before[EARLIER + 1] = nil
+  live(version, why)
+end
 
 local ops = {}
 
 function ops.promote()
   local version, why = ARGV[4], ARGV[5]
-  if version == it.live then
-    it.canary, it.share = '', 0
+  local no = refused(version, why)
+  if no then return no end
+  promote(version, why)
+  keep()
+end
+
+-- Another share for the one on trial does not begin its trial anew.
+function ops.canary()
+  local version, share, why = ARGV[4], tonumber(ARGV[5]), ARGV[6]
+  local no = version ~= '' and refused(version, why)
+  if no then return no end
+  if version == '' then
+    no_trial()
   else
-    without(version)
-    if it.live ~= 'base' or #it.before > 0 then table.insert(it.before, 1, it.live) end
-    it.before[EARLIER + 1] = nil
-    live(version, why)
+    if version ~= it.canary then it.began = now end
+    it.canary, it.share = version, share
   end
   keep()
 end
 
-function ops.canary()
-  it.canary, it.share = ARGV[4], tonumber(ARGV[5])
+-- A trial is decided; nothing happens if it is not on any more.
+function ops.settle()
+  local version, won, why = ARGV[4], ARGV[5] == '1', ARGV[6]
+  if it.canary ~= version or version == '' then return end
+  if won then
+    promote(version, why)
+  else
+    no_trial()
+    past(version, why)
+  end
   keep()
 end
 
@@ -52,21 +91,36 @@ function ops.rollback()
   if it.live ~= 'base' or #it.before > 0 then
     back('rollback')
   elseif it.canary ~= '' then
-    it.canary, it.share = '', 0
+    no_trial()
   else
     return
   end
   keep()
 end
 
--- As if this version had never been good. The history keeps that it was live.
-function ops.withdraw()
+function ops.pin()
   local version = ARGV[4]
-  without(version)
-  if it.canary == version then it.canary, it.share = '', 0 end
-  if it.live == version then back('removed') end
+  local no = version ~= '' and refused(version, 'command')
+  if no then return no end
+  if version ~= '' then promote(version, 'command') end
+  it.pinned = version ~= ''
   keep()
 end
 
-ops[ARGV[1]]()
-return it.live
+-- As if these versions had never been good. The history keeps that they were live. A pin goes with what it held.
+function ops.withdraw()
+  local gone = {}
+  for at = 5, #ARGV do
+    gone[ARGV[at]] = true
+    without(ARGV[at])
+  end
+  if gone[it.canary] then no_trial() end
+  if gone[it.live] then
+    it.pinned = false
+    back(ARGV[4])
+  end
+  keep()
+end
+
+local no = ops[ARGV[1]]()
+return {it.live, no or ''}

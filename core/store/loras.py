@@ -1,28 +1,35 @@
 """Which LoRA each persona serves with: the live version, one on trial (canary), and those that were live before.
 
-Holds names of versions only; their files are in the LoRA store (`worker/lora/store.py`). Every change is one script.
+Holds names of versions only, and whose words are in them; their files are in the LoRA store (`worker/lora/store.py`).
+Every change is one script.
 """
 
 import hashlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from itertools import count, takewhile
 
 import msgspec
 
+from core.errors import LoraError
 from core.events import PersonaKey
 from core.jobs import BASE
 from core.store import keys
-from core.store.client import Client, Value
+from core.store.client import Client, Effect, Value
 
 SCRIPT = files("core.store").joinpath("loras.lua").read_text()
 FALLBACKS = 2  # earlier versions that may speak when a better one cannot be loaded
 LONGEST_REASON = 1000
+CARD = "*"  # the scope of the LoRA that all scopes of a card share (`night.pool`)
+NIGHT, COMMAND, FORGOTTEN = "night", "command", "forgotten"  # why something went live; a pin holds against the first
 
 
 class Past(msgspec.Struct, frozen=True):
-    """A version went live: when (seconds UTC) and why (`night`, `command`, `rollback`, `removed`)."""
+    """A version went live, or lost its trial: when (seconds UTC) and why.
+
+    `night`, `command`, `rollback`, `removed`, `forgotten`, or what reactions said (`trial: …`).
+    """
 
     version: str
     time: float
@@ -30,10 +37,10 @@ class Past(msgspec.Struct, frozen=True):
 
 
 class Serving(msgspec.Struct, frozen=True):
-    """What a persona serves with. `canary`: on trial for `share` (0 to 1) of its replies; empty: none is.
+    """What a persona serves with. `canary`: on trial since `began`, in a `share` (0 to 1) of its sessions, if any.
 
     `before`: what a rollback goes back to, the latest first; a version that was rolled back is not among them.
-    `history`: everything that went live, newest first.
+    `history`: everything that went live, or lost its trial, newest first. `pinned`: no night changes what serves.
     """
 
     live: str = BASE
@@ -41,6 +48,24 @@ class Serving(msgspec.Struct, frozen=True):
     share: float = 0.0
     before: tuple[str, ...] = ()
     history: tuple[Past, ...] = ()
+    pinned: bool = False
+    began: float = 0.0
+
+
+class Made(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What must be known of a version without its files: whose it is, on which base, and what it began with."""
+
+    persona: str
+    base_hash: str = ""
+    parent: str = ""
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A version that somebody asked to be forgotten by, since when (seconds UTC), and whose it is, where known."""
+
+    version: str
+    since: float
+    persona: PersonaKey | None
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -52,22 +77,31 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 _serving = msgspec.msgpack.Decoder(Serving).decode
+_made = msgspec.msgpack.Decoder(Made).decode
+_encode = msgspec.msgpack.Encoder().encode
 
 
-def preferred(serving: Serving, reply_id: str) -> tuple[str, ...]:
-    """Versions for one reply, the best first: canary if the reply falls into its share, live, then earlier good ones.
-
-    The base, which comes last, is not named; nor is anything that was good before the base was. The same reply
-    always gets the same.
+def preferred(serving: Serving, lot: float) -> tuple[str, ...]:
+    """Versions for one reply, the best first: canary if its lot (0 to 1) is below the share, live, then earlier good
+    ones. The base, which comes last, is not named; nor is anything that was good before the base was.
     """
-    tried = (serving.canary,) if serving.canary and _lot(reply_id) < serving.share else ()
+    tried = (serving.canary,) if serving.canary and lot < serving.share else ()
     wishes = dict.fromkeys((*tried, serving.live, *serving.before[:FALLBACKS]))
     return tuple(takewhile(lambda version: version != BASE, wishes))
 
 
-def _lot(reply_id: str) -> float:
-    """A number in [0, 1) that is always the same for a reply."""
-    return int.from_bytes(hashlib.sha256(reply_id.encode()).digest()[:6]) / 2**48
+def drawn(key: str) -> float:
+    """A lot in [0, 1) that is always the same for a key: a reply, or a session of one of many conversations."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]) / 2**48
+
+
+def alternating(number: int) -> float:
+    """The lot of the n-th session where there is a single conversation: 0, ½, ¼, ¾, ⅛, … (van der Corput).
+
+    With a share of one half every second session is below it, with one quarter every fourth: chance could give a
+    single person the same side for a week.
+    """
+    return int(f"{number:b}"[::-1], 2) / (1 << number.bit_length())
 
 
 def family(persona: PersonaKey) -> str:
@@ -99,30 +133,119 @@ class Loras:
         return {PersonaKey.parse(name): _serving(body) for name, body in zip(names, bodies, strict=True) if body}
 
     async def promote(self, persona: PersonaKey, version: str, why: str) -> None:
-        """From now on all replies are given with this version (`base` too is one). Ends a trial."""
+        """From now on all replies are given with this version (`base` too is one). Ends a trial.
+
+        Raises LoraError for a tainted version; for a pinned persona where `why` is `night`. A pin holds the new one.
+        """
         await self._run("promote", persona, version, why)
 
-    async def canary(self, persona: PersonaKey, version: str, share: float) -> None:
-        """Try a version with a share (0 to 1) of the replies; instead of another one, if there is one on trial."""
+    async def canary(self, persona: PersonaKey, version: str, share: float, why: str = COMMAND) -> None:
+        """Try a version with a share (0 to 1) of the sessions; instead of another one, if there is one on trial.
+
+        Raises LoraError as `promote` does.
+        """
         assert 0 <= share <= 1, share
-        await self._run("canary", persona, version, share)
+        await self._run("canary", persona, version, share, why)
 
     async def drop_canary(self, persona: PersonaKey) -> None:
         """End a trial."""
-        await self._run("canary", persona, "", 0)
+        await self._run("canary", persona, "", 0, "")
+
+    async def settle(self, persona: PersonaKey, version: str, won: bool, why: str) -> str:
+        """The trial of this version is decided, if it is still on. The version that is now live."""
+        return await self._run("settle", persona, version, int(won), why)
+
+    async def pin(self, persona: PersonaKey, version: str) -> None:
+        """This version is live, and no night puts another in its place; what people do by hand keeps the pin.
+
+        Raises LoraError for a tainted version.
+        """
+        assert version
+        await self._run("pin", persona, version)
+
+    async def unpin(self, persona: PersonaKey) -> None:
+        """Nights may change it again."""
+        await self._run("pin", persona, "")
 
     async def rollback(self, persona: PersonaKey) -> str:
         """Back to the version before, in the end to the base; ends a trial. The version that is now live."""
         return await self._run("rollback", persona)
 
-    async def withdraw(self, persona: PersonaKey, version: str) -> str:
-        """This version serves no more, in no role. The version that is now live."""
-        return await self._run("withdraw", persona, version)
+    async def withdraw(self, persona: PersonaKey, *versions: str, why: str = "removed") -> str:
+        """These versions serve no more, in no role. The version that is now live. A pin on it ends."""
+        return await self._run("withdraw", persona, why, *versions)
 
     async def _run(self, op: str, persona: PersonaKey, *args: Value) -> str:
         name = str(persona)
-        live = await self._client.script(SCRIPT, [keys.LORA(name), keys.LORAS.pattern], [op, name, time.time(), *args])
+        names = [keys.LORA(name), keys.LORAS.pattern, keys.TAINTED.pattern]
+        live, refused = await self._client.script(SCRIPT, names, [op, name, time.time(), *args])
+        if refused == b"pinned":
+            said = f"{persona.card} in {persona.scope} is pinned to {live.decode()}"
+            raise LoraError(said, "`limen lora pin --off` lets nights change it")
+        if refused == b"tainted":
+            said = f"{args[0]!s} holds what somebody asked to be forgotten, and serves no more"
+            raise LoraError(said, "the next night trains one without it")
         return str(live.decode())
+
+    async def made(self, version: str, about: Made, people: Collection[str]) -> None:
+        """A version was put into the store: on what base, and who can ask to be forgotten by it."""
+        effects: list[Effect] = [("HSET", keys.LORAS_MADE.pattern, version, _encode(about))]
+        await self._client.do_all([*effects, *(("SADD", keys.LORAS_OF(person), version) for person in people)])
+
+    async def origin(self, version: str) -> Made | None:
+        """What is known of a version that came with a manifest."""
+        body = await self._client.do("HGET", keys.LORAS_MADE.pattern, version)
+        return _made(body) if body else None
+
+    async def of_person(self, person: str, persona: PersonaKey | None = None) -> list[str]:
+        """Versions with somebody's words or votes in them: all, or those that one persona's share in them concerns.
+
+        Those are its own, the card's, and whatever began with one of these.
+        """
+        versions = sorted(name.decode() for name in await self._client.do("SMEMBERS", keys.LORAS_OF(person)))
+        if persona is None:
+            return versions
+        pooled = msgspec.structs.replace(persona, scope=CARD)
+        origins = {version: await self.origin(version) for version in versions}
+        parents = {version: origin.parent if origin else "" for version, origin in origins.items()}
+        return _grown({v for v in versions if v.rpartition("/")[0] in (family(persona), family(pooled))}, parents)
+
+    async def taint(self, person: str, persona: PersonaKey | None = None) -> list[str]:
+        """Whatever has somebody's words or votes in it serves no more, anywhere, and waits to be rebuilt without them.
+
+        Which versions that were. May be said again.
+        """
+        versions = await self.of_person(person, persona)
+        if versions:
+            now, listed = time.time(), keys.TAINTED.pattern
+            await self._client.do("ZADD", listed, "NX", *(word for version in versions for word in (now, version)))
+            for key, serving in (await self.everyone()).items():
+                if {serving.live, serving.canary, *serving.before} & {*versions}:
+                    await self.withdraw(key, *versions, why=FORGOTTEN)
+        return versions
+
+    async def release(self, person: str, versions: Sequence[str]) -> None:
+        """Somebody is no longer named as one whose words are in these."""
+        if versions:
+            await self._client.do("SREM", keys.LORAS_OF(person), *versions)
+
+    async def clean(self, versions: Sequence[str]) -> tuple[str, ...]:
+        """These without the tainted ones."""
+        if not versions:
+            return ()
+        scores = await self._client.do("ZMSCORE", keys.TAINTED.pattern, *versions)
+        return tuple(version for version, score in zip(versions, scores, strict=True) if score is None)
+
+    async def rebuild_due(self) -> list[Due]:
+        """Tainted versions whose files are still there, the longest waiting first."""
+        rows = await self._client.do("ZRANGE", keys.TAINTED.pattern, 0, -1)
+        scores = await self._client.do("ZMSCORE", keys.TAINTED.pattern, *rows) if rows else []
+        pairs = [(row.decode(), float(score)) for row, score in zip(rows, scores, strict=True) if score is not None]
+        origins = [await self.origin(version) for version, _ in pairs]
+        return [
+            Due(version, since, PersonaKey.parse(origin.persona) if origin else None)
+            for (version, since), origin in zip(pairs, origins, strict=True)
+        ]
 
     async def faulty(self, version: str, reason: str) -> None:
         """A worker could not load this version. Known for a day, or until it is mended."""
@@ -140,8 +263,11 @@ class Loras:
         """This version could be loaded after all."""
         await self._client.do_all([("DEL", keys.LORA_FAULT(version)), ("ZREM", keys.LORA_FAULTS.pattern, version)])
 
-    async def removed(self, version: str) -> None:
-        """This version is gone from the store. Its name is not given again: a worker may still have it in memory."""
+    async def removed(self, version: str, people: Collection[str] = ()) -> None:
+        """This version is gone from the store. Its name is not given again: a worker may still have it in memory.
+
+        `people`: those whom its manifest named.
+        """
         now, listed = time.time(), keys.LORAS_GONE.pattern
         await self._client.do_all(
             [
@@ -149,6 +275,9 @@ class Loras:
                 ("ZREMRANGEBYSCORE", listed, "-inf", now - keys.GONE_FOR),
                 ("DEL", keys.LORA_FAULT(version)),
                 ("ZREM", keys.LORA_FAULTS.pattern, version),
+                ("ZREM", keys.TAINTED.pattern, version),
+                ("HDEL", keys.LORAS_MADE.pattern, version),
+                *(("SREM", keys.LORAS_OF(person), version) for person in people),
             ]
         )
 
@@ -165,3 +294,11 @@ class Loras:
         answers = await self._client.do_all([command for pair in asked for command in pair], atomic=False)
         found = zip(versions, answers[::2], answers[1::2], strict=True)
         return [Fault(version, body.decode(), float(at)) for version, body, at in found if body and at]
+
+
+def _grown(versions: set[str], parents: dict[str, str]) -> list[str]:
+    """These, and all that began with one of them."""
+    found = set(versions)
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found)

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
+from core.errors import LoraError
 from core.events import PersonaKey
 from core.store import keys
 from core.store.client import Client
-from core.store.loras import LONGEST_REASON, Loras, Serving
+from core.store.loras import LONGEST_REASON, Due, Loras, Made, Serving, family
 
 MIRA = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
 ELSEWHERE = PersonaKey("discord:b1", "mira", "discord:77:channel:other")
@@ -222,3 +224,162 @@ async def test_trouble_ends_when_it_is_mended_or_old(on: Desk) -> None:
     assert ["m/3"] == [fault.version for fault in await on.faults()]
     await on.faulty("m/4", "NaN")
     assert 2 == await on.client.do("ZCARD", keys.LORA_FAULTS.pattern)
+
+
+async def test_a_trial_knows_when_it_began(on: Desk) -> None:
+    """Another share does not begin it anew, another version does; when it ends, so does that."""
+    await on.canary(MIRA, "m/1", 0.1)
+    began = (await on.serving(MIRA)).began
+    await on.canary(MIRA, "m/1", 0.5)
+
+    assert began > 1.7e9
+    assert (began, 0.5) == ((serving := await on.serving(MIRA)).began, serving.share)
+    await on.canary(MIRA, "m/2", 0.5)
+    assert (await on.serving(MIRA)).began > began
+    await on.drop_canary(MIRA)
+    assert 0.0 == (await on.serving(MIRA)).began
+
+
+@pytest.mark.parametrize("won", [True, False])
+async def test_a_trial_is_decided_and_history_says_why(won: bool, on: Desk) -> None:
+    """The winner is live, and a rollback finds the loser; one that lost is only remembered."""
+    await on.nights("m/1")
+    await on.canary(MIRA, "m/2", 0.5)
+    live = await on.settle(MIRA, "m/2", won, "trial: reactions say so")
+    serving = await on.serving(MIRA)
+
+    assert ("m/2" if won else "m/1") == live == serving.live
+    assert ("", 0.0, 0.0) == (serving.canary, serving.share, serving.began)
+    assert (("m/1",) if won else ()) == serving.before
+    assert [("m/2", "trial: reactions say so"), ("m/1", "night")] == await on.past()
+
+
+async def test_a_trial_that_is_over_is_not_decided_again(on: Desk) -> None:
+    """Somebody may have put another version on trial while the votes were counted."""
+    await on.nights("m/1")
+    await on.canary(MIRA, "m/3", 0.5)
+
+    for version in ("m/2", "m/1", ""):
+        assert "m/1" == await on.settle(MIRA, version, True, "trial: late")
+    assert "m/3" == (await on.serving(MIRA)).canary
+
+
+async def test_no_night_changes_what_is_pinned(on: Desk) -> None:
+    """Neither at once nor by a trial; it says what to do."""
+    await on.nights("m/1")
+    await on.canary(MIRA, "m/2", 0.5)
+    await on.pin(MIRA, "m/1")
+
+    for act in (on.promote(MIRA, "m/3", "night"), on.canary(MIRA, "m/3", 0.5, "night")):
+        with pytest.raises(LoraError, match="is pinned to m/1") as told:
+            await act
+        assert "pin --off" in told.value.hint
+    serving = await on.serving(MIRA)
+    assert ("m/1", "", True) == (serving.live, serving.canary, serving.pinned)
+
+
+async def test_people_change_what_is_pinned_and_the_pin_stays(on: Desk) -> None:
+    """To pin another one makes it live; a promotion and a rollback by hand keep the pin until it is taken off."""
+    await on.nights("m/1")
+    await on.pin(MIRA, "m/2")
+    await on.promote(MIRA, "m/3", "command")
+    await on.rollback(MIRA)
+
+    assert ("m/2", True) == ((serving := await on.serving(MIRA)).live, serving.pinned)
+    await on.unpin(MIRA)
+    await on.nights("m/4")
+    assert ("m/4", False) == ((serving := await on.serving(MIRA)).live, serving.pinned)
+
+
+async def test_a_pin_ends_with_what_it_held(on: Desk) -> None:
+    """Else no night could ever help."""
+    await on.pin(MIRA, "m/1")
+    await on.pin(MIRA, "m/2")
+    await on.withdraw(MIRA, "m/1")
+    assert (await on.serving(MIRA)).pinned
+
+    await on.withdraw(MIRA, "m/2")
+    assert ("base", False) == ((serving := await on.serving(MIRA)).live, serving.pinned)
+
+
+class Kept:
+    """Versions with people in them."""
+
+    OWN, NEXT, OTHER, CARD = (
+        f"{family(key)}/20261121-{number}"
+        for key, number in ((MIRA, 1), (MIRA, 2), (ELSEWHERE, 1), (PersonaKey("discord:b1", "mira", "*"), 1))
+    )
+
+
+async def keep(on: Desk, version: str, persona: PersonaKey, *people: str, parent: str = "") -> None:
+    await on.made(version, Made(str(persona), "hash", parent), people)
+
+
+async def test_what_has_somebodys_rows_serves_no_more_at_once(on: Desk) -> None:
+    """In no role; the latest clean version does, else the base; others' do not change."""
+    clean = "mira/clean"
+    await keep(on, Kept.OWN, MIRA, "ann", "bob")
+    await keep(on, Kept.NEXT, MIRA, "ann")
+    await keep(on, Kept.OTHER, ELSEWHERE, "bob")
+    await on.nights(clean, Kept.OWN, Kept.NEXT)
+    await on.promote(ELSEWHERE, Kept.OTHER, "night")
+    await on.canary(ELSEWHERE, Kept.NEXT, 0.5)
+
+    assert sorted([Kept.OWN, Kept.NEXT]) == await on.taint("ann")
+    serving, other = await on.serving(MIRA), await on.serving(ELSEWHERE)
+    assert (clean, ()) == (serving.live, serving.before)
+    assert ("forgotten", clean) == (serving.history[0].why, serving.history[0].version)
+    assert (Kept.OTHER, "") == (other.live, other.canary)
+    assert (clean, Kept.OTHER) == await on.clean([Kept.OWN, clean, Kept.NEXT, Kept.OTHER])
+
+
+async def test_nobody_brings_back_what_was_forgotten(on: Desk) -> None:
+    """Not a night that had begun before, not a command."""
+    await keep(on, Kept.OWN, MIRA, "ann")
+    await on.taint("ann")
+
+    for act in (
+        on.promote(MIRA, Kept.OWN, "night"),
+        on.promote(MIRA, Kept.OWN, "command"),
+        on.canary(MIRA, Kept.OWN, 0.5),
+        on.pin(MIRA, Kept.OWN),
+    ):
+        with pytest.raises(LoraError, match="asked to be forgotten"):
+            await act
+    assert {} == await on.everyone()
+
+
+async def test_forgotten_by_one_persona_the_others_keep_theirs(on: Desk) -> None:
+    """Its own go, and the card's, which may have learned from it, and whatever began with that one."""
+    await keep(on, Kept.OWN, MIRA, "ann")
+    await keep(on, Kept.CARD, PersonaKey("discord:b1", "mira", "*"), "ann")
+    await keep(on, Kept.OTHER, ELSEWHERE, "ann")
+
+    assert sorted([Kept.OWN, Kept.CARD]) == await on.of_person("ann", MIRA)
+    await keep(on, Kept.OTHER, ELSEWHERE, "ann", parent=Kept.CARD)
+    assert sorted([Kept.OWN, Kept.CARD, Kept.OTHER]) == await on.taint("ann", MIRA)
+
+
+async def test_what_is_tainted_waits_to_be_rebuilt_until_its_files_are_gone(on: Desk) -> None:
+    """The longest waiting first; to forget again does not put it back."""
+    await keep(on, Kept.OWN, MIRA, "ann")
+    await on.taint("ann")
+    since = (await on.rebuild_due())[0].since
+    await keep(on, Kept.OTHER, ELSEWHERE, "ann")
+    await on.taint("ann")
+
+    due = await on.rebuild_due()
+    assert Due(Kept.OWN, since, MIRA) == due[0]
+    assert [(Kept.OTHER, ELSEWHERE)] == [(one.version, one.persona) for one in due[1:]]
+    await on.removed(Kept.OWN, ["ann"])
+    assert [Kept.OTHER] == [one.version for one in await on.rebuild_due()]
+    assert ([Kept.OTHER], None) == (await on.of_person("ann"), await on.origin(Kept.OWN))
+
+
+async def test_an_old_serving_is_still_read(on: Desk) -> None:
+    """What a version of limen before pins and trials wrote."""
+    old = {"live": "m/1", "canary": "m/2", "share": 0.5, "before": [], "history": []}
+    await on.client.do("SET", keys.LORA(str(MIRA)), msgspec.msgpack.encode(old))
+
+    assert ("m/2", 0.0, False) == ((serving := await on.serving(MIRA)).canary, serving.began, serving.pinned)
+    assert "m/2" == await on.settle(MIRA, "m/2", True, "trial: over")
