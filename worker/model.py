@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +128,19 @@ def set_threads(wanted: int) -> None:
 
 
 def _context(model: Any, wanted: int) -> int:
-    own = int(getattr(model.config, "max_position_embeddings", LONGEST))
+    own = min(int(getattr(model.config, "max_position_embeddings", LONGEST)), _steady(model.config.get_text_config()))
     return min(own, wanted) if wanted else min(own, LONGEST)
+
+
+def _steady(config: Any) -> int:
+    """Up to which position a place means the same in any company. Beyond it, a model with `longrope` turns every token
+    of a forward another way, also those of others, and those that were read before."""
+    ropes: Any = getattr(config, "rope_parameters", None) or {}
+    each = ropes.values() if all(isinstance(rope, dict) for rope in ropes.values()) else [ropes]
+    return min(
+        (int(rope["original_max_position_embeddings"]) for rope in each if rope.get("rope_type") == "longrope"),
+        default=sys.maxsize,
+    )
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:

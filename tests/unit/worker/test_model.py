@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from core.config import load as read_settings
 from core.errors import ModelError
@@ -84,6 +84,25 @@ def test_device_dtype_context_and_threads_are_ours_to_choose(folder: Path) -> No
     assert ("cpu", "bfloat16", 300) == (loaded.device, loaded.dtype, loaded.context)
     assert {torch.bfloat16} == {weight.dtype for weight in loaded.model.parameters()}
     assert 1 == torch.get_num_threads()
+
+
+@pytest.mark.parametrize(("kind", "asked", "given"), [("longrope", 0, 64), ("longrope", 300, 64), ("yarn", 300, 300)])
+def test_the_context_ends_where_one_long_talk_would_change_what_all_others_say(
+    kind: str, asked: int, given: int
+) -> None:
+    """As with Phi-3's `longrope`: beyond its first length all positions of a forward are turned another way."""
+    factors = {"short_factor": [1.0] * 6, "long_factor": [4.0] * 6} if kind == "longrope" else {}
+    rope = {"rope_type": kind, "rope_theta": 1e4, "factor": 8.0, "original_max_position_embeddings": 64, **factors}
+    config = LlamaConfig(
+        vocab_size=258, hidden_size=48, intermediate_size=96, num_hidden_layers=1, num_attention_heads=4,
+        max_position_embeddings=512, rope_parameters=rope,
+    )  # fmt: skip
+    one = LlamaForCausalLM(config).eval()
+    near, far = torch.arange(4)[None], torch.tensor([[0, 1, 2, 100]])
+    turned = [one.model.rotary_emb(torch.zeros(1), places)[1][0, 1] for places in (near, far)]
+
+    assert (kind == "longrope") is not torch.equal(*turned)
+    assert given == model._context(one, asked)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
