@@ -69,10 +69,17 @@ class Fitting:
             self._settle()
 
     def shrink(self, messages: Sequence[dict[str, str]], tokens: int, limit: int) -> None:
-        """This prompt was too long. `tokens` and `limit` are what the server named; 0: it did not."""
+        """This prompt was too long. `tokens` and `limit` are what the server named; 0: it did not.
+
+        Whatever the numbers say, or seem to say, the next prompt is shorter.
+        """
         texts = max(sum(size(message["content"]) for message in messages), 1)
-        self.context = min(self.context, limit or self.context)
-        self.density = max(self.density, tokens / texts * MARGIN) if tokens else self.density * 1.3
+        before, self.context = self.context, min(self.context, limit or self.context)
+        seen = tokens / texts * MARGIN
+        if seen > self.density:
+            self.density = seen
+        elif not tokens or self.context == before:
+            self.density *= 1.3
         self._settle()
 
     def _settle(self) -> None:

@@ -128,13 +128,15 @@ def test_the_estimate_learns_from_what_the_server_counts():
 def test_a_prompt_that_did_not_fit_is_smaller_the_next_time():
     """By the server's numbers, or by a guess where it gives none."""
     messages = [{"role": "user", "content": "x" * 1000}]
-    named, silent = Fitting(4000), Fitting(1000)
+    named, silent, misread = Fitting(4000), Fitting(1000), Fitting(1000)
     before = told(silent, prompt(100))
     named.shrink(messages, 800, 900)
     silent.shrink(messages, 0, 0)
+    misread.shrink(messages, 4, 1000)  # of "Error (4): …", say
 
     assert (900, True) == (named.context, named.density >= 0.8)
     assert told(silent, prompt(100)) < before
+    assert told(misread, prompt(100)) < before
 
 
 def test_nobody_speaks_in_control_tokens():
