@@ -74,8 +74,8 @@ def _people(people: tuple[Count, ...], width: int) -> Iterator[str]:
     named, rest = words.weightiest(people, PEOPLE)
     for one in [*named, *([rest] if rest else [])]:
         name = one.user if one is rest else words.who(one.user)
-        votes = f"{one.likes:,} of {words.many(one.votes, 'vote')} liked"
-        yield f"{_name(name)} {words.percent(one.share):>6}  trust {words.number(one.trust)}  {votes}"
+        votes = f"{one.likes:,} of {one.votes:,} liked"
+        yield f"{_name(name)} {words.percent(one.share):>6}  trust {words.trust(one)}  {votes}"
         for note in one.notes:
             yield from _wrapped(note, width, "    ", "    ")
 
@@ -85,21 +85,21 @@ def _training(curve: Sequence[Point], rows: Rows) -> Iterator[str]:
         yield _row(
             "examples", f"{rows.train:,} to learn from, {rows.stop:,} to know when to stop, {rows.held:,} held out"
         )
-    kept = {
-        "loss": [point.loss for point in curve],
-        "  held back": [point.held_loss for point in curve if point.held_loss is not None],
-        "margin": [point.margin for point in curve],
-        "  held back ": [point.held_margin for point in curve if point.held_margin is not None],
-    }
-    for name, values in kept.items():
+    lines = [
+        ("loss", [point.loss for point in curve]),
+        ("· held back", [point.held_loss for point in curve if point.held_loss is not None]),
+        ("margin", [point.margin for point in curve]),
+        ("· held back", [point.held_margin for point in curve if point.held_margin is not None]),
+    ]
+    for name, values in lines:
         if values:
-            yield _row(name.rstrip(), f"{sparks(values)} {words.number(values[0])} → {words.number(values[-1])}")
+            yield _row(name, f"{sparks(values)} {words.number(values[0])} → {words.number(values[-1])}")
 
 
 def _gate(checks: Sequence[Check], width: int) -> Iterator[str]:
     for check in checks:
         state = "holds" if check.passed else "FAILS"
-        yield f"{state}  {_name(check.name)} {words.number(check.value):>9}   {clean(check.bound)}"
+        yield f"{state}  {_name(check.name)} {words.measured(check):>9}   {clean(check.bound)}"
         if check.why and not check.passed:
             yield from _wrapped(check.why, width, "         ", "         ")
 

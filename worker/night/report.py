@@ -82,7 +82,7 @@ def _decision(night: Night) -> str:
     return f"""<header>
 <h1 dir="auto">{_text(night.title)}</h1>
 <p class="soft">Night of {_text(words.date(night.day))} · {_text(words.place(night.persona))}</p>
-<div class="verdict">{emblem(night.outcome)}<h2>{words.VERDICTS[night.outcome]}</h2></div>
+<div class="verdict"><h2>{words.VERDICTS[night.outcome]}</h2>{emblem(night.outcome)}</div>
 <p class="lead">{_text(words.verdict(night))}</p>
 {_list(night.reasons, "reasons")}
 </header>"""
@@ -146,14 +146,15 @@ def _voice(shifts: Sequence[Shift]) -> str:
     if not shifts:
         return ""
     rows = "".join(map(_shift, shifts))
-    table = f"""<table><thead><tr><th scope="col">Counted</th><th scope="col"><span class="unseen">Picture</span></th>
+    table = f"""<table><thead><tr><th scope="col">Counted</th>
 <th scope="col" class="figure">Before</th><th scope="col" class="figure">After</th>
 <th scope="col" class="figure">Change</th></tr></thead><tbody>{rows}</tbody></table>"""
     return _section("How the voice changed", table, "From the hollow dot to the full one. Each row has its own scale.")
 
 
 def _shift(one: Shift) -> str:
-    return f"""<tr><th scope="row" dir="auto">{_text(one.name)}</th><td>{shift(one.before, one.after)}</td>
+    return f"""<tr><th scope="row"><div class="drawn"><span dir="auto">{_text(one.name)}</span>
+{shift(one.before, one.after)}</div></th>
 <td class="figure soft">{words.number(one.before)}</td><td class="figure">{words.number(one.after)}</td>
 <td class="figure soft">{words.change(one.before, one.after)}</td></tr>"""
 
@@ -166,8 +167,9 @@ def _gate(checks: Sequence[Check]) -> str:
         return ""
     failed = sum(not check.passed for check in checks)
     hint = f"{failed} of {len(checks)} checks failed." if failed else f"All {len(checks)} checks hold."
-    table = f"""<table><thead><tr><th scope="col">Check</th><th scope="col" class="figure">Measured</th>
-<th scope="col">Must be</th><th scope="col">Result</th></tr></thead>
+    table = f"""<table><thead><tr><th scope="col">Check</th>
+<th scope="col" class="figure">Measured<span class="below">must be</span></th>
+<th scope="col" class="bound">Must be</th><th scope="col">Result</th></tr></thead>
 <tbody>{"".join(map(_check, checks))}</tbody></table>"""
     return _section("The gate", table, hint)
 
@@ -177,7 +179,8 @@ def _check(check: Check) -> str:
     kind, word, drawn = ("holds", "holds", TICK) if check.passed else ("fails", "fails", CROSS)
     sign = f'<svg viewBox="0 0 12 12" aria-hidden="true" focusable="false">{drawn}</svg>'
     return f"""<tr><th scope="row"><span dir="auto">{_text(check.name)}</span>{why}</th>
-<td class="figure">{words.number(check.value)}</td><td class="bound" dir="auto">{_text(check.bound)}</td>
+<td class="figure">{words.measured(check)}<span class="below">{_text(check.bound)}</span></td>
+<td class="bound" dir="auto">{_text(check.bound)}</td>
 <td class="state {kind}">{sign}{word}</td></tr>"""
 
 
@@ -208,7 +211,7 @@ def _labels(ratings: Ratings) -> str:
     needed = f"{words.number(ratings.needed)} needed"
     mark = f'<b style="left:{goal:.1f}%"></b><span class="needed{end}" style="left:{goal:.1f}%">{needed}</span>'
     short = f" {words.missing(ratings)} more to go." if words.missing(ratings) else ""
-    return f"""<div><h3>{words.number(ratings.effective)} effective labels</h3><div class="goal gap-small">
+    return f"""<div><h3>{words.number(ratings.effective)} effective labels</h3><div class="goal">
 {_bar([ratings.effective / whole], "tall")}{mark if ratings.needed > 0 else ""}</div>
 <p class="soft small">What the votes are worth together, after trust and age.{short}</p></div>"""
 
@@ -265,7 +268,7 @@ def _person(one: Count, name: str, most: float, together: bool = False) -> str:
     share = "" if together else _bar([one.share / most])
     return f"""<tr{' class="rest"' if together else ""}><th scope="row"><bdi>{_text(name)}</bdi>{notes}</th>
 <td class="figure">{one.votes:,}</td><td class="figure">{one.likes:,}</td>
-<td><div class="measure">{_bar([one.trust])}<span class="figure">{words.number(one.trust)}</span></div></td>
+<td><div class="measure">{_bar([one.trust])}<span class="figure">{words.trust(one)}</span></div></td>
 <td><div class="measure">{share or "<span></span>"}<span class="figure">{_fine(one.share)}</span></div></td></tr>"""
 
 

@@ -5,8 +5,7 @@ import time
 from collections.abc import Mapping
 
 from core.events import PersonaKey, unquote
-from core.jobs import BASE
-from core.nights import Count, Night, Outcome, Ratings
+from core.nights import Check, Count, Night, Outcome, Ratings
 
 VERDICTS = {
     Outcome.PROMOTED: "Promoted",
@@ -25,7 +24,7 @@ NO_NUMBER = "no number"  # NaN and its kin: the page says so, and no bar is draw
 
 def verdict(night: Night) -> str:
     """What follows from how it ended, as a sentence or two."""
-    stays = f"{voice(night.before, 'The')} goes on speaking."
+    stays = "The voice of before goes on speaking."
     return {
         Outcome.PROMOTED: "The new voice was shown to be better, and is live.",
         Outcome.TRIAL: f"The new voice passed the gate. It speaks in {trial_share(night)}, until reactions decide.",
@@ -36,11 +35,6 @@ def verdict(night: Night) -> str:
         Outcome.FAILED: f"Something went wrong, and nothing was changed. {stays}",
         Outcome.DRY_RUN: "Trained and judged, as asked, and nothing of it was kept.",
     }[night.outcome]
-
-
-def voice(version: str, article: str = "the") -> str:
-    """A version as a sentence names it."""
-    return f"{article} voice of the base model" if version in ("", BASE) else f"{article} voice {version}"
 
 
 def trial_share(night: Night) -> str:
@@ -125,9 +119,18 @@ def number(value: float) -> str:
         return NO_NUMBER
     if value == int(value):
         return minus(f"{value:,.0f}")
-    size = abs(value)
-    digits = 0 if size >= 1000 else 1 if size >= 10 else 2 if size >= 0.1 else 3
-    return minus(f"{value:,.{digits}f}" if size >= 0.001 else f"{value:.1g}")
+    return minus(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}")
+
+
+def measured(check: Check) -> str:
+    """What a check found; with more digits where it would look like the bound that it just missed."""
+    short = number(check.value)
+    return minus(f"{check.value:.6g}") if short in check.bound.split() else short
+
+
+def trust(one: Count) -> str:
+    """How far somebody is trusted, from 0 to 1."""
+    return f"{one.trust:.2f}" if math.isfinite(one.trust) else NO_NUMBER
 
 
 def percent(part: float) -> str:
