@@ -265,7 +265,8 @@ def rollback(ctx: click.Context, persona: str, scope: str, account: str) -> None
         key = await _key(p, persona, scope, account)
         was, now = await p.loras.serving(key), await p.loras.rollback(key)
         if not was.live == now == BASE:
-            return f"{place(key)} speaks with {now} again; {was.live} stays in the store."
+            kept = "" if was.live == BASE else f"; {was.live} stays in the store"
+            return f"{place(key)} speaks with {now} again{kept}."
         if was.canary:
             return f"The trial is over; {place(key)} speaks with the base."
         return f"{place(key)} speaks with the base, and there is nothing before it."

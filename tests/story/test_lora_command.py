@@ -130,7 +130,7 @@ def test_the_base_can_be_chosen(here: Path):
 
     assert 0 == lora("use", "base", *TO_MIRA).status
     assert "base" == mira()["live"]
-    assert f"speaks with {version} again" in lora("rollback", *TO_MIRA).out
+    assert f"speaks with {version} again.\n" in lora("rollback", *TO_MIRA).out
 
 
 def test_what_does_not_fit_is_not_brought_in(here: Path):
