@@ -184,7 +184,7 @@ class Night(Part, frozen=True):
     at: Annotated[
         str,
         Meta(
-            min_length=1,
+            pattern=r"^\s*(\d{1,2}:\d\d|\S+(\s+\S+){4})\s*$",
             description="When, in `timezone`.",
             extra={"allowed": "a time such as 04:00, or five fields of cron"},
         ),
