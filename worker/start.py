@@ -16,9 +16,10 @@ from worker import kv, packed
 from worker.engine import Engine, Limits
 from worker.lora.check import base_names
 from worker.lora.desk import Desk
-from worker.lora.files import Shape, read
+from worker.lora.files import Shape, Weights, read
 from worker.lora.linears import install
 from worker.lora.loading import Loading
+from worker.lora.manifest import check_base
 from worker.lora.shape import of
 from worker.lora.slots import Slots
 from worker.model import Loaded, load
@@ -77,7 +78,14 @@ def _desk(
         return Desk(None, None)
     slots = _slots(shape, settings, loaded, gpu)
     install(loaded.model, slots)
-    return Desk(slots, Loading(lambda version: read(folder(version), shape, version)))
+    base = Path(loaded.model.name_or_path)
+    return Desk(slots, Loading(lambda version: _read(folder(version), shape, version, base)))
+
+
+def _read(folder: Path, shape: Shape, version: str, base: Path) -> Weights:
+    """A LoRA that was trained on just these weights, as far as it says on which."""
+    check_base(folder, base)
+    return read(folder, shape, version)
 
 
 def _slots(shape: Shape, settings: Settings, loaded: Loaded, gpu: bool) -> Slots:

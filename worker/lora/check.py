@@ -16,6 +16,7 @@ import msgspec
 from core.errors import LoraError
 from core.settings import Settings
 from worker import fetch
+from worker.lora import manifest
 from worker.lora.config import AGAIN, PLAIN, check_base, read_config
 from worker.lora.folders import CONFIG, WEIGHTS
 from worker.wheel import WHEELS
@@ -48,6 +49,9 @@ def check(settings: Settings, folder: Path, any_base: bool = False) -> About:
         from worker.lora.shape import shape
 
         read(folder, shape(settings), folder.name, any_base)
+        if not any_base:
+            wanted = settings.model
+            manifest.check_base(folder, fetch.obtain(wanted.ref, wanted.fallback, settings.worker.cache))
     return about(folder)
 
 

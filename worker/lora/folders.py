@@ -11,6 +11,8 @@ from pathlib import Path
 from core.errors import LoraError
 
 WEIGHTS, CONFIG = FILES = ("adapter_model.safetensors", "adapter_config.json")
+MANIFEST = "manifest.json"  # of one that a night made: peft's own have none
+ALL = (WEIGHTS, MANIFEST, CONFIG)  # in the order of writing: with the configuration, all is there
 DAY = 86_400.0
 
 
@@ -87,8 +89,11 @@ def is_whole(folder: Path) -> bool:
 
 
 def sizes_of(folder: Path) -> dict[str, int] | None:
-    """Bytes of each file of a LoRA; None if not all of them are there."""
+    """Bytes of each file of a LoRA; None if not all of them are there (a manifest need not be)."""
     try:
-        return {name: os.path.getsize(folder / name) for name in FILES}
+        sizes = {name: os.path.getsize(folder / name) for name in FILES}
     except OSError:
         return None
+    with suppress(OSError):
+        sizes[MANIFEST] = os.path.getsize(folder / MANIFEST)
+    return sizes

@@ -1,4 +1,5 @@
-"""LoRAs as immutable folders of two files, in a local folder or at any fsspec address. No torch; looks into no file.
+"""LoRAs as immutable folders of two files, and a manifest where a night made them, in a local folder or at any fsspec
+address. No torch; looks into no weights.
 
 Local ones are read where they lie. Of remote ones the most recently used are kept in a cache, and given up as soon as
 the store says that they are gone.
@@ -7,14 +8,16 @@ the store says that they are gone.
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import fsspec  # type: ignore[import-untyped]
 
 from core.errors import LoraError
 from core.settings import masked
-from worker.lora.folders import CONFIG, FILES, delete, is_whole, place, sizes_of, touch, touched
+from worker.lora import manifest
+from worker.lora.folders import ALL, CONFIG, FILES, MANIFEST, delete, is_whole, place, sizes_of, touch, touched
 
 log = logging.getLogger("limen.worker")
 
@@ -47,7 +50,7 @@ class LoraStore:
         return folder
 
     def add(self, version: str, source: Path) -> None:
-        """Copy the files of a LoRA in. What is there already is never replaced."""
+        """Copy the files of a LoRA in, with its manifest if it has one. What is there already is never replaced."""
         _check(version)
         if self._remote:
             self._remote.add(version, _read(source))
@@ -97,7 +100,7 @@ class LoraStore:
             return
         delete(folder)
         try:
-            place(folder, remote.get(version))
+            place(folder, remote.get(version, sizes))
         except LoraError:
             if not is_whole(folder):  # else another process was faster
                 raise
@@ -111,7 +114,7 @@ class LoraStore:
 
 
 class _Remote:
-    """Two objects a version. The configuration is written last and removed first: with it, all is there."""
+    """Two or three objects a version. The configuration is written last and removed first: with it, all is there."""
 
     def __init__(self, address: str) -> None:
         self._address = masked(address)
@@ -126,16 +129,22 @@ class _Remote:
         """Bytes of each file; None if the store says that it is not there."""
         try:
             self._fs.invalidate_cache()
-            return {name: int(self._fs.info(self._path(version, name))["size"]) for name in reversed(FILES)}
+            sizes = {name: self._size(version, name) for name in reversed(FILES)}
+            with suppress(FileNotFoundError):
+                sizes[MANIFEST] = self._size(version, MANIFEST)
+            return sizes
         except FileNotFoundError:
             return None
         except Exception as error:
             raise self._fault("reached", error) from error
 
-    def get(self, version: str) -> dict[str, bytes]:
+    def _size(self, version: str, name: str) -> int:
+        return int(self._fs.info(self._path(version, name))["size"])
+
+    def get(self, version: str, names: Iterable[str]) -> dict[str, bytes]:
         """Its files."""
         try:
-            return {name: self._fs.cat_file(self._path(version, name)) for name in FILES}
+            return {name: self._fs.cat_file(self._path(version, name)) for name in names}
         except Exception as error:
             raise self._fault("read", error) from error
 
@@ -144,7 +153,7 @@ class _Remote:
             raise LoraError(f"{self._address} has a LoRA {version} already, and LoRAs never change", "choose another")
         try:
             self._fs.makedirs(f"{self._root}/{version}", exist_ok=True)
-            for name in FILES:
+            for name in [name for name in ALL if name in parts]:
                 self._fs.pipe_file(self._path(version, name), parts[name])
         except Exception as error:
             raise self._fault("written", error) from error
@@ -164,7 +173,7 @@ class _Remote:
         ]
 
     def remove(self, version: str) -> None:
-        for name in reversed(FILES):
+        for name in reversed(ALL):
             try:
                 self._fs.rm_file(self._path(version, name))
             except FileNotFoundError:
@@ -181,8 +190,10 @@ class _Remote:
 
 
 def _read(source: Path) -> dict[str, bytes]:
+    manifest.read(source)  # raises LoraError if it is broken
     try:
-        return {name: (source / name).read_bytes() for name in FILES}
+        names = [name for name in ALL if name in FILES or (source / name).exists()]
+        return {name: (source / name).read_bytes() for name in names}
     except OSError as error:
         step = f"a LoRA is a folder with {' and '.join(FILES)}"
         raise LoraError(f"{error.filename} cannot be read ({error.strerror})", step) from error

@@ -8,7 +8,10 @@ import pytest
 
 from core.errors import LoraError
 from tests.fakes.loras import write
+from tests.fakes.manifests import manifest
 from worker.lora import folders, store
+from worker.lora import manifest as manifests
+from worker.lora.folders import MANIFEST
 from worker.lora.store import LoraStore
 
 FILES = ("adapter_model.safetensors", "adapter_config.json")
@@ -319,9 +322,9 @@ def test_two_that_fetch_at_the_same_time_both_get_it(remote, source, tmp_path):
     both, get = threading.Barrier(2, timeout=20), remote._remote.get
     found = []
 
-    def together(version):
+    def together(*asked):
         both.wait()
-        return get(version)
+        return get(*asked)
 
     remote._remote.get = second._remote.get = together
     threads = [threading.Thread(target=lambda one=one: found.append(one.folder("mira/1"))) for one in (remote, second)]
@@ -355,3 +358,42 @@ def test_an_address_that_nobody_knows_is_refused_at_once(tmp_path, address):
 
     assert "secret" not in str(caught.value)
     assert "set lora.store to a folder" in caught.value.hint
+
+
+def test_a_manifest_comes_along(loras, source):
+    """As the third file, with the same bytes, and goes with the others."""
+    manifests.write(source, manifest())
+    loras.add("mira/1", source)
+    folder = loras.folder("mira/1")
+
+    assert (source / MANIFEST).read_bytes() == (folder / MANIFEST).read_bytes()
+    loras.remove("mira/1")
+    assert not folder.exists()
+    assert [] == loras.versions()
+
+
+def test_nothing_of_a_manifest_is_left_at_an_address(remote, memory, source):
+    """It names people."""
+    manifests.write(source, manifest())
+    remote.add("mira/1", source)
+    remote.remove("mira/1")
+
+    assert [] == memory.find("/")
+
+
+def test_a_copy_without_its_manifest_is_fetched_anew(remote, source):
+    """It was made by a limen that knew of none."""
+    manifests.write(source, manifest())
+    remote.add("mira/1", source)
+    (remote.folder("mira/1") / MANIFEST).unlink()
+
+    assert manifest() == manifests.read(remote.folder("mira/1"))
+
+
+def test_a_broken_manifest_is_not_brought_in(loras, source):
+    """It is named, and nothing is stored."""
+    (source / MANIFEST).write_text("{")
+    with pytest.raises(LoraError, match=f"{MANIFEST} is broken"):
+        loras.add("mira/1", source)
+
+    assert [] == loras.versions()

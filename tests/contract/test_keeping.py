@@ -1,0 +1,131 @@
+"""A night's LoRA in the store and in Redis: kept, forgotten while it was trained, and cleared away."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import LoraError
+from core.events import Person, PersonaKey, Place
+from core.feedback import Fact
+from core.nights import Manifest
+from core.store.client import Client
+from core.store.ledger import Ledger, Record
+from core.store.loras import Loras, Made, family
+from tests.fakes.loras import write
+from tests.fakes.manifests import manifest
+from worker.lora import manifest as manifests
+from worker.lora.keeping import clear_tainted, keep_night, remove
+from worker.lora.store import LoraStore
+
+ROOM = Place("discord", "77", "room")
+MIRA = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
+
+
+class Shop:
+    """A store of each kind, on one Redis, with two replies: Ann spoke in both, and Bob rated the second."""
+
+    def __init__(self, client: Client, folder: Path) -> None:
+        self.loras, self.ledger, self.client = Loras(client), Ledger(client), client
+        self.store = LoraStore(str(folder / "store"), folder / "cache")
+        self.made = write(folder / "made")
+
+    async def reply(self, name: str, *people: str) -> None:
+        record = Record(
+            id=name, persona=MIRA, conversation=MIRA.conversation(ROOM), place=ROOM, author=Person("ann"),
+            answers=(), time=1e9, text="hi", sections=(), roles=(), people=people,
+        )  # fmt: skip
+        await self.ledger.keep(record, [])
+
+    async def keep(self, **changes: Any) -> Manifest:
+        return await keep_night(
+            self.store, self.loras, self.ledger, MIRA, "20261127", self.made, manifest(**changes)
+        )  # fmt: skip
+
+
+@pytest.fixture
+async def shop(redis_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
+    client = Client(redis_url)
+    shop = Shop(client, tmp_path)
+    await shop.reply("r-1", "ann")
+    await shop.reply("r-2", "ann")
+    await shop.ledger.rate("r-2", Fact("x", "bob", "👍", 1e9))
+    yield shop
+    await client.close()
+
+
+async def test_what_a_night_made_is_kept_with_where_it_comes_from(shop: Shop) -> None:
+    """Files, manifest with its new name, base, and for each person the versions that have their rows."""
+    kept = await shop.keep(base_hash="abc")
+
+    assert f"{family(MIRA)}/20261127-1" == kept.version
+    assert kept == manifests.read(shop.store.folder(kept.version))
+    assert Made(str(MIRA), "abc") == await shop.loras.origin(kept.version)
+    assert [[kept.version], [kept.version], []] == [await shop.loras.of_person(who) for who in ("ann", "bob", "cat")]
+    assert f"{family(MIRA)}/20261127-2" == (await shop.keep()).version
+
+
+async def test_weights_that_began_with_others_have_their_people_too(shop: Shop) -> None:
+    """The card's LoRA, say: whoever is in that is in this one, and forgetting finds both."""
+    first = await shop.keep()
+    second = await shop.keep(people=("ann",), rows=("r-1",), parent=first.version)
+
+    assert ("ann", "bob") == second.people
+    assert sorted([first.version, second.version]) == await shop.loras.taint("bob")
+
+
+@pytest.mark.parametrize("how", ["reply", "vote", "parent"])
+async def test_who_is_forgotten_while_it_is_trained_is_in_no_weights(how: str, shop: Shop) -> None:
+    """Nothing is kept then, and nothing of them is left in Redis."""
+    first = await shop.keep(people=("ann",), rows=("r-1",))
+    match how:
+        case "reply":
+            for entry in await shop.ledger.entries(["r-1", "r-2"]):
+                await shop.ledger.erase(entry)
+        case "vote":
+            await shop.ledger.withdraw("r-2", "bob")
+        case "parent":
+            await shop.loras.taint("ann")
+
+    with pytest.raises(LoraError, match="was forgotten while it was trained"):
+        await shop.keep(parent=first.version if how == "parent" else "")
+    assert [first.version] == shop.store.versions()
+    assert [] == await shop.loras.of_person("bob")
+
+
+async def test_a_disk_that_is_full_leaves_nothing_half_known(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version is in neither place, and its name is not given again."""
+
+    def full(*_: object) -> None:
+        raise LoraError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.store, "add", full)
+        with pytest.raises(LoraError, match="No space left"):
+            await shop.keep()
+
+    assert ([], []) == (shop.store.versions(), await shop.loras.of_person("ann"))
+    assert (await shop.keep()).version.endswith("-2")
+
+
+async def test_tainted_files_go_once_the_night_is_over(shop: Shop) -> None:
+    """Only this persona's; clean ones stay, and others who are named in it are no longer listed for it."""
+    kept, clean = await shop.keep(), await shop.keep(people=("ann",), rows=("r-1",))
+    await shop.loras.taint("bob")
+    other = PersonaKey("discord:b1", "mira", "discord:77:channel:other")
+
+    assert [] == await clear_tainted(shop.store, shop.loras, other)
+    assert [kept.version] == await clear_tainted(shop.store, shop.loras, MIRA)
+    assert [clean.version] == shop.store.versions()
+    assert [] == await shop.loras.rebuild_due()
+    assert [clean.version] == await shop.loras.of_person("ann")
+
+
+async def test_a_version_whose_manifest_cannot_be_read_can_be_removed(shop: Shop) -> None:
+    """Else it would lie there for ever."""
+    kept = await shop.keep()
+    (shop.store.folder(kept.version) / "manifest.json").write_text("{")
+    await remove(shop.store, shop.loras, kept.version)
+
+    assert [] == shop.store.versions()
