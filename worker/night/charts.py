@@ -16,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 40  # room for the axes
 POINTS = 300  # a longer curve is thinned out to so many
 
 # The threshold, and where the disc is: risen, half risen, or below it.
-_LINE = '<line x1="1" y1="14" x2="23" y2="14"/>'
+_LINE = '<line x1="0" y1="14" x2="24" y2="14"/>'
 _MARKS = {
     Outcome.PROMOTED: '<circle class="full" cx="12" cy="7" r="5"/>',
     Outcome.TRIAL: '<path class="full" d="M6 14a6 6 0 0 1 12 0z"/>',

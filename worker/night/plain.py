@@ -99,7 +99,7 @@ def _training(curve: Sequence[Point], rows: Rows) -> Iterator[str]:
 def _gate(checks: Sequence[Check], width: int) -> Iterator[str]:
     for check in checks:
         state = "holds" if check.passed else "FAILS"
-        yield f"{state}  {_name(check.name)} {words.measured(check):>9}   {clean(check.bound)}"
+        yield f"{state}  {_name(check.name)} {words.measured(check):>9}   {shorten(clean(check.bound), 40)}"
         if check.why and not check.passed:
             yield from _wrapped(check.why, width, "         ", "         ")
 
@@ -120,7 +120,7 @@ def _made(night: Night) -> Iterator[str]:
     yield _row("version", night.version or "none was made")
     yield _row("before", night.before or BASE)
     if night.base:
-        yield _row("base", clean(night.base))
+        yield _row("base", night.base)
     cpu = f", {words.number(night.cpu_seconds / 60)} core-minutes" if night.cpu_seconds else ""
     yield _row("began", f"{words.clock(night.began)}, took {words.span(night.ended - night.began)}{cpu}")
     yield _row("seed", str(night.seed))
@@ -144,7 +144,7 @@ def sparks(values: Sequence[float], cells: int = 20) -> str:
 
 
 def _row(name: str, text: str) -> str:
-    return f"{name:<14} {text}"
+    return f"{name:<14} {clean(text)}".replace("\n", " ").replace("\t", " ")
 
 
 def _name(text: str) -> str:
