@@ -27,6 +27,7 @@ class Desk:
         self._slots, self._loading, self._clock = slots, loading, clock
         self._coming: dict[str, Weights | None] = {}  # being read (None), or read but in no slot yet
         self._faults: dict[str, tuple[float, str]] = {}
+        self._queued = False  # somebody waits for a slot: who asks later must not keep them all in use for ever
 
     def faults(self) -> dict[str, str]:
         """Versions that cannot be loaded, and why."""
@@ -44,7 +45,8 @@ class Desk:
             slot = self._pinned(self._slots, version)
             if slot is not None:
                 return version, slot
-            if version not in self._coming and self._has_room(self._slots):
+            known = version in self._coming or version in self._slots.resident
+            if not known and self._has_room(self._slots):
                 self._coming[version] = None
                 self._loading.ask(version)
             return None
@@ -56,7 +58,8 @@ class Desk:
             self._slots.release(version)
 
     def take(self) -> None:
-        """Take in what has been read, and what could not be."""
+        """Take in what has been read, and what could not be. Then all may claim anew, those first who wait longest."""
+        self._queued = False
         if self._loading is None:
             return
         for version, found in self._loading.ready():
@@ -90,7 +93,9 @@ class Desk:
         weights = self._coming.get(version)
         if weights is not None and slots.load(weights):
             del self._coming[version]
-        return slots.pin(version)
+        elif weights is not None:
+            self._queued = True
+        return None if self._queued else slots.pin(version)
 
     def _has_room(self, slots: Slots) -> bool:
         """Whether one more may be read: no more lie ready than there are slots, else they would fill the memory. Those

@@ -84,6 +84,23 @@ def test_one_that_finds_no_free_slot_waits_until_one_is_released() -> None:
     assert {"loras": 1, "lora_slots": 1, "lora_trouble": ""} == desk.about()
 
 
+def test_one_that_waits_for_a_slot_comes_before_those_who_ask_later() -> None:
+    """However often the versions that have one are asked for again; whoever needs none goes on."""
+    desk = Disk("a", "b").desk(slots=1)
+    assert "a" == claimed(desk, "a")
+    while not desk._coming.get("b"):
+        desk.take()
+        assert desk.claim(("b",)) is None
+        desk.wait()
+    desk.take()
+
+    assert [None, None, (BASE, None)] == [desk.claim(("b",)), desk.claim(("a",)), desk.claim(())]
+    desk.release("a")
+    assert "b" == claimed(desk, "b")
+    desk.release("b")
+    assert "a" == claimed(desk, "a")
+
+
 def test_nobody_waits_for_the_loading_of_another_s() -> None:
     """While one hangs on its disk, those who are there are served."""
     gate, disk = threading.Event(), Disk("slow", "b")
