@@ -67,7 +67,7 @@ def shift(before: float, after: float) -> str:
     low, high = min(0.0, before, after), max(0.0, before, after)
     old, new = (8 + 144 * (value - low) / ((high - low) or 1) for value in (before, after))
     return (
-        '<svg class="shift" viewBox="0 0 160 20" aria-hidden="true" focusable="false">'
+        '<svg class="shift" viewBox="0 0 160 20" preserveAspectRatio="xMinYMid" aria-hidden="true" focusable="false">'
         '<line class="rail" x1="8" y1="10" x2="152" y2="10"/>'
         f'<line class="way" x1="{old:.1f}" y1="10" x2="{new:.1f}" y2="10"/>'
         f'<circle class="old" cx="{old:.1f}" cy="10" r="4.5"/><circle class="new" cx="{new:.1f}" cy="10" r="5"/></svg>'

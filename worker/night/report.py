@@ -80,7 +80,7 @@ def _list(rows: Iterable[str], kind: str) -> str:
 
 def _decision(night: Night) -> str:
     return f"""<header>
-<h1 dir="auto">{_text(night.title)}</h1>
+<h1><bdi>{_text(night.title)}</bdi></h1>
 <p class="soft">Night of {_text(words.date(night.day))} · {_text(words.place(night.persona))}</p>
 <div class="verdict"><h2>{words.VERDICTS[night.outcome]}</h2>{emblem(night.outcome)}</div>
 <p class="lead">{_text(words.verdict(night))}</p>
