@@ -19,6 +19,7 @@ from core.events import (
     Deletion,
     Edit,
     Event,
+    Line,
     Message,
     Person,
     PersonaKey,
@@ -37,6 +38,8 @@ from core.store.personas import Personas
 from core.store.queue import Accepted, Offer, Queue, What
 from core.text import clean
 from personas.card import Card
+
+BEHIND = 200  # lines that are looked at when one is deleted: more than a prompt holds
 
 
 class Act(StrEnum):
@@ -205,8 +208,18 @@ class Engine:
         """What was said is gone. An answer that waits for it alone will not be given."""
         persona = await self.persona(deletion)
         conversation = persona.conversation(deletion.place)
+        lines = await self.conversations.last(conversation, BEHIND)
         changed = await self.conversations.delete(conversation, deletion.message_id)
+        await self._retract(deletion, lines)
         return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
+
+    async def _retract(self, deletion: Deletion, lines: Sequence[Line]) -> None:
+        """A reply of ours that was deleted trains nothing, nor does one that has a deleted message in its prompt."""
+        at = next((at for at, line in enumerate(lines) if line.id == deletion.message_id), len(lines))
+        ours = await self.ledger.behind(message_key(deletion.account, deletion.place, deletion.message_id))
+        told = await self.ledger.entries([line.reply_id for line in lines[at + 1 :] if line.ours])
+        gone = [entry for entry in told if any(lines[at].text in message.content for message in entry.messages)]
+        await self.ledger.retract([*gone, *(await self.ledger.entries([ours] if ours else []))])
 
     async def regenerate(self, persona: PersonaKey, place: Place, author: Person) -> Outcome:
         """Another reply to what the last one answered; it has its own id and takes the old one's place in history."""

@@ -27,7 +27,7 @@ MAY_IMPORT = {
 }
 WORKER_MAY_IMPORT_OF_CORE = {
     *("jobs", "events", "config", "settings", "errors", "text"),
-    *("prompt", "feedback", "polarity", "memory", "personality", "cards", "store", "nights", "trial"),
+    *("prompt", "feedback", "polarity", "memory", "personality", "cards", "store", "nights", "trial", "redact"),
 }
 ADAPTERS_SHARE = {"adapters.base", "adapters.emoji", "adapters.text"}
 HEAVY = {"accelerate", "peft", "torch", "transformers"}

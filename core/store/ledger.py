@@ -6,7 +6,7 @@ on top of it. Feelings are read elsewhere (`core/feedback.py`).
 
 import hashlib
 import zlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -39,7 +39,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reply: what was said to whom, as whom, with which weights. `roles` and `sections` are the prompt.
 
     `people` are the ids of everybody whose words are in the prompt; `summed`: its system message quotes them too.
-    `source` is chat, file or import.
+    `source` is chat, file or import. `deleted`: the reply, or something in its prompt, was deleted on the platform.
     """
 
     id: str
@@ -64,6 +64,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finish: str = "stop"
     tokens: int = 0
     regenerates: str = ""
+    deleted: bool = False
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -101,6 +102,10 @@ def section(text: str) -> tuple[str, bytes]:
 def message_key(account: str, place: Place, message: str) -> str:
     """A platform message id, unique over accounts and places (Telegram counts anew in every chat)."""
     return f"{account}|{place}|{quote(message)}"
+
+
+def _told(record: Record, texts: Mapping[str, str]) -> tuple[Told, ...]:
+    return tuple(Told(role, texts[name]) for role, name in zip(record.roles, record.sections, strict=True))
 
 
 class Ledger:
@@ -178,18 +183,18 @@ class Ledger:
 
     async def entries(self, replies: Sequence[str]) -> list[Entry]:
         """These replies, as far as they are kept."""
+        outlines = await self.outlines(replies)
+        names = sorted({name for outline in outlines for name in outline.record.sections})
+        texts = dict(zip(names, await self._sections(names), strict=True))
+        return [msgspec.structs.replace(outline, messages=_told(outline.record, texts)) for outline in outlines]
+
+    async def outlines(self, replies: Sequence[str]) -> list[Entry]:
+        """The same without their prompts (`messages` is empty): what it takes to look at very many."""
         bodies = await self._client.do_all([("GET", keys.REPLY(reply)) for reply in replies], atomic=False)
         records = [_record(body) for body in bodies if body]
-        names = sorted({name for record in records for name in record.sections})
-        texts = dict(zip(names, await self._sections(names), strict=True))
         facts = await self._client.do_all([("LRANGE", keys.REACTIONS(r.id), 0, -1) for r in records], atomic=False)
         return [
-            Entry(
-                record,
-                tuple(Told(role, texts[name]) for role, name in zip(record.roles, record.sections, strict=True)),
-                tuple(_fact(body) for body in rows),
-            )
-            for record, rows in zip(records, facts, strict=True)
+            Entry(record, (), tuple(_fact(body) for body in rows)) for record, rows in zip(records, facts, strict=True)
         ]
 
     async def _sections(self, names: Sequence[str]) -> list[str]:
@@ -254,6 +259,16 @@ class Ledger:
                 ("ZREM", keys.REPLIED_TO(person), record.id),
             ]
         )
+
+    async def behind(self, message: str) -> str:
+        """Id of the reply behind a platform message (`message_key`); empty if it is none of ours."""
+        reply = await self._client.do("GET", keys.MESSAGE(message))
+        return reply.decode() if reply else ""
+
+    async def retract(self, entries: Iterable[Entry]) -> None:
+        """Note that these replies, or what they were given on, were deleted: they train nothing any more."""
+        gone = [msgspec.structs.replace(entry.record, deleted=True) for entry in entries]
+        await self._client.do_all(("SET", keys.REPLY(one.id), _encode(one), "XX", "KEEPTTL") for one in gone)
 
     async def withdraw(self, reply: str, user: str) -> None:
         """Every reaction of somebody to a reply, as if it had never been."""

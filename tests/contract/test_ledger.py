@@ -226,3 +226,30 @@ async def test_forgetting_one_persons_parked_reactions_leaves_the_others(on: She
     await on.ledger.whole("r1")
 
     assert [("🎉", False)] == await on.facts()
+
+
+async def test_outlines_are_entries_without_their_prompts(on: Shelved) -> None:
+    """What it takes to look at very many."""
+    await on.keep()
+    (outline,) = await on.ledger.outlines(["r1", "gone"])
+    entry = await on.ledger.get("r1")
+
+    assert entry
+    assert ((), entry.record, entry.facts) == (outline.messages, outline.record, outline.facts)
+
+
+async def test_a_retracted_reply_is_kept_and_marked(on: Shelved) -> None:
+    """It lives as long as before; one that is no longer kept does not come back."""
+    await on.keep()
+    await on.ledger.sent("r1", 1, [key("m7")])
+    entries = await on.ledger.entries([await on.ledger.behind(key("m7"))])
+    await on.ledger.retract(entries)
+
+    entry = await on.ledger.get("r1")
+    assert entry
+    assert (True, PROMPT) == (entry.record.deleted, entry.messages)
+    assert 0 < await on.ttl(keys.REPLY("r1")) <= KEPT.unrated
+    assert "" == await on.ledger.behind(key("unknown"))
+    await on.ledger.erase(entry)
+    await on.ledger.retract(entries)
+    assert await on.ledger.get("r1") is None

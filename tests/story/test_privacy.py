@@ -11,8 +11,8 @@ import pytest
 from core.commands import Desk
 from core.events import Addressed, Command, Line, Person, PersonaKey
 from core.jobs import Chunk
-from core.privacy import WORDING
 from core.nights import Count, Night, Outcome, Ratings, Sample
+from core.privacy import WORDING
 from core.store import keys
 from core.store.client import Client
 from core.store.consents import Purpose
@@ -141,7 +141,7 @@ async def test_after_forgetting_nothing_of_somebody_is_left_anywhere(house: Hous
     for trace in (SECRET, HERS, "🎻", "🪕"):
         assert trace in before
         assert trace not in after
-    assert {"jobs": 2, "messages": 6, "replies": 5, "rated": 2} == went
+    assert {"jobs": 2, "messages": 6, "replies": 5, "rated": 2, "LoRAs": 0} == went
     assert [] == (await house.p.privacy.export(HERS))["replies"]
 
 

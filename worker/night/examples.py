@@ -1,8 +1,26 @@
-"""The ledger's replies and a reading of their votes → training rows, with the exact prompt that was served."""
+"""The ledger's replies and a reading of their votes → training rows, with the exact prompt that was served.
+
+A ledger may hold a million reactions, so it is looked at twice, in batches: without prompts for the reading, then for
+the prompts of those rows that weigh most (`MOST`). Knows no torch: bots export with it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import atanh, tanh
 
 import msgspec
 
-from core.store.ledger import Told
+from core.events import PersonaKey
+from core.feedback import Reading, Seen, Verdict
+from core.redact import redact
+from core.store.consents import Consents
+from core.store.ledger import Entry, Ledger, Told
+from worker.night.sight import Sight, fault, people, rated_at
+
+DAY = 86_400.0
+MOST = 5_000  # rows of one night; what weighs less than those waits, and mostly for ever
+BATCH = 500
+HALF_LIFE = 14.0  # nights
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -21,3 +39,153 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: float
     people: tuple[str, ...] = ()
     lora: str = "base"
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """Two replies to one prompt, of which people liked one and disliked the other."""
+
+    chosen: Example
+    rejected: Example
+
+    @property
+    def weight(self) -> float:
+        """As much as the weaker of the two."""
+        return min(self.chosen.weight, self.rejected.weight)
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """What a night has to learn from. `refused`: rated replies that were not used, by reason."""
+
+    examples: list[Example]
+    reading: Reading
+    refused: dict[str, int]
+    replies: int
+    reactions: int
+
+
+async def collect(
+    ledger: Ledger, consents: Consents, persona: PersonaKey, read: Callable[[Sequence[Seen]], Reading], *, now: float,
+    half_life_days: float = HALF_LIFE, weak: bool = False, pool: bool = False, most: int = MOST,
+) -> Collected:  # fmt: skip
+    """All examples of one persona, oldest first, from people who allowed it; with `pool`, who allowed pooling as well.
+
+    Whoever did not is left out before anything is read, so a reading knows nothing of their votes. `weak`: look for
+    signals that are no emoji, too. Raises StoreError.
+    """
+    ids, sight, allowed, met = await ledger.replies(persona), Sight(weak), set[str](), set[str]()
+    for at in range(0, len(ids), BATCH):
+        batch = await (ledger.entries if weak else ledger.outlines)(ids[at : at + BATCH])
+        fresh = {person for entry in batch for person in people(entry)} - met
+        allowed |= await consents.allowing(fresh, pool)
+        met |= fresh
+        for entry in batch:
+            sight.add(entry, allowed)
+    reading = read(sight.seen())
+    rows: list[Example] = []
+    refused = Counter(sight.refused)
+    wanted = _weightiest(reading, sight, now, half_life_days, most)
+    refused["beyond the night's bound"] += len(reading.verdicts) - len(wanted)
+    for at in range(0, len(wanted), BATCH):
+        batch = await ledger.entries(wanted[at : at + BATCH])
+        more, not_these = examples(
+            batch, reading, allowed, now=now, half_life_days=half_life_days, groups=sight.groups
+        )  # fmt: skip
+        rows += more
+        refused.update(not_these)
+    return Collected(
+        examples=rows, reading=reading, refused=dict(+refused), replies=sight.rated, reactions=sight.reactions
+    )  # fmt: skip
+
+
+def _weightiest(reading: Reading, sight: "Sight", now: float, half_life_days: float, most: int) -> list[str]:
+    """Ids of the replies whose verdicts weigh most by now, oldest first."""
+    weights = {
+        one.reply: one.weight * faded(now - sight.rated_at(one.reply), half_life_days) for one in reading.verdicts
+    }
+    best = sorted(weights, key=lambda reply: (-weights[reply], reply))[:most]
+    return sorted(best, key=lambda reply: (sight.said_at(reply), reply))
+
+
+def faded(age: float, half_life_days: float) -> float:
+    """What is left of a rating's weight after `age` seconds."""
+    return float(0.5 ** (max(age, 0.0) / DAY / half_life_days))
+
+
+def examples(
+    entries: Iterable[Entry], reading: Reading, allowed: Collection[str], *, now: float,
+    half_life_days: float = HALF_LIFE, groups: Mapping[str, str] | None = None,
+) -> tuple[list[Example], "Counter[str]"]:  # fmt: skip
+    """Rows from replies of one persona, oldest first, and how many were refused, by reason. `groups`: their sessions,
+    where these entries are not all there are."""
+    entries = sorted(entries, key=lambda entry: entry.record.time)
+    assert len({entry.record.persona for entry in entries}) <= 1, "a scope is a wall"
+    verdicts = {verdict.reply: verdict for verdict in reading.verdicts}
+    where = groups if groups is not None else _groups_of(entries)
+    rows, refused = [], Counter[str]()
+    for entry in entries:
+        verdict = verdicts.get(entry.record.id)
+        if verdict is None:
+            continue
+        verdict = _heeding(verdict, allowed)
+        if reason := _fault(entry, verdict, allowed):
+            refused[reason] += 1
+        else:
+            age = now - rated_at(entry.record.time, entry.facts)
+            rows.append(_example(entry, verdict, where[entry.record.id], faded(age, half_life_days)))
+    return rows, refused
+
+
+def _groups_of(entries: Sequence[Entry]) -> dict[str, str]:
+    sight = Sight()
+    return {entry.record.id: sight.group(entry) for entry in entries}
+
+
+def _heeding(verdict: Verdict, allowed: Collection[str]) -> Verdict:
+    """A verdict without the votes of people who did not allow it (in a reading of `collect` there are none of those).
+    Votes add up as in `core/feedback.py`."""
+    votes = tuple(vote for vote in verdict.votes if vote.user in allowed)
+    if len(votes) == len(verdict.votes):
+        return verdict
+    sure = [(vote.value > 0, atanh(min(vote.weight, 1 - 1e-9))) for vote in votes]
+    odds = sum(one if liked else -one for liked, one in sure)
+    return Verdict(verdict.reply, odds > 0, tanh(abs(odds)), votes)
+
+
+def _fault(entry: Entry, verdict: Verdict, allowed: Collection[str]) -> str:
+    if not verdict.weight:
+        return "votes that cancel out" if verdict.votes else "no consent"
+    return fault(entry, allowed)
+
+
+def _example(entry: Entry, verdict: Verdict, group: str, fading: float) -> Example:
+    record = entry.record
+    *contents, text = redact([*(told.content for told in entry.messages), record.text])
+    messages = tuple(Told(told.role, content) for told, content in zip(entry.messages, contents, strict=True))
+    voters = (vote.user for vote in verdict.votes)
+    return Example(
+        reply=record.id, group=group, time=record.time, messages=messages, text=text, liked=verdict.liked,
+        weight=verdict.weight * fading, people=tuple(sorted({*record.people, record.author.id, *voters})),
+        lora=record.lora_version,
+    )  # fmt: skip
+
+
+def poolable(rows: Iterable[Example], allowed: Collection[str]) -> list[Example]:
+    """Those that may leave their scope: everybody in them said yes to pooling (`Consents.allowing(…, pool=True)`)."""
+    return [row for row in rows if {*row.people} <= set(allowed)]
+
+
+def pairs(rows: Iterable[Example]) -> list[Pair]:
+    """Liked against disliked, where one prompt has replies of both kinds: the strongest with the strongest, and every
+    reply at least once, so that there are no more pairs than replies."""
+    prompts: defaultdict[tuple[Told, ...], list[Example]] = defaultdict(list)
+    for row in rows:
+        prompts[row.messages].append(row)
+    found = []
+    for told in prompts.values():
+        ranked = sorted(told, key=lambda row: (-row.weight, row.reply))
+        liked, disliked = [row for row in ranked if row.liked], [row for row in ranked if not row.liked]
+        found += [
+            Pair(chosen=liked[k % len(liked)], rejected=disliked[k % len(disliked)])
+            for k in range(max(len(liked), len(disliked)) if liked and disliked else 0)
+        ]
+    return found
