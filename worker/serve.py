@@ -150,9 +150,14 @@ class Server:
             await self._fail(claim, f"{type(error).__name__}: {error}")
 
     def _let_go(self, claim: Claim) -> None:
-        """A job is no longer ours: there is room for another one."""
-        self._claims.pop(claim.job.id, None)
+        """A job is no longer ours: there is room for another one. We may have claimed it anew meanwhile."""
+        if self._is_ours(claim):
+            del self._claims[claim.job.id]
         self._room.set()
+
+    def _is_ours(self, claim: Claim) -> bool:
+        now = self._claims.get(claim.job.id)
+        return now is not None and now.fence == claim.fence
 
     async def _fail(self, claim: Claim, reason: str) -> None:
         self._let_go(claim)
@@ -184,7 +189,7 @@ class Server:
 
     async def _end(self, ask: Ask, end: Finished) -> None:
         claim = ask.claim
-        if claim.job.id not in self._claims:
+        if not self._is_ours(claim):
             return  # the lease was lost meanwhile, or the job is gone
         if end.finish == "error" or (end.finish == "cancelled" and not end.text.strip()):
             await self._fail(claim, end.error or "stopped")
