@@ -173,7 +173,9 @@ async def forget(desk: Desk, command: Command) -> Answer:
             text=f"This erases {what}: messages, replies, ratings. It cannot be undone. To do it, say {again}"
         )
     went = await desk.privacy.forget(command.author.id, None if everything else key)
-    return Answer(text=f"Forgotten: {went['messages']} messages, {went['replies']} replies, {went['rated']} ratings.")
+    learned = f" {went['LoRAs']} LoRAs that had learned from you speak no more." if went["LoRAs"] else ""
+    told = f"Forgotten: {went['messages']} messages, {went['replies']} replies, {went['rated']} ratings."
+    return Answer(text=told + learned)
 
 
 async def export(desk: Desk, command: Command) -> Answer:

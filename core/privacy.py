@@ -20,6 +20,7 @@ from core.store.client import Client
 from core.store.consents import Consents, Purpose
 from core.store.conversations import Conversations
 from core.store.ledger import Entry, Ledger
+from core.store.loras import Loras
 from core.store.nights import Nights
 from core.store.queue import Queue, decode_result
 
@@ -41,7 +42,7 @@ class Privacy:
 
     def __init__(self, client: Client, queue: Queue, conversations: Conversations, ledger: Ledger) -> None:
         self._client, self._queue, self._conversations, self._ledger = client, queue, conversations, ledger
-        self._nights = Nights(client)
+        self._nights, self._loras = Nights(client), Loras(client)
         self.consents = Consents(client)
 
     async def consent(self, person: str, basis: str, wording: str, purpose: Purpose = Purpose.TRAIN) -> bool:
@@ -74,6 +75,7 @@ class Privacy:
             ],
             "reactions_waiting_for_their_reply": sorted(message.decode() for message in parked),
             "nights": [part(night, person) for night in await self._nights.about(person)],
+            "loras": await self._loras.of_person(person),
             "jobs": [msgspec.to_builtins(job) for job in await self._jobs(person)],
         }
 
@@ -90,7 +92,11 @@ class Privacy:
         return [job for job in await self._queue.all() if job.author.id == person]
 
     async def forget(self, person: str, persona: PersonaKey | None = None) -> dict[str, int]:
-        """Erase somebody: from one persona, or everywhere. What went, in numbers."""
+        """Erase somebody: from one persona, or everywhere. What went, in numbers.
+
+        LoRAs with their words or votes in them stop serving first; their files go when the next night is over.
+        """
+        stopped = await self._stop(person, persona)
         talks = {talk: await self._said(talk, person) for talk in await self._conversations.of_person(person, persona)}
         await self._forget_talks(talks, person)
         jobs = await self._drop_jobs(person, persona, talks)
@@ -101,7 +107,17 @@ class Privacy:
         if persona is None:
             await self._ledger.unpark(person)
             await self._client.do("DEL", keys.CONSENT(person), keys.SPOKE_IN(person))
-        return went
+        stopped |= await self._stop(person, persona)  # again: a night may have kept one meanwhile
+        await self._loras.release(person, sorted(stopped))
+        return {**went, "LoRAs": len(stopped)}
+
+    async def _stop(self, person: str, persona: PersonaKey | None) -> set[str]:
+        """No reply more from weights that have learned from somebody: one that is being written begins anew."""
+        stopped = await self._loras.taint(person, persona)
+        for job in await self._queue.all() if stopped.personas else []:
+            if job.persona in stopped.personas:
+                await self._queue.recall(job.id)
+        return {*stopped.versions}
 
     async def _drop_jobs(self, person: str, persona: PersonaKey | None, talks: Collection[str]) -> set[str]:
         """Their jobs go, running or not; others' that run in these talks begin anew. Reply ids of those that went."""

@@ -22,16 +22,22 @@ from core.settings import Settings
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def command(ctx: click.Context, user: str, persona: str | None, scope: str | None, account: str, yes: bool) -> None:
-    """Erase a person: messages, answers to them, ratings, waiting jobs and consent. It cannot be undone."""
+    """Erase a person: messages, answers to them, ratings, waiting jobs and consent. It cannot be undone.
+
+    LoRAs with their words or votes in them stop speaking at once, and are named; the next night trains without them.
+    """
     if bool(persona) != bool(scope):
         raise click.UsageError("--persona and --scope name one persona together: say both, or neither.")
     s = settings(ctx)
     key = PersonaKey(account, persona.strip().lower(), scope) if persona and scope else None
-    went = asyncio.run(_forget(s, user, key, yes))
-    if went is None:
+    found = asyncio.run(_forget(s, user, key, yes))
+    if found is None:
         click.echo("Nothing was erased.", err=True)
         ctx.exit(1)
+    went, stopped = found
     click.echo(f"Forgotten: {', '.join(f'{number:,} {name}' for name, number in went.items())}.")
+    for version in stopped:
+        click.echo(f"{version} speaks no more; the next night trains one without them.")
 
 
 def _sure(user: str, persona: PersonaKey | None, kept: str) -> bool:
@@ -44,8 +50,10 @@ def _sure(user: str, persona: PersonaKey | None, kept: str) -> bool:
         raise InputError("nobody said yes, so nothing was erased", "add --yes") from error
 
 
-async def _forget(settings: Settings, user: str, persona: PersonaKey | None, yes: bool) -> dict[str, int] | None:
-    """What went, in numbers; None if it was not wanted after all. Raises UnknownPersona."""
+async def _forget(
+    settings: Settings, user: str, persona: PersonaKey | None, yes: bool
+) -> tuple[dict[str, int], list[str]] | None:
+    """What went, in numbers, and the LoRAs that stopped; None if it was not wanted after all. Raises UnknownPersona."""
     url = await up.ensure_redis(settings)
     async with parts(settings, url) as p:
         if persona and persona not in await p.ledger.personas():
@@ -55,4 +63,5 @@ async def _forget(settings: Settings, user: str, persona: PersonaKey | None, yes
             kept = f"kept of them: {many(len(there['replies']), 'reply')}, {many(len(there['ratings']), 'rating')}"
             if not _sure(user, persona, kept):
                 return None
-        return await p.privacy.forget(user, persona)
+        stopped = await p.loras.of_person(user, persona)
+        return await p.privacy.forget(user, persona), stopped

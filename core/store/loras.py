@@ -60,6 +60,13 @@ class Made(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str = ""
 
 
+class Stopped(msgspec.Struct, frozen=True):
+    """Versions that serve no more, and the personas that served with one of them until now."""
+
+    versions: tuple[str, ...] = ()
+    personas: frozenset[PersonaKey] = frozenset()
+
+
 class Due(msgspec.Struct, frozen=True):
     """A version that somebody asked to be forgotten by, since when (seconds UTC), and whose it is, where known."""
 
@@ -210,19 +217,22 @@ class Loras:
         parents = {version: origin.parent if origin else "" for version, origin in origins.items()}
         return _grown({v for v in versions if v.rpartition("/")[0] in (family(persona), family(pooled))}, parents)
 
-    async def taint(self, person: str, persona: PersonaKey | None = None) -> list[str]:
+    async def taint(self, person: str, persona: PersonaKey | None = None) -> Stopped:
         """Whatever has somebody's words or votes in it serves no more, anywhere, and waits to be rebuilt without them.
 
-        Which versions that were. May be said again.
+        May be said again.
         """
         versions = await self.of_person(person, persona)
-        if versions:
-            now, listed = time.time(), keys.TAINTED.pattern
-            await self._client.do("ZADD", listed, "NX", *(word for version in versions for word in (now, version)))
-            for key, serving in (await self.everyone()).items():
-                if {serving.live, serving.canary, *serving.before} & {*versions}:
-                    await self.withdraw(key, *versions, why=FORGOTTEN)
-        return versions
+        if not versions:
+            return Stopped()
+        now, listed = time.time(), keys.TAINTED.pattern
+        await self._client.do("ZADD", listed, "NX", *(word for version in versions for word in (now, version)))
+        served = set()
+        for key, serving in (await self.everyone()).items():
+            if {serving.live, serving.canary, *serving.before} & {*versions}:
+                await self.withdraw(key, *versions, why=FORGOTTEN)
+                served.add(key)
+        return Stopped(tuple(versions), frozenset(served))
 
     async def release(self, person: str, versions: Sequence[str]) -> None:
         """Somebody is no longer named as one whose words are in these."""

@@ -325,7 +325,8 @@ async def test_what_has_somebodys_rows_serves_no_more_at_once(on: Desk) -> None:
     await on.promote(ELSEWHERE, Kept.OTHER, "night")
     await on.canary(ELSEWHERE, Kept.NEXT, 0.5)
 
-    assert sorted([Kept.OWN, Kept.NEXT]) == await on.taint("ann")
+    assert sorted([Kept.OWN, Kept.NEXT]) == [*(stopped := await on.taint("ann")).versions]
+    assert {MIRA, ELSEWHERE} == stopped.personas
     serving, other = await on.serving(MIRA), await on.serving(ELSEWHERE)
     assert (clean, ()) == (serving.live, serving.before)
     assert ("forgotten", clean) == (serving.history[0].why, serving.history[0].version)
@@ -357,7 +358,7 @@ async def test_forgotten_by_one_persona_the_others_keep_theirs(on: Desk) -> None
 
     assert sorted([Kept.OWN, Kept.CARD]) == await on.of_person("ann", MIRA)
     await keep(on, Kept.OTHER, ELSEWHERE, "ann", parent=Kept.CARD)
-    assert sorted([Kept.OWN, Kept.CARD, Kept.OTHER]) == await on.taint("ann", MIRA)
+    assert sorted([Kept.OWN, Kept.CARD, Kept.OTHER]) == [*(await on.taint("ann", MIRA)).versions]
 
 
 async def test_what_is_tainted_waits_to_be_rebuilt_until_its_files_are_gone(on: Desk) -> None:
