@@ -271,6 +271,9 @@ class Engine:
                 row.holds.tokens.pop()  # to be read again, for its scores are lost
             self._shrink(events, 1)
             return
+        except Exception as error:
+            self._choose_apart(rows, logits, error, events)
+            return
         for row, token in zip(rows, tokens, strict=True):
             if token is None:
                 self._end(row, "error", events, "the model gave no usable scores")
@@ -278,6 +281,18 @@ class Engine:
                 self._end(row, "stop", events)
             else:
                 self._say(row, token, events)
+
+    def _choose_apart(
+        self, rows: Sequence[_Row], logits: Tensor, error: Exception, events: list[Piece | Finished]
+    ) -> None:
+        """As `_find_fault`: who cannot be given a token ends, for it would wait for ever."""
+        if len(rows) == 1:
+            log.error("request %s could not be given a token", rows[0].request.id, exc_info=error)
+            self._end(rows[0], "error", events, _reason(error))
+            return
+        for at, row in enumerate(rows):
+            if row.kept is not None:  # it may have yielded meanwhile
+                self._choose([row], logits[at : at + 1], events)
 
     def _say(self, row: _Row, token: int, events: list[Piece | Finished]) -> None:
         row.tokens.append(token)

@@ -13,6 +13,7 @@ from tests.fakes.engines import GREEDY, WARM, alone, ask, engine, run, take
 from tests.fakes.tiny import Bytes, tiny
 from worker import packed
 from worker.generator import Finished, Request
+from worker.sampling import Draw, choose
 
 
 def tidy(text: str) -> str:
@@ -153,6 +154,21 @@ def test_scores_that_are_no_numbers_end_that_row_alone(monkeypatch: pytest.Monke
         assert "error" == ends["0"].finish
         assert "no usable scores" in ends["0"].error
         assert alone(ask(1, sampling)) == ends["1"]
+
+
+def test_one_that_no_token_can_be_chosen_for_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not wait for ever: here, a fault in drawing."""
+
+    def broken(logits: torch.Tensor, draws: list[Draw]) -> list[int | None]:
+        if any(draw.sampling.temperature for draw in draws):
+            raise RuntimeError("no dice")
+        return choose(logits, draws)
+
+    monkeypatch.setattr(worker.engine, "choose", broken)
+    ends, _ = run(engine(), ask(0, WARM), ask(1))
+
+    assert ("error", "RuntimeError: no dice") == (ends["0"].finish, ends["0"].error)
+    assert alone(ask(1)) == ends["1"]
 
 
 def test_a_batch_that_cannot_go_on_ends_all_its_rows_and_serves_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
