@@ -102,7 +102,7 @@ def _arena(loaded: Loaded, wanted_mb: int) -> kv.Arena:
     """Room for keys and values; halved until the device has it."""
     layers, heads, size = kv.shape(loaded.model.config.get_text_config())
     dtype = loaded.model.dtype
-    share = SHARE_OF_RAM if loaded.device == "cpu" else SHARE_OF_GPU
+    share = SHARE_OF_GPU if loaded.device.startswith("cuda") else SHARE_OF_RAM  # Apple's GPU has no memory of its own
     per_token = 2 * layers * heads * size * dtype.itemsize
     least = kv.capacity(0, per_token, loaded.context, 0)
     tokens = kv.capacity(wanted_mb, per_token, loaded.context, int(share * free(loaded.device)))
@@ -123,8 +123,12 @@ def free(device: str) -> int:
 
 @torch.inference_mode()
 def _expected(loaded: Loaded) -> torch.Tensor:
-    """What the model says after a few tokens, before we change it."""
-    logits: torch.Tensor = loaded.model(input_ids=_probe(loaded, 12), use_cache=False).logits[0, -1]
+    """What the model says after a few tokens, before we change it. Raises ModelError if it cannot even be computed."""
+    try:
+        logits: torch.Tensor = loaded.model(input_ids=_probe(loaded, 12), use_cache=False).logits[0, -1]
+    except Exception as error:  # kernels for fewer bits, say, that this device has not
+        said = f"{loaded.ref} does not compute on {loaded.device} ({type(error).__name__}: {_brief(error)})"
+        raise ModelError(said, "set model.quantize to none, or model.device or model.dtype to another one") from error
     return logits
 
 
@@ -138,14 +142,18 @@ def _check(loaded: Loaded, arena: kv.Arena, expected: torch.Tensor, gpu: bool) -
         found = packed.forward(loaded.model, tokens[:, 11:], pack, [0])[0]
         off = float((found - expected).float().abs().max() / expected.float().std())
     except Exception as error:  # whatever it is, this model is not for us
-        raise _unbatchable(loaded, f"{type(error).__name__}: {error}") from error
+        raise _unbatchable(loaded, f"{type(error).__name__}: {_brief(error)}") from error
     if not off < (0.01 if loaded.dtype == "float32" else 0.5):
         raise _unbatchable(loaded, f"its scores differ by {off:.2f} deviations")
 
 
 def _unbatchable(loaded: Loaded, why: str) -> ModelError:
-    said = f"{loaded.ref} cannot be batched by this engine ({why.splitlines()[0][:200]})"
+    said = f"{loaded.ref} cannot be batched by this engine ({why})"
     return ModelError(said, "serve it with vLLM and set model.engine to openai, or choose one of `limen models`")
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).strip() or "no reason given").splitlines()[0][:200]
 
 
 def _probe(loaded: Loaded, count: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ from worker import kv, packed, start
 from worker.engine import Engine
 from worker.generator import Request
 from worker.lora.store import LoraStore
+from worker.model import Loaded
 
 TINY_ROOM = {"kv_mb": 1, "step_tokens": 32}
 
@@ -90,6 +91,29 @@ def test_a_model_that_would_say_something_else_is_refused(tmp_path: Path, monkey
     with pytest.raises(ModelError, match="cannot be batched by this engine") as caught:
         assembled(tmp_path)
     assert "vLLM" in caught.value.hint
+
+
+def test_a_model_that_does_not_compute_here_is_refused_with_the_next_step(tmp_path: Path) -> None:
+    """Kernels for four bits, say, that this device has not."""
+    loaded = fresh()
+    loaded.model.forward = lambda **_: torch.ones(2) @ torch.ones(3)
+
+    with pytest.raises(ModelError, match=r"tiny does not compute on cpu \(RuntimeError: ") as caught:
+        start.assemble(loaded, Settings(), LoraStore(str(tmp_path), tmp_path).folder, ())
+    assert "model.quantize" in caught.value.hint
+
+
+@pytest.mark.parametrize(("device", "tokens"), [("cpu", 12_500), ("mps", 12_500), ("cuda", 80_000)])
+def test_only_memory_that_nobody_else_needs_is_nearly_all_taken(
+    device: str, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Apple's GPUs share it with all programs. A token takes 384 bytes here."""
+    asked = list[int]()
+    monkeypatch.setattr(start, "free", lambda _: 384 * 100_000)
+    monkeypatch.setattr(kv, "Arena", lambda *given: asked.append(given[3]))
+    start._arena(Loaded(**{**vars(fresh(2048)), "device": device}), 0)
+
+    assert [tokens // kv.BLOCK * kv.BLOCK] == asked
 
 
 def test_a_model_that_takes_no_loras_talks_without(
