@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from bots.assemble import Parts
+from core import privacy
 from core.feedback import standing
+from core.store.consents import Purpose
 from tests.fakes.commands import jsonl, limen, loaded, meanwhile, opened, working
 
 ELSEWHERE: dict[str, Any] = {
@@ -173,6 +175,65 @@ async def test_the_export_can_be_narrowed(p: Parts, home: Path):
     wrong = await meanwhile("feedback", "export", "-", "--persona", "orin")
     assert (1, "", True) == (wrong.status, wrong.out, "did you mean orrin?" in wrong.err)
     assert 2 == (await meanwhile("feedback", "export", "-", "--since", "yesterday")).status
+
+
+MESSAGE = {"role", "content"}
+
+
+def two_opinions(reply: str = "Arr, matey!", **changes: Any) -> list[dict[str, Any]]:
+    """Two replies to one prompt: one was liked, the other disliked."""
+    liked = {**ELSEWHERE, "reply": reply, **changes}
+    return [liked, {**liked, "reply": "Go away.", "emoji": "👎"}]
+
+
+async def test_the_export_has_the_formats_that_trl_documents(p: Parts, home: Path):
+    """Conversational: `prompt`, `completion` and `label` for KTO; `prompt`, `chosen` and `rejected` for DPO."""
+    await meanwhile("feedback", "import", jsonl(home / "in.jsonl", *two_opinions()))
+
+    told = await meanwhile("feedback", "export", "-", "--format", "trl-unpaired")
+    (pair,) = (await meanwhile("feedback", "export", "-", "--format", "trl-pairs")).rows
+
+    assert (0, "2 rows") == (told.status, told.err.splitlines()[-1])
+    for row in told.rows:
+        assert {"prompt", "completion", "label", "weight"} == set(row)
+        assert all(MESSAGE == set(one) for one in (*row["prompt"], *row["completion"]))
+        assert ["assistant"] == [one["role"] for one in row["completion"]]
+        assert 0 < row["weight"] <= 1
+    assert {("Arr, matey!", True), ("Go away.", False)} == {
+        (row["completion"][0]["content"], row["label"]) for row in told.rows
+    }
+    assert {"prompt", "chosen", "rejected", "weight"} == set(pair)
+    assert ELSEWHERE["messages"] == pair["prompt"] == told.rows[0]["prompt"]
+    assert [{"role": "assistant", "content": "Arr, matey!"}] == pair["chosen"]
+    assert [{"role": "assistant", "content": "Go away."}] == pair["rejected"]
+
+
+async def test_what_is_exported_for_training_is_consented_and_redacted(p: Parts, home: Path):
+    """The ledger's own export has it all; a no takes the rows out of the other one, and says why."""
+    rows = two_opinions("Write to ann@example.org, <@42>!", author="ann")
+    await meanwhile("feedback", "import", jsonl(home / "in.jsonl", *rows))
+
+    before = await meanwhile("feedback", "export", "-", "--format", "trl-unpaired")
+    await p.privacy.say("ann", False, Purpose.TRAIN)
+    after = await meanwhile("feedback", "export", "-", "--format", "trl-unpaired")
+
+    assert "Write to [email], @person1!" in before.out
+    assert "ann@example.org" not in before.out
+    assert "ann@example.org" in (await meanwhile("feedback", "export", "-")).out
+    assert ("", "0 rows; refused: no consent 2") == (after.out, after.err.splitlines()[-1])
+
+
+async def test_the_operator_answers_for_pooling_only_when_asked_to(p: Parts, home: Path):
+    """`--pool` says so, once; without it imported people train their own scope only."""
+    file = jsonl(home / "in.jsonl", *two_opinions())
+    await meanwhile("feedback", "import", file)
+    assert "" == await p.privacy.basis("discord:5", Purpose.POOL)
+
+    said = await meanwhile("feedback", "import", "--pool", file)
+
+    assert 1 == said.err.count(privacy.POOLED)
+    assert "operator" == await p.privacy.basis("discord:5", Purpose.POOL)
+    assert privacy.POOLED == (await p.privacy.export("discord:5"))["consent"]["pool_wording"]
 
 
 async def test_an_export_that_fails_leaves_the_old_file(p: Parts, home: Path, monkeypatch: pytest.MonkeyPatch):

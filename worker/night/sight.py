@@ -11,6 +11,7 @@ from sys import intern
 
 import msgspec
 
+from core.events import PersonaKey
 from core.feedback import Fact, Seen, standing
 from core.store.ledger import FORGOTTEN, Entry, Record, Told
 
@@ -163,3 +164,9 @@ _THANKS = re.compile(
     r"дякую|terima kasih|cảm ơn)\b(?! for nothing)|ありがと|谢谢|謝謝|감사|고마워|धन्यवाद|شكرا|תודה",
     re.IGNORECASE,
 )
+
+
+def shared(persona: PersonaKey, seen: Iterable[Seen]) -> bool:
+    """Is more than one person to be heard? In a channel always; in somebody's own scope, where files brought votes."""
+    _, _, kind, _ = persona.scope.split(":")
+    return kind not in ("user", "member") or len({fact.user for one in seen for fact in one.facts}) > 1
