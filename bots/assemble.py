@@ -20,6 +20,7 @@ from core.store.client import Client
 from core.store.conversations import Conversations
 from core.store.ledger import Kept, Ledger
 from core.store.loras import Loras
+from core.store.nights import Nights
 from core.store.personas import Personas
 from core.store.presence import Presence
 from core.store.queue import Limits, Queue
@@ -46,6 +47,7 @@ class Parts:
     ledger: Ledger = field(init=False)
     personas: Personas = field(init=False)
     loras: Loras = field(init=False)
+    nights: Nights = field(init=False)
     presence: Presence = field(init=False)
     privacy: Privacy = field(init=False)
     _fresh: dict[str, tuple[Card, float]] = field(init=False, default_factory=dict)
@@ -59,6 +61,7 @@ class Parts:
         put("ledger", Ledger(self.client, kept(self.settings)))
         put("personas", Personas(self.client))
         put("loras", Loras(self.client))
+        put("nights", Nights(self.client))
         put("presence", Presence(self.client))
         put("privacy", Privacy(self.client, self.queue, self.conversations, self.ledger))
 

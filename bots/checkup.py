@@ -8,16 +8,19 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from bots import machine, up
+from bots import machine, nights, up
 from bots.assemble import parts
 from bots.collisions import foreign
 from bots.files import nearest
 from bots.loras import Overview, overview
+from bots.nightpage import Standing
 from bots.words import many, size
 from core import cards
 from core.errors import LimenError, MissingExtra, StoreError, StoreUnreachable
@@ -225,6 +228,36 @@ def _lora_trouble(seen: Overview) -> Iterator[Check]:
         if fault.version not in seen.missing:
             said = f"{fault.version} could not be loaded: {fault.reason}"
             yield Check("LoRA", "warn", said, f"limen lora show {fault.version}")
+
+
+async def night(settings: Settings) -> list[Check]:
+    """When the next night comes, why none does, and how the last ones went."""
+    try:
+        url = await up.redis_url_if_running(settings)
+        if not url:
+            return [_coming(await nights.standing(settings, None))]
+        async with parts(settings, url) as p:
+            seen = await nights.standing(settings, p)
+    except (StoreError, MissingExtra):
+        return []  # other rows say so
+    except LimenError as error:
+        return [refused("nights", error)]
+    return [_coming(seen), *_night_trouble(seen)]
+
+
+def _coming(seen: Standing) -> Check:
+    if seen.off:
+        return Check("nights", "ok", f"none come by themselves: {seen.off}")
+    when = datetime.fromtimestamp(seen.next, ZoneInfo(seen.timezone))
+    return Check("nights", "ok", f"the next one comes on {when:%d %B at %H:%M} ({seen.timezone})")
+
+
+def _night_trouble(seen: Standing) -> Iterator[Check]:
+    if seen.last and seen.last.trouble:
+        yield Check("nights", "warn", f"the last run broke off: {seen.last.trouble}", "limen night --now")
+    if seen.failures:
+        said = f"{many(seen.failures, 'night')} of the latest {min(seen.kept, 20)} failed"
+        yield Check("nights", "warn", said, "limen night list, then limen night report")
 
 
 def _idle(pid: int, trouble: Path) -> Check:

@@ -6,6 +6,7 @@ Both are detached and outlive their starter; they stop by themselves when nobody
 
 import asyncio
 import fcntl
+import logging
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from core.settings import Settings
 from core.store import server
 
 Tell = Callable[[str], None]
+log = logging.getLogger("limen.worker")
 
 
 async def ensure_redis(settings: Settings) -> str:
@@ -132,19 +134,34 @@ def incomplete(error: ImportError) -> MissingExtra:
 
 
 async def down(settings: Settings, seconds: float = 20.0) -> list[str]:
-    """Stop the worker and the embedded Redis of this home. What was stopped, in words."""
+    """Stop the workers and the embedded Redis of this home; a night ends with its worker. What stopped, in words."""
     stopped = []
-    if pid := worker_pid(settings.home):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        await _until(lambda: worker_pid(settings.home) != pid, seconds)
-        if worker_pid(settings.home) == pid:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        stopped.append("the worker")
+    for lane, name in ((SERVES, "the worker"), (NIGHTS, "the worker of nights")):
+        if pid := worker_pid(settings.home, lane):
+            await _stop(settings.home, lane, pid, seconds)
+            stopped.append(name)
     if not settings.redis_url and await asyncio.to_thread(server.stop, settings.home):
         stopped.append("Redis")
     return stopped
+
+
+async def _stop(home: Path, lane: str, pid: int, seconds: float) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    await _until(lambda: worker_pid(home, lane) != pid, seconds)
+    if worker_pid(home, lane) == pid:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def keep_redis(settings: Settings) -> None:
+    """Bring the embedded Redis back whenever it dies, until cancelled."""
+    while True:
+        try:
+            await ensure_redis(settings)
+        except StoreError as error:
+            log.error("%s", explain(error))
+        await asyncio.sleep(1.0)
 
 
 async def _until(holds: Callable[[], bool], seconds: float) -> None:
@@ -153,14 +170,15 @@ async def _until(holds: Callable[[], bool], seconds: float) -> None:
         await asyncio.sleep(0.05)
 
 
-# One worker per home: the lock is held for its whole life and let go by the kernel, however it dies.
+# One worker of each lane per home: the lock is held for its whole life and let go by the kernel, however it dies.
+SERVES, NIGHTS = "worker", "nights"
 
 
 @contextmanager
-def worker_lock(home: Path) -> Iterator[bool]:
+def worker_lock(home: Path, lane: str = SERVES) -> Iterator[bool]:
     """Hold the lock that says "the worker of this home lives". False if another one does."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _lock_file(home) as file:
+    with _lock_file(home, lane) as file:
         if not _lock(file, seconds=1.0):
             yield False
             return
@@ -184,11 +202,11 @@ def _lock(file: IO[str], seconds: float) -> bool:
             time.sleep(0.02)
 
 
-def worker_pid(home: Path) -> int:
+def worker_pid(home: Path, lane: str = SERVES) -> int:
     """The pid of the worker that lives for this home; 0 if none does."""
-    if not (home / "worker.lock").exists():
+    if not (home / f"{lane}.lock").exists():
         return 0
-    with _lock_file(home) as file:
+    with _lock_file(home, lane) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -198,8 +216,8 @@ def worker_pid(home: Path) -> int:
     return 0
 
 
-def _lock_file(home: Path) -> IO[str]:
-    return (home / "worker.lock").open("a+", encoding="ascii")
+def _lock_file(home: Path, lane: str) -> IO[str]:
+    return (home / f"{lane}.lock").open("a+", encoding="ascii")
 
 
 def log_file(home: Path) -> Path:

@@ -219,7 +219,12 @@ class Night(Part, frozen=True):
     kl: Annotated[float, Meta(ge=0, le=5, description="How much straying from the base on neutral text costs.")] = 0.1
     passes: Annotated[int, Meta(ge=1, le=50, description="How often each example is seen, at most.")] = 3
     report: Annotated[
-        str, Meta(description="A conversation that gets a short note in the morning; empty: none does.")
+        str,
+        Meta(
+            pattern=r"^$|^[^|]+\|[^|]+\|[^|:]+(:[^|:]+){2,3}$",
+            description="A conversation that gets a short note in the morning; empty: none does.",
+            extra={"allowed": "bot account|card|place, such as console:local|mira|console:local:me, or nothing"},
+        ),
     ] = ""
 
 

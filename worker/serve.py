@@ -7,7 +7,7 @@ lease, a lost Redis or a kill loses no job: what was not completed is somebody's
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from core.errors import StaleLease, StoreError, StoreUnreachable
@@ -48,9 +48,11 @@ class Server:
         most: int,
         about: dict[str, str | int | float],
         idle_seconds: float = 0.0,
+        occupied: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`occupied`: something other than talk goes on here, so that it is no time to sleep."""
         self._client, self._queue, self._composer, self._generator = client, queue, composer, generator
-        self._most, self._about, self._idle_seconds = most, about, idle_seconds
+        self._most, self._about, self._idle_seconds, self._occupied = most, about, idle_seconds, occupied
         self._presence, self._loras = Presence(client), Loras(client)
         self._faults: dict[str, str] = {}
         self._doubtful: set[str] = set()  # LoRAs that could not be loaded before we came
@@ -269,7 +271,7 @@ class Server:
     async def _watch_idle(self) -> None:
         while self._idle_seconds:
             await asyncio.sleep(min(5.0, self._idle_seconds / 2))
-            busy = self._claims or await self._presence.anyone()
+            busy = self._claims or self._occupied() or await self._presence.anyone()
             self._last_work = time.monotonic() if busy else self._last_work
             if time.monotonic() - self._last_work > self._idle_seconds:
                 log.info("nobody has talked for %.0f s: going to sleep", self._idle_seconds)

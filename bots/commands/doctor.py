@@ -53,6 +53,7 @@ async def examine(settings: Settings) -> list[Check]:
         *checkup.persona_cards(settings),
         *await checkup.worker(settings),
         *await checkup.loras(settings),
+        *await checkup.night(settings),
     ]
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import click
 import msgspec
 
-from bots import up
+from bots import nightpage, nights, up
 from bots.assemble import Parts, parts, settings
 from bots.files import disk_use, nearest
 from bots.lorapage import fault_rows
 from bots.options import json_option, show_json
 from bots.version import version
 from bots.words import many, size, span
+from core.errors import UserError
 from core.jobs import BASE
 from core.settings import Settings, masked
 from core.store.loras import Fault
@@ -75,7 +76,15 @@ async def _work(p: Parts) -> dict[str, Any]:
         "talking": await p.presence.talking(),
         "personas": len(await p.ledger.personas()),
         "loras": await _loras(p),
+        "nights": await _nights(p),
     }
+
+
+async def _nights(p: Parts) -> dict[str, Any]:
+    try:
+        return dict(msgspec.to_builtins(await nights.standing(p.settings, p)))
+    except UserError as error:  # an hour that is none, or no worker's packages: `limen doctor` says more
+        return {"error": str(error)}
 
 
 async def _loras(p: Parts) -> dict[str, Any]:
@@ -104,6 +113,7 @@ def page(seen: dict[str, Any]) -> str:
         ("talking", many(seen["talking"], "terminal")),
         ("personas", f"{seen['personas']} that have spoken"),
         *_lora_rows(seen["loras"]),
+        *_night_rows(seen["nights"]),
         ("disk", disk),
     ]
     return _table(rows)
@@ -152,6 +162,12 @@ def _lora_rows(seen: dict[str, Any]) -> list[tuple[str, str]]:
         *(["could not be loaded:"] if faults else []),
     ]
     return [("LoRAs" if number == 0 else "", row) for number, row in enumerate([*rows, *faults])]
+
+
+def _night_rows(seen: dict[str, Any]) -> list[tuple[str, str]]:
+    """When the next one comes, and how the last one went."""
+    rows = [seen["error"]] if "error" in seen else nightpage.summary(seen)
+    return [("nights" if number == 0 else "", shorten(row, 68)) for number, row in enumerate(rows)]
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -4,13 +4,15 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from bots import loras, up
+from bots import loras, nights, up
 from bots.assemble import Parts, parts, settings
+from bots.run import beside
 from core.errors import LimenError, StoreError, UserError
 from core.settings import Settings
 from core.store import server as redis_server
@@ -24,14 +26,21 @@ log = logging.getLogger("limen.worker")
 
 @click.command()
 @click.option("--background", is_flag=True, help="Stop after worker.idle_minutes without anybody talking.")
+@click.option("--nights", "only_nights", is_flag=True, help="Run only nights, and leave replies to other workers.")
 @click.pass_context
-def command(ctx: click.Context, background: bool) -> None:
-    """Run a worker: it claims jobs, generates replies and streams them back. Ctrl-C gives its jobs back and ends it."""
+def command(ctx: click.Context, background: bool, only_nights: bool) -> None:
+    """Run a worker: it claims jobs, generates replies and streams them back. Ctrl-C gives its jobs back and ends it.
+
+    At night (night.at) it trains in a process of its own, unless a worker with --nights lives somewhere.
+    """
     s = settings(ctx)
     logging.basicConfig(level=s.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with up.worker_lock(s.home) as mine:
+    with up.worker_lock(s.home, up.NIGHTS if only_nights else up.SERVES) as mine:
         if not mine:
-            click.echo("A worker lives for this home already.")
+            click.echo(f"A worker{' of nights' if only_nights else ''} lives for this home already.")
+            return
+        if only_nights:
+            asyncio.run(_nights(s))
             return
         try:
             asyncio.run(_work(s, background))
@@ -45,6 +54,7 @@ async def _work(settings: Settings, background: bool) -> None:
 
     url = await up.ensure_redis(settings)
     async with parts(settings, url) as p:
+        clock = await nights.clock(p)
         loading = asyncio.create_task(_say_loading(p))
         try:
             generator, about = await asyncio.to_thread(_load, settings)
@@ -53,12 +63,11 @@ async def _work(settings: Settings, background: bool) -> None:
             raise
         finally:
             loading.cancel()
-        server = _server(p, generator, about, settings.worker.idle_minutes * 60 if background else 0)
-        keeper = asyncio.create_task(_keep_redis(settings))
+        idle = settings.worker.idle_minutes * 60 if background else 0
+        server = _server(p, generator, about, idle, lambda: clock is not None and clock.busy)
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, server.stop)
-        await server.run()
-        keeper.cancel()
+        await beside(server.run(), up.keep_redis(settings), *([clock.run()] if clock else []))
     if server.slept and not settings.redis_url:
         await asyncio.to_thread(redis_server.stop, settings.home)
 
@@ -78,14 +87,20 @@ def _model(settings: Settings) -> str:
     return f"openai:{settings.openai.model}" if settings.model.engine == "openai" else settings.model.ref
 
 
-async def _keep_redis(settings: Settings) -> None:
-    """A worker needs its Redis: bring the embedded one back when it dies."""
-    while True:
+async def _nights(settings: Settings) -> None:
+    """Hold the clock and serve nobody, until told to end."""
+    url = await up.ensure_redis(settings)
+    async with parts(settings, url) as p:
+        clock = await nights.clock(p, alone=True)
+        if clock is None:
+            raise UserError(f"{nights.off(settings)}: there is nothing for a worker of nights to do", "turn it on")
+        told = asyncio.Event()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(sign, told.set)
         try:
-            await up.ensure_redis(settings)
-        except StoreError as error:
-            log.error("%s", up.explain(error))
-        await asyncio.sleep(1.0)
+            await beside(told.wait(), nights.seen(p, clock), clock.run(), up.keep_redis(settings))
+        finally:
+            await nights.leave(p)
 
 
 def _load(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]":
@@ -122,9 +137,11 @@ def _echo(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]
     return Echo(float(delay or 0), int(words or 0)), {"model": settings.model.ref, "device": "none", "pid": os.getpid()}
 
 
-def _server(p: Parts, generator: "Generator", about: dict[str, str | int | float], idle: float) -> "Server":
+def _server(
+    p: Parts, generator: "Generator", about: dict[str, str | int | float], idle: float, occupied: Callable[[], bool]
+) -> "Server":
     from worker.compose import Composer
     from worker.serve import Server
 
     composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator)
-    return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle)
+    return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle, occupied)

@@ -43,7 +43,7 @@ BELL       = Key("limen:q:bell",                "list",   "until heard",        
 CANCELS    = Key("limen:q:cancels",             "pubsub", "-",                        "queue.lua", "worker",          "nobody")
 
 # Replies on their way out.
-REPLIES    = Key("limen:replies:{}",            "stream", "until delivered, or a day","queue.lua", "delivery",        "conversation")
+REPLIES    = Key("limen:replies:{}",            "stream", "until delivered, or a day","queue.lua, nights", "delivery",        "conversation")
 CARRIER    = Key("limen:carrier:{}",            "string", "10 s lease",               "delivery",  "delivery, queue.lua", "nobody")
 SENT       = Key("limen:sent:{}",               "hash",   "as its reply",             "delivery",  "delivery",        "nobody")
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from core.events import PersonaKey, quote
+from core.jobs import Done
 from core.nights import Night, Ratings
 from core.store import keys
 from core.store.client import Client, Effect
@@ -96,6 +97,10 @@ class Nights:
         """The nights of all personas, newest first."""
         return await self._range(keys.NIGHTS.pattern, most)
 
+    async def count(self) -> int:
+        """How many are kept, of all personas."""
+        return int(await self._client.do("ZCARD", keys.NIGHTS.pattern))
+
     async def _range(self, key: str, most: int) -> list[Night]:
         return await self._read([id.decode() for id in await self._client.do("ZRANGE", key, 0, most - 1, "REV")])
 
@@ -133,6 +138,12 @@ class Nights:
         """Who was left for the next night."""
         names = await self._client.do("LRANGE", keys.NIGHTS_LEFT.pattern, 0, -1)
         return [PersonaKey.parse(name.decode()) for name in names]
+
+    async def tell(self, note: Done) -> None:
+        """Put a note with the replies of its bot account: whoever carries those brings it. Kept for a day."""
+        stream = keys.REPLIES(note.persona.account)
+        entry = ("XADD", stream, "*", "b", _encode(note))
+        await self._client.do_all([entry, ("EXPIRE", stream, keys.STREAM_FOR)])
 
     # Leases.
 

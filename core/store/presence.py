@@ -7,6 +7,7 @@ from core.store import keys
 from core.store.client import Client
 
 FRESH = 15.0
+NIGHTS = "nights"  # the lane of a worker that serves nobody and runs only nights
 
 
 class Presence:
@@ -32,7 +33,14 @@ class Presence:
         await self._client.do_all([("DEL", keys.WORKER(worker)), ("ZREM", keys.WORKERS.pattern, worker)])
 
     async def workers(self) -> dict[str, dict[str, str]]:
-        """What each worker said last. `seen` is how many seconds ago."""
+        """What each worker that serves people said last. `seen` is how many seconds ago."""
+        return {name: about for name, about in (await self._all()).items() if about.get("lane") != NIGHTS}
+
+    async def trainers(self) -> dict[str, dict[str, str]]:
+        """The same of workers that run only nights."""
+        return {name: about for name, about in (await self._all()).items() if about.get("lane") == NIGHTS}
+
+    async def _all(self) -> dict[str, dict[str, str]]:
         rows: Any = await self._client.do("ZRANGE", keys.WORKERS.pattern, 0, -1)
         found = {}
         for name in rows:

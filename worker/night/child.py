@@ -47,13 +47,21 @@ class Child:
         return f"its process {how}{said}; {self._log} says more"
 
     async def end(self) -> None:
-        """End it, with everything that it started; at once if it does not listen."""
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            if self._process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.pid, sign)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), GRACE)
+        """End it, with everything that it started; at once if it does not listen, or nobody has time to wait."""
+        try:
+            self._send(signal.SIGTERM)
+            async with asyncio.timeout(GRACE):
+                await self._process.wait()
+        except TimeoutError:
+            self._send(signal.SIGKILL)
+            await self._process.wait()
+        finally:
+            self._send(signal.SIGKILL)
+
+    def _send(self, sign: signal.Signals) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, sign)
 
 
 def _last_line(log: Path) -> str:
