@@ -1,5 +1,5 @@
 """Training rows → JSON lines in trl's conversational formats: `unpaired preference` for its KTOTrainer, `preference`
-with an explicit prompt for its DPOTrainer. Pure; the column `weight` is ours, and trl passes it over."""
+with an explicit prompt for its DPOTrainer. Pure. The column `weight` is ours."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -171,7 +171,7 @@ def _example(entry: Entry, verdict: Verdict, group: str, fading: float) -> Examp
 
 def poolable(rows: Iterable[Example], allowed: Collection[str]) -> list[Example]:
     """Those that may leave their scope: everybody in them said yes to pooling (`Consents.allowing(…, pool=True)`)."""
-    return [row for row in rows if {*row.people} <= set(allowed)]
+    return [row for row in rows if all(person in allowed for person in row.people)]
 
 
 def pairs(rows: Iterable[Example]) -> list[Pair]:

@@ -126,9 +126,9 @@ def record_fault(record: Record, allowed: Collection[str] | None) -> str:
         return "deleted"
     if record.finish in _UNFINISHED:
         return _UNFINISHED[record.finish]
-    if allowed is not None and not {*record.people, record.author.id} <= set(allowed):
-        return "no consent"
-    return ""
+    if allowed is None or all(person in allowed for person in (*record.people, record.author.id)):
+        return ""
+    return "no consent"
 
 
 _UNFINISHED = {"length": "cut off", "cancelled": "stopped"}
