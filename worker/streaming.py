@@ -3,32 +3,48 @@
 from collections.abc import Callable, Sequence
 
 BROKEN = "\ufffd"  # what a decoder shows for the first bytes of a character
+WINDOW = 16  # ids that are decoded at a time; as many before them go along, for decoders look at what comes before
 
 
 class Stream:
-    """The text of one reply as it grows. `decode` turns all its ids into text."""
+    """The text of one reply as it grows. `decode` turns ids into text. It is given the last ones only: all of them take
+    0.6 ms at 1,000 tokens and 2 at 4,000, at every token of every reply."""
 
     def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str]) -> None:
         self._decode, self._stop = decode, [text for text in stop if text]
         self._told = 0
+        self._before, self._lead = (
+            "",
+            "",
+        )  # the text of the ids until `_to`; how those of them from `_from` on read alone
+        self._from = self._to = 0
         self.ids: list[int] = []
         self.stopped = False
 
     @property
     def text(self) -> str:
         """All of it as it stands: cut at a stop string, no white space around it, no half character at its end."""
-        return _finished(self._cut(self._decode(self.ids)).lstrip())
+        return _finished(self._cut(self._all()).lstrip())
 
     def push(self, token: int) -> str:
         """Take a token; the text that is final by it. After that `stopped` may be true."""
         self.ids.append(token)
-        whole = self._cut(self._decode(self.ids)).lstrip()
+        whole = self._cut(self._all()).lstrip()
         return self._tell(whole, len(_finished(whole)) if self.stopped else self._safe(whole))
 
     def rest(self) -> str:
         """What was held back, once no more tokens come."""
         whole = self.text
         return self._tell(whole, len(whole))
+
+    def _all(self) -> str:
+        """The text of all ids."""
+        last = self._decode(self.ids[self._from :])
+        text = self._before + last[len(self._lead) :]
+        if len(self.ids) - self._to >= WINDOW and not last.endswith(BROKEN):  # a window begins with a whole character
+            self._before, self._from, self._to = text, self._to, len(self.ids)
+            self._lead = self._decode(self.ids[self._from :])
+        return text
 
     def _tell(self, whole: str, upto: int) -> str:
         new = whole[self._told : upto]

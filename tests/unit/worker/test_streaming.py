@@ -1,10 +1,12 @@
 """worker/streaming.py: only text that is final is passed on."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.tiny import Bytes
-from worker.streaming import Stream
+from worker.streaming import WINDOW, Stream
 
 
 def said(text: str, *stop: str) -> tuple[list[str], Stream]:
@@ -61,3 +63,28 @@ def test_any_bytes_at_all_stream_to_the_text_that_is_kept(raw: list[int], stop: 
             break
 
     assert stream.text == "".join([*pieces, stream.rest()])
+
+
+@given(st.lists(st.sampled_from(b"ab \n\xf0\x9f\x98\x80"), max_size=200))
+def test_the_text_is_that_of_all_ids_though_only_the_last_are_decoded(raw: list[int]) -> None:
+    """However long a reply becomes, a token of it costs no more."""
+    asked = list[int]()
+
+    def decode(ids: Sequence[int]) -> str:
+        asked.append(len(ids))
+        return Bytes().decode(ids)
+
+    stream = Stream(decode, ())
+    for token in [*raw, *b"and so on. " * 20]:
+        stream.push(token)
+
+    assert Bytes().decode(stream.ids).strip() == stream.text
+    assert max(asked[-200:]) <= 2 * WINDOW
+
+
+def test_what_a_decoder_leaves_out_at_the_beginning_is_left_out_only_there() -> None:
+    """As those do that mark words by the space before them."""
+    stream = Stream(lambda ids: "".join(f" w{n}" for n in ids).removeprefix(" "), ())
+    pieces = [stream.push(n) for n in range(100)]
+
+    assert " ".join(f"w{n}" for n in range(100)) == stream.text == "".join([*pieces, stream.rest()])
