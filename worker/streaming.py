@@ -13,11 +13,9 @@ class Stream:
     def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str]) -> None:
         self._decode, self._stop = decode, [text for text in stop if text]
         self._told = 0
-        self._before, self._lead = (
-            "",
-            "",
-        )  # the text of the ids until `_to`; how those of them from `_from` on read alone
         self._from = self._to = 0
+        self._before = ""  # the text of the ids until `_to`
+        self._lead = ""  # the text of those of them from `_from` on, read alone
         self.ids: list[int] = []
         self.stopped = False
 
