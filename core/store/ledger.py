@@ -206,9 +206,10 @@ class Ledger:
         names = await self._client.do("SMEMBERS", keys.PERSONAS.pattern)
         return [PersonaKey.parse(name) for name in sorted(name.decode() for name in names)]
 
-    async def replies(self, persona: PersonaKey) -> list[str]:
-        """Ids of a persona's replies, oldest first."""
-        return [r.decode() for r in await self._client.do("ZRANGE", keys.REPLIES_OF(str(persona)), 0, -1)]
+    async def replies(self, persona: PersonaKey, since: float = 0.0) -> list[str]:
+        """Ids of a persona's replies, oldest first; only those given at `since` or later."""
+        rows = await self._client.do("ZRANGE", keys.REPLIES_OF(str(persona)), since, "+inf", "BYSCORE")
+        return [row.decode() for row in rows]
 
     async def everything(self, personas: Iterable[PersonaKey], batch: int = 200) -> AsyncIterator[Entry]:
         """Every reply of these personas, oldest first within each."""

@@ -1,0 +1,160 @@
+"""Trials on a real ledger: votes since one began decide what a persona speaks with, and nothing else does."""
+
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from core.events import Person, PersonaKey, Place
+from core.feedback import Fact
+from core.settings import Night
+from core.store.client import Client
+from core.store.keys import DAY
+from core.store.ledger import Ledger, Record
+from core.store.loras import Loras
+from core.trial import Finding, Side
+from worker.night.trials import Trial, judge_trials
+
+ALONE = PersonaKey("discord:b1", "mira", "discord:77:user:ann")
+ROOM = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
+OLD, NEW = "mira/20261126-1", "mira/20261127-1"
+
+
+class Bench:
+    """A persona with a trial, and votes on its replies."""
+
+    def __init__(self, client: Client) -> None:
+        self.loras, self.ledger, self.client = Loras(client), Ledger(client), client
+        self.count = 0
+
+    async def begin(self, persona: PersonaKey) -> None:
+        await self.loras.promote(persona, OLD, "night")
+        await self.loras.canary(persona, NEW, 0.5, "night")
+
+    async def reply(self, persona: PersonaKey, version: str, votes: dict[str, str], **changes: Any) -> None:
+        """A reply in a session of its own, an hour after the one before."""
+        self.count += 1
+        name, at = f"r-{self.count:04}", time.time() + 3600 * self.count
+        place = Place("discord", "77", "room")
+        plain = {
+            "id": name, "persona": persona, "conversation": persona.conversation(place), "place": place,
+            "author": Person("discord:77:ann"), "answers": (), "time": at, "text": "a reply of some length",
+            "sections": (), "roles": (), "lora_version": version,
+        }  # fmt: skip
+        await self.ledger.keep(Record(**plain | changes), [])
+        for user, emoji in votes.items():
+            assert "recorded" == await self.ledger.rate(name, Fact(f"{name} {user}", user, emoji, at + 10))
+
+    async def votes(self, persona: PersonaKey, new: float, old: float, replies: int, people: int = 1) -> None:
+        """Sessions in turns, liked at these rates."""
+        dice = random.Random(1)
+        for number in range(replies):
+            version, rate = (NEW, new) if number % 2 else (OLD, old)
+            names = [f"p{one}" for one in range(people)]
+            await self.reply(persona, version, {one: "👍" if dice.random() < rate else "👎" for one in names})
+
+    async def judge(self, persona: PersonaKey, days: float = 1, **changes: Any) -> Trial:
+        now = max(time.time() + days * DAY, time.time() + 3600 * self.count)
+        night = Night(trial_days=999 if days < 3 else 3)
+        (found,) = await judge_trials(self.loras, self.ledger, night, now, only=[persona], **changes)
+        return found
+
+
+@pytest.fixture
+async def bench(redis_url: str) -> AsyncIterator[Bench]:
+    client = Client(redis_url)
+    yield Bench(client)
+    await client.close()
+
+
+@pytest.mark.parametrize(("persona", "people"), [(ALONE, 1), (ROOM, 4)])
+async def test_a_worse_one_is_rolled_back_by_itself(persona: PersonaKey, people: int, bench: Bench) -> None:
+    """The old one goes on; history says why, in numbers."""
+    await bench.begin(persona)
+    await bench.votes(persona, 0.15, 0.85, 60, people)
+    found = await bench.judge(persona)
+    serving = await bench.loras.serving(persona)
+
+    assert Finding.WORSE == found.decision.finding
+    assert (OLD, "", OLD) == (serving.live, serving.canary, found.live)
+    assert NEW == serving.history[0].version
+    assert serving.history[0].why.startswith("trial: worse: ")
+    assert f" of {30 * people} liked" in serving.history[0].why
+
+
+async def test_a_better_one_goes_live_at_once(bench: Bench) -> None:
+    """Whoever looks again finds no trial."""
+    await bench.begin(ALONE)
+    await bench.votes(ALONE, 0.9, 0.2, 60)
+
+    assert (Finding.BETTER, NEW) == ((found := await bench.judge(ALONE)).decision.finding, found.live)
+    assert (NEW, (OLD,)) == ((serving := await bench.loras.serving(ALONE)).live, serving.before)
+    assert [] == await judge_trials(bench.loras, bench.ledger, Night(), time.time())
+
+
+async def test_to_look_changes_nothing(bench: Bench) -> None:
+    """Though it is decided."""
+    await bench.begin(ALONE)
+    await bench.votes(ALONE, 0.1, 0.9, 60)
+
+    assert Finding.WORSE == (await bench.judge(ALONE, apply=False)).decision.finding
+    assert NEW == (await bench.loras.serving(ALONE)).canary
+
+
+async def test_few_votes_decide_nothing_until_the_days_are_over(bench: Bench) -> None:
+    """Then it goes live, for nothing speaks against it; one that something speaks against waits."""
+    await bench.begin(ALONE)
+    await bench.votes(ALONE, 0.5, 0.5, 6)
+
+    assert Finding.GO_ON == (await bench.judge(ALONE)).decision.finding
+    assert Finding.BETTER == (found := await bench.judge(ALONE, days=3.1)).decision.finding
+    assert "nothing spoke against it in 3 days" in found.decision.why
+    assert NEW == (await bench.loras.serving(ALONE)).live
+
+
+async def test_one_that_was_not_heard_does_not_go_live(bench: Bench) -> None:
+    """Nobody has talked; or no worker can load it, and the old one spoke in its place."""
+    await bench.begin(ALONE)
+    await bench.reply(ALONE, OLD, {"p0": "👍"})
+    assert "nobody has heard it yet" == (await bench.judge(ALONE, days=9)).decision.why
+    await bench.reply(ALONE, NEW, {"p0": "👍"})
+    await bench.loras.faulty(NEW, "set aside")
+
+    assert "a worker could not load it" == (await bench.judge(ALONE, days=9)).decision.why
+    assert NEW == (await bench.loras.serving(ALONE)).canary
+
+
+async def test_only_votes_on_the_two_count(bench: Bench) -> None:
+    """Not on replies from before, of other versions, of other personas or given elsewhere; one per person and reply."""
+    await bench.reply(ALONE, NEW, {"p0": "👎"}, time=time.time() - 100)
+    await bench.begin(ALONE)
+    await bench.reply(ALONE, "base", {"p0": "👎"})
+    await bench.reply(ALONE, NEW, {"p0": "👎"}, source="import")
+    await bench.reply(ROOM, NEW, {"p0": "👎"})
+    await bench.reply(ALONE, OLD, {"p0": "👎"})
+    await bench.reply(ALONE, NEW, {"p0": "👍"})
+    await bench.ledger.rate(f"r-{bench.count:04}", Fact("again", "p0", "🔥", time.time() + 3600 * 7))
+
+    evidence = (await bench.judge(ALONE)).evidence
+    assert (Side(1, 1), Side(1, 0)) == (evidence.tried, evidence.live)
+
+
+async def test_a_vote_that_is_taken_back_is_gone(bench: Bench) -> None:
+    """With what it had shown."""
+    await bench.begin(ALONE)
+    await bench.reply(ALONE, NEW, {"p0": "👎"})
+    await bench.ledger.rate("r-0001", Fact("back", "p0", "👎", time.time() + 9 * DAY, removed=True))
+
+    assert Side() == (await bench.judge(ALONE)).evidence.tried
+
+
+async def test_a_cards_lora_is_judged_by_all_its_scopes(bench: Bench) -> None:
+    """Whose replies are on record as their own."""
+    card = PersonaKey("discord:b1", "mira", "*")
+    await bench.begin(card)
+    await bench.votes(ROOM, 0.1, 0.9, 40, 2)
+    await bench.votes(ALONE, 0.1, 0.9, 40)
+
+    assert Finding.WORSE == (await bench.judge(card)).decision.finding

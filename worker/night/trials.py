@@ -1,0 +1,141 @@
+"""Trials of new LoRAs: the votes since one began → evidence → it goes live, goes away, or the trial goes on.
+
+Whoever calls: a worker's clock every few minutes, and `limen lora trials`. Saying it twice, or from two places at once,
+is harmless: only a trial that is still on is decided.
+"""
+
+import logging
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from core import feedback, polarity
+from core.errors import LimenError
+from core.events import PersonaKey
+from core.feedback import Verdict, Vote, standing
+from core.polarity import Polarity
+from core.settings import Night
+from core.store.keys import DAY
+from core.store.ledger import Entry, Ledger
+from core.store.loras import CARD, Loras, Serving
+from core.trial import Ballot, Decision, Evidence, Finding, decide, weigh
+from worker.night.sight import Sight, shared
+
+log = logging.getLogger("limen.worker")
+
+KNOWN = 30 * DAY  # seconds before a trial, from which voters are known: how often they agree with others
+BATCH = 500  # replies that are read at once
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One trial as it stands: which version against which, since when, what was voted, and what follows from it.
+
+    `live` is what the persona speaks with now: after a decision that was carried out, the winner.
+    """
+
+    persona: PersonaKey
+    version: str
+    against: str
+    live: str
+    began: float
+    evidence: Evidence
+    decision: Decision
+
+
+async def judge_trials(
+    loras: Loras, ledger: Ledger, night: Night, now: float, *, only: Collection[PersonaKey] | None = None,
+    apply: bool = True,
+) -> list[Trial]:  # fmt: skip
+    """Look at every trial (or those of `only` some personas), and carry out what follows, unless only to look.
+
+    A trial that cannot be judged does not keep the others waiting. Raises ConfigError for the operator's emoji;
+    StoreError.
+    """
+    meanings, faults = polarity.load(night.polarity), {fault.version for fault in await loras.faults()}
+    judged = []
+    for persona, serving in (await loras.everyone()).items():
+        if serving.canary and (only is None or persona in only):
+            entries = await _entries(ledger, persona, serving.began - KNOWN)
+            trial = _trial(persona, serving, entries, meanings, night, now, serving.canary in faults)
+            judged.append(await _settled(loras, trial) if apply else trial)
+    return judged
+
+
+async def _entries(ledger: Ledger, persona: PersonaKey, since: float) -> list[Entry]:
+    """The replies of a persona, without their prompts, oldest first; of all of a card, if its common LoRA is tried."""
+    card = persona.account, persona.card
+    mine = [one for one in await ledger.personas() if (one.account, one.card) == card and persona.scope == CARD]
+    found = []
+    for one in mine or [persona]:
+        ids = await ledger.replies(one, since)
+        for at in range(0, len(ids), BATCH):
+            found += await ledger.outlines(ids[at : at + BATCH])
+    return sorted(found, key=lambda entry: entry.record.time)
+
+
+def _trial(
+    persona: PersonaKey, serving: Serving, entries: Sequence[Entry], meanings: Polarity, night: Night, now: float,
+    faulty: bool,
+) -> Trial:  # fmt: skip
+    evidence = weigh(ballots(persona, serving, entries, meanings, night.weak_signals, now))
+    decision = decide(evidence, (now - serving.began) / DAY, night.trial_days)
+    spoke = any(entry.record.lora_version == serving.canary for entry in _since(entries, serving.began))
+    if decision.finding == Finding.BETTER and (faulty or not spoke):
+        why = "a worker could not load it" if faulty else "nobody has heard it yet"
+        decision = Decision(Finding.GO_ON, why)
+    return Trial(
+        persona=persona, version=serving.canary, against=serving.live, live=serving.live, began=serving.began,
+        evidence=evidence, decision=decision,
+    )  # fmt: skip
+
+
+def ballots(
+    persona: PersonaKey, serving: Serving, entries: Sequence[Entry], meanings: Polarity, weak: float, now: float
+) -> list[Ballot]:
+    """The votes on replies that one of the two versions has given since the trial began. `entries`: oldest first.
+
+    Older replies, and those of other versions, tell only how far people can be trusted.
+    """
+    sight = Sight(weak=bool(weak))
+    for entry in entries:
+        if entry.record.source != "import":  # given elsewhere, by none of ours
+            sight.add(entry)
+    seen = sight.seen()
+    many = persona.scope == CARD or shared(persona, seen)
+    reading = feedback.read(seen, meanings, shared=many, now=now, weak=weak)
+    ours = {entry.record.id: entry for entry in _since(entries, serving.began)}
+    return [
+        _ballot(ours[verdict.reply], vote, serving.canary, sight.groups[verdict.reply])
+        for verdict, vote in _votes(reading.verdicts)
+        if verdict.reply in ours and ours[verdict.reply].record.lora_version in (serving.canary, serving.live)
+    ]
+
+
+def _votes(verdicts: Sequence[Verdict]) -> list[tuple[Verdict, Vote]]:
+    return [(verdict, vote) for verdict in verdicts for vote in verdict.votes if vote.value and vote.weight > 0]
+
+
+def _since(entries: Sequence[Entry], began: float) -> list[Entry]:
+    return [entry for entry in entries if entry.record.time >= began]
+
+
+def _ballot(entry: Entry, vote: Vote, canary: str, session: str) -> Ballot:
+    times = [fact.time for fact in standing(entry.facts) if fact.user == vote.user]
+    return Ballot(
+        tried=entry.record.lora_version == canary, liked=vote.value > 0, weight=vote.weight * abs(vote.value),
+        time=max([entry.record.time, *times]), sitting=f"{vote.user} in {session}",
+    )  # fmt: skip
+
+
+async def _settled(loras: Loras, trial: Trial) -> Trial:
+    """Do what follows. What the persona speaks with then."""
+    if trial.decision.finding == Finding.GO_ON:
+        return trial
+    won = trial.decision.finding == Finding.BETTER
+    try:
+        live = await loras.settle(trial.persona, trial.version, won, f"trial: {trial.decision.why}")
+    except LimenError as error:
+        log.warning("the trial of %s could not be settled: %s", trial.version, error)
+        return trial
+    log.info("the trial of %s is over (%s); %s speaks with %s", trial.version, trial.decision.why, trial.persona, live)
+    return msgspec.structs.replace(trial, live=live)
