@@ -113,10 +113,14 @@ async def test_a_worker_that_is_killed_takes_its_night_with_it(p: Parts, house: 
     await gone(first)
     assert [] == await p.nights.of(MIRA)
 
-    assert worker.poll() == -signal.SIGKILL
+    await until(lambda: _ended(worker), 60)
     await asyncio.to_thread(up.start_worker, paced(house, QUICK))
     await until(lambda: kept(p), 60)
     assert 1 == len(await p.nights.of(MIRA))
+
+
+async def _ended(worker: up.Child) -> bool:
+    return worker.poll() == -signal.SIGKILL
 
 
 async def test_down_ends_a_night(p: Parts, house: Settings) -> None:
