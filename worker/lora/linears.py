@@ -4,13 +4,27 @@ Linears that read the same input are computed as one. Models are found their way
 `layers` with linears called as the targets are.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worker.lora.slots import Group, Slots
+from worker.lora.slots import Group, Mix
+
+
+class Adds(Protocol):
+    """Whoever adds LoRAs to what linears make: the serving slots, or those that learn."""
+
+    @property
+    def groups(self) -> Sequence[Group]: ...
+
+    @property
+    def mix(self) -> Mix: ...
+
+    def add(self, y: Tensor, x: Tensor, group: Group, layer: int) -> None:
+        """Add to `y` [T, out] what each token's LoRA makes of `x` [T, in]."""
 
 
 def linears(layer: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
@@ -30,7 +44,7 @@ def layers(model: Any) -> nn.ModuleList:
     return found
 
 
-def install(model: Any, slots: Slots) -> None:
+def install(model: Any, slots: Adds) -> None:
     """Replace the linears that the slots' shape names. Afterwards the model's forward adds LoRAs by `slots.mix`."""
     for at, layer in enumerate(layers(model)):
         here = linears(layer)
@@ -43,7 +57,7 @@ def install(model: Any, slots: Slots) -> None:
 class _Whole:
     """Linears with one input as one, with LoRAs. Their weights become views of it, so nothing is kept twice."""
 
-    def __init__(self, parts: list[nn.Module], slots: Slots, group: Group, layer: int) -> None:
+    def __init__(self, parts: list[nn.Module], slots: Adds, group: Group, layer: int) -> None:
         self._slots, self._group, self._layer = slots, group, layer
         self._only = parts[0] if len(parts) == 1 else None  # as it is: it may be quantised
         self._weight: Tensor | None = None

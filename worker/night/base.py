@@ -1,0 +1,86 @@
+"""One copy of the base model that can both speak with LoRAs and learn one: what every part of a night works with."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from worker import kv, packed
+from worker.engine import Engine, Limits
+from worker.generator import Finished, Request
+from worker.lora.desk import Desk
+from worker.lora.files import Shape, Weights
+from worker.lora.linears import install
+from worker.lora.loading import Loading
+from worker.lora.shape import of
+from worker.lora.slots import Mix, Slots
+from worker.model import Loaded
+from worker.night import rows
+from worker.night.tuning import Both, Tuning
+from worker.start import far
+
+PLAIN = rows.NAME  # the attention that learns; the one that speaks has no gradients
+ROWS, STEP, CONTEXTS = 32, 512, 8  # replies at once, tokens in a step, and contexts' worth of keys and values
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """`loras`: by version, those that it can speak with."""
+
+    loaded: Loaded
+    shape: Shape
+    both: Both
+    engine: Engine
+    loras: dict[str, Weights]
+
+    def speak(self, requests: Sequence[Request]) -> dict[str, Finished]:
+        """Answer all of them, by id."""
+        with self._attention(packed.NAME):
+            for request in requests:
+                self.engine.add(request)
+            ends: dict[str, Finished] = {}
+            while self.engine.active:
+                ends |= {event.id: event for event in self.engine.step() if isinstance(event, Finished)}
+        return ends
+
+    @contextmanager
+    def learning(self, tuning: Tuning) -> Iterator[None]:
+        """The model's forward adds `tuning`'s LoRAs, with gradients, for as long as the block lasts."""
+        with self._attention(PLAIN):
+            self.both.now = tuning
+            try:
+                yield
+            finally:
+                self.both.now = self.both.slots
+
+    @contextmanager
+    def plain(self) -> Iterator[None]:
+        """The model as it came, for as long as the block lasts."""
+        with self._attention(PLAIN):
+            self.both.slots.mix = Mix()
+            yield
+
+    @contextmanager
+    def _attention(self, name: str) -> Iterator[None]:
+        before = self.loaded.model.config._attn_implementation
+        self.loaded.model.set_attn_implementation(name)
+        try:
+            yield
+        finally:
+            self.loaded.model.set_attn_implementation(before)
+
+
+def prepare(loaded: Loaded, names: Sequence[str], targets: str, rank: int, most: int = ROWS) -> Base:
+    """A base over a loaded model, which is changed by it. Raises LoraError, ModelError."""
+    gpu = loaded.device != "cpu"
+    shape = of(loaded.model, names, targets, rank)
+    slots = Slots(shape, 4, next(loaded.model.parameters()).dtype, loaded.device, gather=gpu)
+    both = Both(slots)
+    install(loaded.model, both)
+    packed.prepare(loaded.model)
+    layers, heads, size = kv.shape(loaded.model.config.get_text_config())
+    arena = kv.Arena(layers, heads, size, CONTEXTS * loaded.context, loaded.model.dtype, loaded.device)
+    loras: dict[str, Weights] = {}
+    engine = Engine(
+        loaded, arena, Desk(slots, Loading(loras.__getitem__)), Limits(most, STEP, far(loaded.model)), together=gpu
+    )
+    return Base(loaded, shape, both, engine, loras)

@@ -1,0 +1,225 @@
+"""One LoRA from one persona's examples: what people liked becomes likelier, what they disliked less likely, and the
+rest stays as it was.
+
+Each reply is judged alone, for nobody rates pairs: a row's reward is how much likelier it has become than under the
+weights that the night began with (KTO, Ethayarajh et al. 2024; APO-zero, D'Oosterlinck et al. 2024). Three things keep
+that from breaking the language, each of which broke in our first runs without it: liked and disliked rows weigh the
+same in sum; liked replies are learned for themselves, too; and on neutral text the model goes on speaking as the base.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from core.nights import Point
+from worker.lora.files import Weights
+from worker.lora.slots import Mix
+from worker.night.base import Base
+from worker.night.neutral import Anchor
+from worker.night.rows import Row, Sheet, likelihoods, scores
+from worker.night.tuning import Tuning
+
+WARM_UP = 5  # steps
+CLIP = 1.0  # the longest gradient
+TOKENS = 4096  # of one forward; a batch that is longer is read in parts
+
+
+@dataclass(frozen=True, eq=False)
+class Rated:
+    """A row with what people thought of it. `weight` 0 to 1."""
+
+    row: Row
+    liked: bool
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How it is learned: see the settings of `night`. `batch` in rows, `patience` in looks at the rows held back."""
+
+    rate: float = 1e-3
+    beta: float = 0.1
+    anchor: float = 0.5
+    kl: float = 0.1
+    passes: int = 3
+    batch: int = 8
+    looks: int = 3  # per pass
+    patience: int = 4
+    seed: int = 0
+
+
+@dataclass(eq=False)
+class Course:
+    """Where a training stands, so that it can go on after a kill."""
+
+    step: int = 0
+    curve: list[Point] = field(default_factory=list)
+    best: float = math.inf
+    since: int = 0  # looks without a better one
+
+
+Tell = Callable[[int, int], None]  # steps done, steps in all
+
+
+def train(
+    base: Base, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe, version: str,
+    parent: Weights | None = None, tell: Tell = lambda done, steps: None,
+) -> tuple[Weights, tuple[Point, ...]]:  # fmt: skip
+    """A LoRA for these rows, and how it came about; `held` says when to stop. Begins with `parent`, if there is one."""
+    tuning = Tuning(base.shape, 1, base.loaded.device, recipe.seed)
+    if parent:
+        tuning.begin_with(parent)
+    with base.learning(tuning):
+        lesson = Lesson(base, tuning, balanced(rows), balanced(held), recipe)
+        lesson.run(tell)
+    return lesson.best.weights(version) if lesson.best else tuning.weights(version), tuple(lesson.course.curve)
+
+
+def balanced(rows: Sequence[Rated]) -> list[Rated]:
+    """The same, so that liked and disliked weigh the same in sum, and a row 1 on average."""
+    sums = {liked: sum(row.weight for row in rows if row.liked == liked) for liked in (True, False)}
+    kinds = sum(total > 0 for total in sums.values())
+    return [replace(row, weight=row.weight * len(rows) / kinds / sums[row.liked]) for row in rows if row.weight > 0]
+
+
+class Lesson:
+    """One training. Everything that changes is here."""
+
+    def __init__(
+        self, base: Base, tuning: Tuning, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe
+    ) -> None:
+        self.base, self.tuning, self.rows, self.held, self.recipe = base, tuning, rows, held, recipe
+        self.model = base.loaded.model
+        self.anchor = Anchor(base, tuning) if recipe.kl else None
+        self.before = self._reference(rows)
+        self.held_before = self._reference(held)
+        self.course = Course()
+        self.best: Tuning | None = None
+        self.steps = recipe.passes * math.ceil(len(rows) / recipe.batch)
+        self.optimizer = torch.optim.AdamW(list(tuning.parameters()), lr=recipe.rate, weight_decay=0.0)
+
+    def run(self, tell: Tell) -> None:
+        """To the end, or until the rows held back have not improved for a while."""
+        every = max(1, self.steps // (self.recipe.passes * self.recipe.looks))
+        for step, batch in enumerate(self._batches()):
+            loss, margin = self._step(step, batch)
+            looks = bool(self.held) and (step + 1) % every == 0
+            self._note(step + 1, loss, margin, looks)
+            tell(step + 1, self.steps)
+            if self.course.since >= self.recipe.patience:
+                return
+
+    def _note(self, step: int, loss: float, margin: float, looks: bool) -> None:
+        held_loss, held_margin = self._look() if looks else (None, None)
+        self.course.curve.append(Point(step, loss, margin, held_loss, held_margin))
+        if held_loss is not None:
+            better = held_loss < self.course.best
+            self.course.best, self.course.since = (
+                min(held_loss, self.course.best),
+                0 if better else self.course.since + 1,
+            )
+            if better:
+                self.best = self.tuning.copy()
+
+    def _batches(self) -> Iterator[list[int]]:
+        """Rows by number, each once in a pass, liked and disliked spread evenly."""
+        dice = random.Random(self.recipe.seed)
+        for _ in range(self.recipe.passes):
+            order = spread([row.liked for row in self.rows], dice)
+            for at in range(0, len(order), self.recipe.batch):
+                yield order[at : at + self.recipe.batch]
+
+    def _step(self, step: int, batch: Sequence[int]) -> tuple[float, float]:
+        """One update. Its loss, and how much further liked rows are than disliked ones."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate * schedule(step, self.steps)
+        total = 0.0
+        gains: list[tuple[int, float]] = []
+        for part in parts([self.rows[at].row for at in batch], TOKENS):
+            picked = [batch[at] for at in part]
+            likelihood = self._read([self.rows[at] for at in picked])
+            gain = likelihood - self.before[picked]
+            loss = objective([self.rows[at] for at in picked], gain, likelihood, self.recipe).sum() / len(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total, gains = total + float(loss), [*gains, *zip(picked, gain.tolist(), strict=True)]
+        if self.anchor:
+            strayed = self.recipe.kl * self.anchor.strayed(step)
+            strayed.backward()  # type: ignore[no-untyped-call]
+            total += float(strayed)
+        torch.nn.utils.clip_grad_norm_(list(self.tuning.parameters()), CLIP)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return total, spread_of([(self.rows[at].liked, gain) for at, gain in gains])
+
+    def _read(self, rows: Sequence[Rated]) -> Tensor:
+        """Log-probability of each reply."""
+        sheet = Sheet([rated.row for rated in rows], device=self.base.loaded.device)
+        self.tuning.mix = Mix(runs=((0, sheet.tokens.shape[1], 0),))
+        return likelihoods(scores(self.model, sheet), sheet)
+
+    @torch.no_grad()
+    def _reference(self, rows: Sequence[Rated]) -> Tensor:
+        """Log-probability of each reply as things stand."""
+        found = torch.zeros(len(rows))
+        for part in parts([rated.row for rated in rows], TOKENS):
+            found[part] = self._read([rows[at] for at in part]).cpu()
+        return found.to(self.base.loaded.device)
+
+    def _look(self) -> tuple[float, float]:
+        """(loss, margin) of the rows held back."""
+        now = self._reference(self.held)
+        gain = now - self.held_before
+        plain = replace(self.recipe, anchor=0.0)
+        loss = float(objective(self.held, gain, now, plain).mean())
+        return loss, spread_of(list(zip([row.liked for row in self.held], gain.tolist(), strict=True)))
+
+
+def objective(rows: Sequence[Rated], gain: Tensor, likelihood: Tensor, recipe: Recipe) -> Tensor:
+    """What each row costs. `gain`: how much likelier its reply has become, in nats; `likelihood`: log-probability."""
+    sign = gain.new_tensor([1.0 if row.liked else -1.0 for row in rows])
+    weight = gain.new_tensor([row.weight for row in rows])
+    cost = 1 - torch.sigmoid(recipe.beta * sign * gain)
+    if recipe.anchor:
+        lengths = gain.new_tensor([float(len(row.row.reply)) for row in rows])
+        cost = cost - recipe.anchor * (sign > 0) * likelihood / lengths
+    return weight * cost
+
+
+def schedule(step: int, steps: int) -> float:
+    """The rate over its highest: a short warm-up, then down a quarter of a circle."""
+    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
+
+
+def spread(liked: Sequence[bool], dice: random.Random) -> list[int]:
+    """Row numbers in a random order in which liked ones come at even distances."""
+    kinds = [[at for at, is_liked in enumerate(liked) if is_liked == kind] for kind in (True, False)]
+    places = []
+    for kind in kinds:
+        dice.shuffle(kind)
+        places += [((rank + dice.random()) / len(kind), at) for rank, at in enumerate(kind)]
+    return [at for _, at in sorted(places)]
+
+
+def parts(rows: Sequence[Row], most: int) -> list[list[int]]:
+    """Row numbers, rows of like length together, in parts of so many tokens at most (but one row at least)."""
+    order = sorted(range(len(rows)), key=lambda at: len(rows[at].tokens))
+    found: list[list[int]] = [[]]
+    room = most
+    for at in order:
+        size = len(rows[at].tokens)
+        if size > room and found[-1]:
+            found.append([])
+            room = most
+        found[-1].append(at)
+        room -= size
+    return [part for part in found if part]
+
+
+def spread_of(gains: Sequence[tuple[bool, float]]) -> float:
+    """Mean gain of the liked minus mean gain of the disliked; 0 where there are not both."""
+    kinds = [[gain for is_liked, gain in gains if is_liked == kind] for kind in (True, False)]
+    return sum(kinds[0]) / len(kinds[0]) - sum(kinds[1]) / len(kinds[1]) if all(kinds) else 0.0
