@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("limen.night")
 
 BEAT = 3.0
+TRIALS = "trials"  # the lease on looking at them
 TOLD = 5  # personas in a morning's note
 NEWS = (Outcome.PROMOTED, Outcome.TRIAL, Outcome.REJECTED, Outcome.UNDECIDED, Outcome.FAILED, Outcome.NOT_ENOUGH)
 SCHEDULED = ("night", "--now", "--scheduled")
@@ -82,7 +83,20 @@ async def clock(p: Parts, alone: bool = False) -> "Clock | None":
     async def start() -> "Child":
         return await child(p.settings)
 
-    return Clock(p.nights, comes, start, others, limit=2 * p.settings.night.budget_minutes * 60)
+    async def trials() -> None:
+        await judge(p)
+
+    return Clock(p.nights, comes, start, others, 2 * p.settings.night.budget_minutes * 60, [trials])
+
+
+async def judge(p: Parts) -> None:
+    """Decide trials that can be decided: one worker at each look. Raises ConfigError, StoreError."""
+    from worker.names import worker_name
+    from worker.night.schedule import LOOK
+    from worker.night.trials import judge_trials
+
+    if await p.nights.lease(TRIALS, worker_name(), LOOK * 0.9):  # not ended: it keeps the others from looking, too
+        await judge_trials(p.loras, p.ledger, p.settings.night, time.time())
 
 
 async def child(settings: Settings) -> "Child":

@@ -79,6 +79,7 @@ class Talk:
         self.engine.pinned[self.scope] = playing  # this terminal keeps to it, whatever another one switches to
         self.console = Console(screen, person, playing, p.card, self._kept, p.settings.home, one_by_one)
         self.delivery = Delivery(p.client, p.ledger, self.console, ACCOUNT, self.engine.replies)
+        self.notes = Delivery(p.client, p.ledger, self.console, ACCOUNT)  # for whichever terminal is open
         self._missing: dict[str, float] = {}
 
     async def run(self, *others: Coroutine[Any, Any, object]) -> None:
@@ -86,11 +87,12 @@ class Talk:
         intake, desk = Intake(self.engine.handle), self.p.desk(self.engine)
         try:
             talk = self._talk(intake, desk)
-            await beside(talk, intake.run(), self.delivery.run(), self._watch(), *others)
+            await beside(talk, intake.run(), self.delivery.run(), self.notes.run(), self._watch(), *others)
         finally:
             with suppress(StoreError):
                 await self.p.presence.gone(self.session)
                 await self.delivery.release()
+                await self.notes.release()
 
     async def _talk(self, intake: Intake, desk: Desk) -> None:
         if await self.p.privacy.consent(self.console.person.id, "operator", TERMINAL):
