@@ -1,7 +1,7 @@
 """LoRAs in words and rows, for people with 80 columns. Pure, but for the clock that says how long ago."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +10,8 @@ from bots.loras import Overview, Use
 from bots.options import ACCOUNT
 from bots.words import many, size, span
 from core.events import PersonaKey
-from core.store.loras import Fault, Past, Serving
+from core.nights import Manifest
+from core.store.loras import Fault, Loras, Past, Serving
 from core.text import shorten
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def page(seen: Overview, whole: bool = True) -> str:
     if whole:
         rows += _listed("In the store, and nobody's", seen.unused)
         rows += _listed("Not in the store, though they should serve", seen.missing)
+        rows += _listed("Speak no more: somebody asked to be forgotten; the next night makes others", seen.tainted)
         rows += _listed("Could not be loaded", fault_rows(seen.faults))
     return "\n".join(rows)
 
@@ -48,7 +50,10 @@ def _persona(key: PersonaKey, serving: Serving) -> Iterator[str]:
     yield click.style(place(key), bold=True)
     yield _row("live", serving.live)
     if serving.canary:
-        yield _row("on trial", f"{serving.canary}, {serving.share:.0%} of the replies")
+        since = f" for {span(time.time() - serving.began)}" if serving.began else ""
+        yield _row("on trial", f"{serving.canary}, {serving.share:.0%} of the sessions{since}")
+    if serving.pinned:
+        yield _row("pinned", "no night changes it; `limen lora pin --off` lets them")
     for number, past in enumerate(serving.history[:SHOWN]):
         yield _row("history" if number == 0 else "", _past(past))
     if len(serving.history) > SHOWN:
@@ -86,6 +91,35 @@ def described(name: str, about: "About") -> list[str]:
         _row("size", size(about.size)),
         _row("written", made),
     ]
+
+
+def origin(manifest: Manifest | None) -> list[str]:
+    """Where a LoRA comes from, as far as it says so."""
+    if manifest is None:
+        return [_row("manifest", "none: no night made it")]
+    weights = manifest.base_hash[:12] or "unknown"
+    rows = [
+        ("night", f"{manifest.night} · {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(manifest.made))}"),
+        ("learned", f"from {many(len(manifest.rows), 'reply')}, of {len(manifest.people):,} people"),
+        ("on", f"{manifest.base}, weights {weights}"),
+        *([("began", f"with {manifest.parent}")] if manifest.parent else []),
+        ("code", f"{manifest.code or 'unknown'}, seed {manifest.seed}"),
+        *_pairs("settings", manifest.settings),
+        *_pairs("scores", manifest.scores),
+    ]
+    return [_row(name, text) for name, text in rows]
+
+
+def _pairs(title: str, values: Mapping[str, float | int | str]) -> list[tuple[str, str]]:
+    """Named values, a few on each row."""
+    told = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()]
+    rows = [" · ".join(told[at : at + 4]) for at in range(0, len(told), 4)]
+    return [(title if number == 0 else "", row) for number, row in enumerate(rows)]
+
+
+async def held(loras: Loras, persona: PersonaKey) -> str:
+    """The end of a sentence, where a persona is pinned."""
+    return ", and stays pinned" if (await loras.serving(persona)).pinned else ""
 
 
 def used(users: Sequence[Use]) -> list[str]:

@@ -15,9 +15,10 @@ from bots.assemble import Parts
 from core.errors import InputError, LoraError
 from core.events import PersonaKey
 from core.jobs import BASE
+from core.nights import Manifest
 from core.privacy import iso
 from core.settings import Settings
-from core.store.loras import Fault, Serving, family, fresh
+from core.store.loras import Fault, Made, Serving, family, fresh
 from personas import shape
 
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ class Use(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """All LoRAs of a home. `missing`: versions that should serve and are not in the store."""
+    """All LoRAs of a home. `missing`: versions that should serve and are not in the store; `tainted`: those that hold
+    what somebody asked to be forgotten."""
 
     everyone: dict[PersonaKey, Serving]
     unused: tuple[str, ...]
     missing: tuple[str, ...]
     faults: tuple[Fault, ...]
+    tainted: tuple[str, ...] = ()
 
 
 def store(settings: Settings) -> "LoraStore":
@@ -78,8 +81,36 @@ async def keep(p: Parts, folder: Path, persona: PersonaKey, name: str, any_base:
         raise LoraError(f"{version} was deleted, and a name is given only once", "choose another --name")
     ours = names[0].removeprefix("hf:") if any_base and names else ""
     with renamed(folder, ours) if ours else nullcontext(folder) as files:
+        await _note(p, persona, version, files)
         kept.add(version, files)
     return version
+
+
+async def _note(p: Parts, persona: PersonaKey, version: str, files: Path) -> None:
+    """Whose words are in it, where it says so: they may ask to be forgotten. Raises LoraError if they have."""
+    from worker.lora.manifest import read
+
+    if (told := read(files)) is None:
+        return
+    if not all([await p.privacy.basis(person) for person in told.people]):
+        said = "somebody whose words or votes are in it has agreed to no training here, or asked to be forgotten"
+        raise LoraError(said, "train it again without them")
+    await p.loras.made(version, Made(str(persona), told.base_hash, told.parent), told.people)
+
+
+async def remove(p: Parts, version: str) -> None:
+    """Delete a version, and what is known of it. Raises LoraError, StoreError."""
+    from worker.lora import keeping
+
+    await keeping.remove(store(p.settings), p.loras, version)
+
+
+def manifest(settings: Settings, version: str) -> Manifest | None:
+    """Where a stored LoRA comes from, if it says so. Raises LoraError, MissingExtra."""
+    kept = store(settings)
+    from worker.lora.manifest import read
+
+    return read(kept.folder(version))
 
 
 def about(settings: Settings, version: str) -> "About":
@@ -98,13 +129,15 @@ def day(zone: str, now: datetime | None = None) -> str:
 async def overview(p: Parts) -> Overview:
     """Who serves with what, and what is wrong. Raises StoreError, LoraError."""
     everyone, there = await p.loras.everyone(), store(p.settings).versions()
+    tainted = tuple(due.version for due in await p.loras.rebuild_due())
     named = {use for serving in everyone.values() for use in roles(serving)}
     serving = {version for one in everyone.values() for version in (one.live, one.canary)} - {BASE, ""}
     return Overview(
         everyone,
-        tuple(version for version in there if version not in named),
+        tuple(version for version in there if version not in {*named, *tainted}),
         tuple(sorted(serving - set(there))),
         tuple(await p.loras.faults()),
+        tainted,
     )
 
 
@@ -147,6 +180,8 @@ def plain(persona: PersonaKey, serving: Serving) -> dict[str, Any]:
         "live": serving.live,
         "canary": serving.canary,
         "share": serving.share,
+        "trial_began": iso(serving.began) if serving.canary else "",
+        "pinned": serving.pinned,
         "before": list(serving.before),
         "history": [{"version": one.version, "time": iso(one.time), "why": one.why} for one in serving.history],
     }

@@ -1,5 +1,6 @@
 """`limen lora`: a LoRA is brought in, tried, made live, gone back from and deleted, and a running worker follows."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -21,9 +22,11 @@ from core.store.queue import Offer
 from tests.fakes import loras
 from tests.fakes.commands import Said, limen, meanwhile, opened, working
 from tests.fakes.jobs import job, until
+from tests.fakes.manifests import manifest
 from tests.fakes.tiny import tiny
 from worker.echo import Echo
 from worker.generator import Request
+from worker.lora import manifest as manifests
 
 MIRA = PersonaKey(ACCOUNT, "mira", SCOPE)
 TO_MIRA = ("--persona", "mira")
@@ -98,10 +101,10 @@ def test_a_lora_can_be_tried_first(here: Path):
     first, second = add(here), add(here, "--canary", "0.25", "--name", "bold", seed=2)
 
     assert (first, second, 0.25) == tuple(mira()[key] for key in ("live", "canary", "share"))
-    assert "0" == str(lora("use", second, *TO_MIRA, "--canary", "0").status)
+    assert "0" == str(lora("promote", second, *TO_MIRA, "--canary", "0").status)
     assert (first, "") == tuple(mira()[key] for key in ("live", "canary"))
-    assert "10% of the replies" in lora("use", second, *TO_MIRA, "--canary", "0.1").out
-    assert 0 == lora("use", second, *TO_MIRA).status
+    assert "10% of the sessions" in lora("promote", second, *TO_MIRA, "--canary", "0.1").out
+    assert 0 == lora("promote", second, *TO_MIRA).status
     assert (second, "") == tuple(mira()[key] for key in ("live", "canary"))
 
 
@@ -128,7 +131,7 @@ def test_the_base_can_be_chosen(here: Path):
     """And gone back from."""
     version = add(here)
 
-    assert 0 == lora("use", "base", *TO_MIRA).status
+    assert 0 == lora("promote", "base", *TO_MIRA).status
     assert "base" == mira()["live"]
     assert f"speaks with {version} again.\n" in lora("rollback", *TO_MIRA).out
 
@@ -141,7 +144,7 @@ def test_what_does_not_fit_is_not_brought_in(here: Path):
     assert 1 == said.status
     assert "is for the base other/big" in said.err
     assert "→ train one for this model" in said.err
-    assert {"personas": [], "unused": [], "missing": [], "faults": []} == listed()
+    assert {"personas": [], "unused": [], "missing": [], "to_be_rebuilt": [], "faults": []} == listed()
 
 
 def test_the_name_of_the_base_can_be_overruled(here: Path):
@@ -218,7 +221,7 @@ def test_a_named_version_is_given_its_name_once(here: Path):
 def test_deleting_is_asked_about(here: Path):
     """No is no; a pipe that says nothing is told of --yes."""
     version = add(here)
-    lora("use", "base", *TO_MIRA)
+    lora("promote", "base", *TO_MIRA)
 
     assert (1, "Nothing was deleted.") == (
         (said := lora("remove", version, "--force", stdin="n\n")).status,
@@ -244,6 +247,146 @@ def test_the_list_names_what_nobody_uses_and_what_is_gone(here: Path):
     assert "ok" == checks["LoRA store"]["state"]
 
 
+def test_the_old_name_of_promote_still_works(here: Path):
+    """It is only not shown any more."""
+    version = add(here)
+
+    assert 0 == lora("use", "base", *TO_MIRA).status
+    assert 0 == lora("use", version, *TO_MIRA).status
+    assert " use " not in lora("--help").out
+    assert " promote " in lora("--help").out
+
+
+def made_by_a_night(home: Path, number: int, **changes: Any) -> str:
+    """A LoRA with a manifest, brought in; its version."""
+    folder = loras.write(home / f"night-{number}", seed=number)
+    manifests.write(folder, manifest(**changes))
+    said = lora("add", folder, *TO_MIRA)
+    assert 0 == said.status, said.err
+    return said.out.strip()
+
+
+async def agree(p: Parts, *people: str) -> None:
+    for person in people:
+        await p.privacy.consent(person, "asked", "may it train?")
+
+
+async def test_a_version_says_where_it_comes_from(p: Parts, here: Path):
+    """How much it learned from, on what, with which settings and scores; one without a manifest says that."""
+    await agree(p, "ann", "bob")
+    version = await asyncio.to_thread(made_by_a_night, here, 1)
+    said, data = await meanwhile("lora", "show", version), await meanwhile("lora", "show", version, "--json")
+    plain = await asyncio.to_thread(add, here)
+
+    assert "learned   from 2 replies, of 2 people" in said.out
+    assert all(part in said.out for part in ("rate 0.001 · passes 3", "auc 0.8", "seed 7", "night     n-1"))
+    assert ["r-1", "r-2"] == json.loads(data.out)["manifest"]["rows"]
+    assert "no night made it" in (await meanwhile("lora", "show", plain)).out
+    assert json.loads((await meanwhile("lora", "show", plain, "--json")).out)["manifest"] is None
+
+
+async def test_two_versions_are_compared(p: Parts, here: Path):
+    """Rows, people, settings and scores, and the weights by groups of layers; the same one twice is no change."""
+    await agree(p, "ann", "bob")
+    first = await asyncio.to_thread(made_by_a_night, here, 1)
+    second = await asyncio.to_thread(
+        made_by_a_night, here, 2, rows=("r-2", "r-3", "r-4"), people=("ann",), scores={"auc": 0.9}, parent="m/0"
+    )
+    said, data = (
+        await meanwhile("lora", "diff", first, second),
+        await meanwhile("lora", "diff", first, second, "--json"),
+    )
+    same = json.loads((await meanwhile("lora", "diff", first, first, "--json")).out)
+    told = json.loads(data.out)
+
+    assert "rows      1 in both · 1 only before · 2 only after" in said.out
+    assert "people    1 in both · 1 only before · 0 only after" in said.out
+    assert "scores    auc 0.8 → 0.9" in said.out
+    assert "parent    none → m/0" in said.out
+    assert {"first": ["bob"], "both": ["ann"], "second": []} == told["differ"]["people"]
+    assert {} == told["differ"]["settings"] == same["differ"]["scores"]
+    assert "all" == told["weights"][-1]["layers"]
+    assert told["weights"][-1]["relative"] > 0.5
+    assert [0.0] * len(same["weights"]) == [round(one["relative"], 6) for one in same["weights"]]
+
+
+async def test_one_that_has_no_manifest_is_compared_by_its_weights(p: Parts, here: Path):
+    """And it says why there is no more."""
+    await agree(p, "ann", "bob")
+    first, second = await asyncio.to_thread(made_by_a_night, here, 1), await asyncio.to_thread(add, here)
+    said = await meanwhile("lora", "diff", first, second)
+
+    assert "No night made the second" in said.out
+    assert "distance" in said.out
+
+
+async def test_who_has_not_agreed_is_not_brought_in_again(p: Parts, here: Path):
+    """A copy from before somebody asked to be forgotten, say."""
+    folder = loras.write(here / "old")
+    manifests.write(folder, manifest())
+    await agree(p, "ann")
+    said = await meanwhile("lora", "add", folder, *TO_MIRA)
+
+    assert (1, True) == (said.status, "asked to be forgotten" in said.err)
+    assert [] == json.loads((await meanwhile("lora", "list", "--json")).out)["personas"]
+
+
+async def test_to_forget_somebody_names_the_loras_that_stop(p: Parts, here: Path):
+    """They are listed until the next night, and not brought back by hand."""
+    await agree(p, "ann", "bob")
+    version = await asyncio.to_thread(made_by_a_night, here, 1)
+    said = await meanwhile("forget", "--user", "ann", "--yes")
+    seen, page = await meanwhile("lora", "list", "--json"), await meanwhile("lora", "list")
+    back = await meanwhile("lora", "promote", version, *TO_MIRA)
+
+    assert "1 LoRAs" in said.out
+    assert f"{version} speaks no more" in said.out
+    assert [version] == json.loads(seen.out)["to_be_rebuilt"]
+    assert "base" == json.loads(seen.out)["personas"][0]["live"]
+    assert "somebody asked to be forgotten" in page.out
+    assert (1, True) == (back.status, "asked to be forgotten" in back.err)
+    assert 0 == (await meanwhile("lora", "remove", version, "--force", "--yes")).status
+    assert [] == json.loads((await meanwhile("lora", "list", "--json")).out)["to_be_rebuilt"]
+
+
+def test_a_persona_is_pinned(here: Path):
+    """Shown in the list; kept by what people do by hand; taken off."""
+    first, second = add(here), add(here, seed=2)
+
+    assert f"speaks with {first}, and no night changes that" in lora("pin", first, *TO_MIRA).out
+    assert "pinned" in lora("list").out
+    assert (first, True) == tuple(mira()[key] for key in ("live", "pinned"))
+    assert "and stays pinned" in lora("promote", second, *TO_MIRA).out
+    assert "and stays pinned" in lora("rollback", *TO_MIRA).out
+    assert f"speaks with {first}, and nights may change that" in lora("pin", "--off", *TO_MIRA).out
+    assert "is not pinned" in lora("pin", "--off", *TO_MIRA).err
+    assert 2 == lora("pin", *TO_MIRA).status == lora("pin", first, "--off", *TO_MIRA).status
+    assert "there is no LoRA called 'x'" in lora("pin", "x", *TO_MIRA).err
+
+
+def test_trials_are_shown_with_their_evidence(here: Path):
+    """And not decided by being looked at."""
+    assert "No LoRA is on trial" in lora("trials").out
+    first, second = add(here), add(here, "--canary", "0.5", seed=2)
+    said, (data,) = lora("trials").out, json.loads(lora("trials", "--judge", "--json").out)
+
+    assert f"on trial  {second} · for" in said
+    assert f"live      {first} · liked 0 of 0" in said
+    assert "evidence  better 1 · worse 1" in said
+    assert "not decided yet" in said
+    assert (second, first, "go on") == (data["version"], data["against"], data["decision"]["finding"])
+    assert second == mira()["canary"]
+    assert "did you mean mira" in lora("trials", "--persona", "mirra").err
+
+
+def test_the_cards_common_lora_is_named_by_a_star(here: Path):
+    """It is a persona of its own for these commands."""
+    folder = loras.write(here / "common")
+    version = lora("add", folder, "--persona", "mira", "--scope", "*").out.strip()
+
+    assert [("*", version)] == [(one["scope"], one["live"]) for one in listed()["personas"]]
+
+
 def test_the_list_can_be_of_one_card(here: Path):
     """Then it is about its personas alone."""
     version = add(here)
@@ -258,7 +401,7 @@ def test_scopes_and_accounts_are_personas_of_their_own(here: Path):
     version = add(here)
     elsewhere = (*TO_MIRA, "--scope", "discord:77:channel:9", "--account", "discord:1")
 
-    said = lora("use", version, *elsewhere)
+    said = lora("promote", version, *elsewhere)
     assert (1, True) == (said.status, "scopes are walls" in said.err)
     other = lora("add", here / "made-1", *elsewhere).out.strip()
     personas = listed()["personas"]
@@ -269,15 +412,15 @@ def test_scopes_and_accounts_are_personas_of_their_own(here: Path):
 @pytest.mark.parametrize(
     ("args", "status", "said"),
     [
-        (("use", "nothing", *TO_MIRA), 1, "there is no LoRA called 'nothing'"),
-        (("use", "base", "--persona", "mirra"), 1, "did you mean mira"),
-        (("use", "base", *TO_MIRA, "--canary", "0.5"), 1, "base is live: there is nothing to try"),
-        (("use", "x", *TO_MIRA, "--canary", "0"), 1, "x is not on trial"),
-        (("use", "x", *TO_MIRA, "--canary", "1.5"), 2, "1.5 is not in the range"),
-        (("use", "x", *TO_MIRA, "--canary", "nan"), 2, "nan is not in the range"),
+        (("promote", "nothing", *TO_MIRA), 1, "there is no LoRA called 'nothing'"),
+        (("promote", "base", "--persona", "mirra"), 1, "did you mean mira"),
+        (("promote", "base", *TO_MIRA, "--canary", "0.5"), 1, "base is live: there is nothing to try"),
+        (("promote", "x", *TO_MIRA, "--canary", "0"), 1, "x is not on trial"),
+        (("promote", "x", *TO_MIRA, "--canary", "1.5"), 2, "1.5 is not in the range"),
+        (("promote", "x", *TO_MIRA, "--canary", "nan"), 2, "nan is not in the range"),
         (("add", "tiny", *TO_MIRA, "--canary", "nan"), 2, "nan is not in the range"),
-        (("use", "x"), 2, "Missing option '--persona'"),
-        (("use", "x", *TO_MIRA, "--scope", "here"), 2, "is not a scope"),
+        (("promote", "x"), 2, "Missing option '--persona'"),
+        (("promote", "x", *TO_MIRA, "--scope", "here"), 2, "is not a scope"),
         (("list", "--persona", "mirra"), 1, "did you mean mira"),
         (("remove", "base", "--yes"), 1, "there is no LoRA called 'base'"),
         (("remove", "../tiny", "--yes"), 1, "there is no LoRA called '../tiny'"),
@@ -307,8 +450,8 @@ def test_the_shell_completes_personas_and_versions(here: Path):
         return [line.removeprefix("plain,") for line in said.stdout.split()]
 
     assert ["add"] == completed("limen lora a")
-    assert [version] == completed("limen lora use mira-")
-    assert ["base"] == completed("limen lora use ba")
+    assert [version] == completed("limen lora promote mira-")
+    assert ["base"] == completed("limen lora promote ba")
     assert ["mira"] == completed("limen lora rollback --persona mi")
 
 

@@ -149,4 +149,6 @@ def renamed(folder: Path, base: str) -> Iterator[Path]:
         config = json.loads((folder / CONFIG).read_bytes())
         (copy / CONFIG).write_text(json.dumps({**config, "base_model_name_or_path": base}, indent=2), "utf-8")
         shutil.copyfile(folder / WEIGHTS, copy / WEIGHTS)
+        if told := manifest.read(folder):
+            manifest.write(copy, msgspec.structs.replace(told, base_hash=""))
         yield copy

@@ -79,7 +79,7 @@ def test_the_page_shows_who_serves_with_what():
     seen = Overview({MIRA: SERVING}, ("x/1",), ("m/4",), (Fault("m/4", "cut short", time.time()),))
     rows = page(seen).splitlines()
 
-    assert ["  live      m/3", "  on trial  m/4, 25% of the replies"] == rows[1:3]
+    assert ["  live      m/3", "  on trial  m/4, 25% of the sessions"] == rows[1:3]
     assert rows[3].startswith("  history   m/3 · ")
     assert rows[3].endswith(" ago · night")
     assert ["  x/1", "  m/4", "  m/4 · 0 s ago", "    cut short"] == [rows[at] for at in (10, 13, 16, 17)]
