@@ -3,9 +3,22 @@
 What a vote is worth depends on who cast it: a person's trust is how often they agree with others.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
+from math import atanh, inf, tanh
+from typing import NamedTuple
 
 import msgspec
+
+from core import habits, trust
+from core.habits import Habit
+from core.polarity import Polarity
+
+WEAK = {"regenerated": -1.0, "stopped": -1.0, "thanked": 1.0}
+MOST_WEAK = 0.3
+DAY = 86_400.0
+NEW = 0.5  # what the vote of somebody new counts
 
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,3 +95,275 @@ def standing(facts: Iterable[Fact]) -> list[Fact]:
     for fact in sorted(facts, key=lambda fact: fact.time):
         last[fact.user, fact.emoji] = fact
     return [fact for fact in last.values() if not fact.removed and not fact.is_bot]
+
+
+def read(
+    seen: Sequence[Seen],
+    polarity: Polarity,
+    *,
+    shared: bool,
+    now: float,
+    weak: float = 0.0,
+    half_life: float = inf,
+) -> Reading:
+    """What all these reactions say. Facts in, verdicts out: per reply, users count and not reactions.
+
+    `shared`: more than one person is to be heard, so people earn trust and nobody has more than their share; else the
+    one person is the measure. `now` in seconds UTC. `weak`: what a signal that is no emoji counts, at most 0.3.
+    `half_life` in seconds: older replies count less; leave it infinite where the replay sees to that.
+    """
+    heard = _hear(seen, polarity, min(weak, MOST_WEAK))
+    habit = habits.habits(len(heard.people), heard.users, heard.values, heard.places)
+    damping = _damping(heard, now) if shared else _Damping([1.0] * len(heard.users), {})
+    surprise = [
+        habit[user].surprise(place, value > 0)
+        for user, value, place in zip(heard.users, heard.values, heard.places, strict=True)
+    ]
+    evidence = [a * b * c for a, b, c in zip(heard.values, surprise, damping.factors, strict=True)]
+    believed = _trusts(heard, evidence, surprise) if shared else [1.0] * len(heard.people)
+    odds = [trust.log_odds(one) for one in believed]
+    weights = [
+        tanh(abs(one) * odds[user] / 2) for one, user in zip(evidence, heard.users, strict=True)
+    ]  # how sure this vote alone would make us
+    weights = _aged(_weakened(weights, heard, weak), heard, seen, now, half_life)
+    weights, sums, held = _shared_out(weights, heard) if shared else (weights, _sums(weights, heard), set())
+    verdicts = tuple(_verdicts(seen, heard, weights))
+    return Reading(
+        verdicts,
+        tuple(_voters(heard, believed, sums, habit, damping.notes, held)),
+        sum(verdict.weight for verdict in verdicts),
+        dict(heard.unknown.most_common()),
+        tuple(_notes(heard)),
+    )
+
+
+_Sign = tuple[float, float, Fact | None]
+"""Value, confidence, and the emoji it comes from, if it comes from one."""
+
+
+class _Opinion(NamedTuple):
+    """One person's vote on one reply: all their emoji there as one value, 0 where they cancel."""
+
+    value: float
+    time: float
+    contradictory: bool = False
+    weak: bool = False
+    vouched: bool = False
+
+
+class _Heard(msgspec.Struct):
+    """Every vote, in columns: a million of them are read in seconds. `users` and `replies` are indices."""
+
+    people: list[str] = []
+    users: list[int] = []
+    replies: list[int] = []
+    values: list[float] = []
+    times: list[float] = []
+    places: list[int] = []
+    weak: list[bool] = []
+    vouched: list[bool] = []
+    first: dict[int, float] = {}
+    contradicted: Counter[int] = msgspec.field(default_factory=Counter)
+    unknown: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+def _hear(seen: Sequence[Seen], polarity: Polarity, weak: float) -> _Heard:
+    heard, number = _Heard(), dict[str, int]()
+    for reply, one in enumerate(seen):
+        for user, opinion in _opinions(one, polarity, weak, heard.unknown).items():
+            index = number.setdefault(user, len(number))
+            if opinion.contradictory:
+                heard.contradicted[index] += 1
+            if opinion.value:
+                _add(heard, index, reply, opinion)
+    heard.people = list(number)
+    heard.places = habits.places([seen[reply].length for reply in heard.replies])
+    heard.first = _first(seen, number)
+    return heard
+
+
+def _add(heard: _Heard, user: int, reply: int, opinion: _Opinion) -> None:
+    heard.users.append(user)
+    heard.replies.append(reply)
+    heard.values.append(opinion.value)
+    heard.times.append(opinion.time)
+    heard.weak.append(opinion.weak)
+    heard.vouched.append(opinion.vouched)
+
+
+def _opinions(one: Seen, polarity: Polarity, weak: float, unknown: Counter[str]) -> dict[str, _Opinion]:
+    """What each person thinks of a reply."""
+    server = f"{one.platform}:{one.workspace}"
+    signs: dict[str, list[_Sign]] = {}
+    for fact in standing(one.facts):
+        if meaning := polarity.of(fact.emoji, server):
+            signs.setdefault(fact.user, []).append((*meaning, fact))
+        else:
+            unknown[fact.emoji] += 1
+    for signal, user in one.weak if weak else ():
+        if signal in WEAK:
+            signs.setdefault(user, []).append((WEAK[signal], weak, None))
+    return {user: _opinion(given, one.time) for user, given in signs.items()}
+
+
+def _opinion(signs: Sequence[_Sign], said: float) -> _Opinion:
+    """A mean by confidence, and no surer than they are: 54 emoji are one vote, a shrug is less than one."""
+    if len(signs) == 1 and (only := signs[0])[2]:  # as nearly always
+        return _Opinion(only[0] * only[1], only[2].time, vouched=only[2].basis == "operator")
+    certain = sum(confidence for _, confidence, _ in signs)
+    value = sum(value * confidence for value, confidence, _ in signs) / max(1.0, certain)
+    facts = [fact for _, _, fact in signs if fact]
+    clear = [value for value, confidence, _ in signs if abs(value) * confidence >= 0.3]
+    return _Opinion(
+        value if abs(value) > 1e-9 else 0.0,
+        max((fact.time for fact in facts), default=said),
+        min(clear, default=0) < 0 < max(clear, default=0),
+        not facts,
+        any(fact.basis == "operator" for fact in facts),
+    )
+
+
+def _first(seen: Sequence[Seen], number: dict[str, int]) -> dict[int, float]:
+    """When each person was first heard of, be it by a reaction that no longer stands."""
+    first: dict[int, float] = {}
+    for one in seen:
+        for fact in one.facts:
+            if (index := number.get(fact.user)) is not None and fact.time < first.get(index, inf):
+                first[index] = fact.time
+    return first
+
+
+class _Damping(NamedTuple):
+    factors: list[float]
+    notes: dict[int, list[str]]
+
+
+def _damping(heard: _Heard, now: float) -> _Damping:
+    """Many votes within a minute count as a few, and those of somebody new as half."""
+    notes: dict[int, list[str]] = {}
+    factors = [1.0] * len(heard.users)
+    votes: dict[int, list[int]] = {}
+    for vote, user in enumerate(heard.users):
+        votes.setdefault(user, []).append(vote)
+    for user, mine in votes.items():
+        crowds = _crowds(heard, mine) if len(mine) > trust.BURST else []
+        if crowds and (most := max(crowds)) > trust.BURST:
+            notes.setdefault(user, []).append(f"a burst of {most} votes within a minute")
+            for vote, crowd in zip(mine, crowds, strict=True):
+                factors[vote] = min(1.0, trust.BURST / crowd)
+    for user in _newcomers(heard, now):
+        notes.setdefault(user, []).append("new here")
+        for vote in votes.get(user, ()):
+            factors[vote] *= NEW
+    return _Damping(factors, notes)
+
+
+def _crowds(heard: _Heard, votes: Sequence[int]) -> list[int]:
+    """How many votes there are in each one's minute. Votes that were brought in with one and the same time were given
+    none of their own: they are one moment, and no burst."""
+    times = [heard.times[vote] for vote in votes]
+    if all(heard.vouched[vote] for vote in votes):
+        moments = sorted(set(times))
+        return [trust.crowd(moments, time) for time in times]
+    ranked = sorted(times)
+    return [trust.crowd(ranked, time) for time in times]
+
+
+def _newcomers(heard: _Heard, now: float) -> list[int]:
+    """People first heard of within a day, where most are known for longer."""
+    fresh = [user for user, time in heard.first.items() if now - time < DAY]
+    return fresh if 2 * len(fresh) < len(heard.first) else []
+
+
+def _trusts(heard: _Heard, evidence: Sequence[float], surprise: Sequence[float]) -> list[float]:
+    spreads = [abs(one) * (2 - s) for one, s in zip(evidence, surprise, strict=True)]
+    return trust.trusts(len(heard.people), heard.users, heard.replies, evidence, spreads)
+
+
+def _weakened(weights: list[float], heard: _Heard, weak: float) -> list[float]:
+    """A weak signal by itself stays weak, however surprising it is."""
+    return [min(weight, weak) if only else weight for weight, only in zip(weights, heard.weak, strict=True)]
+
+
+def _aged(weights: list[float], heard: _Heard, seen: Sequence[Seen], now: float, half_life: float) -> list[float]:
+    if half_life == inf:
+        return weights
+    ages = [0.5 ** (max(0.0, now - one.time) / half_life) for one in seen]
+    return [weight * ages[reply] for weight, reply in zip(weights, heard.replies, strict=True)]
+
+
+def _sums(weights: Sequence[float], heard: _Heard) -> list[float]:
+    """The weight of each person's votes together."""
+    sums = [0.0] * len(heard.people)
+    for weight, user in zip(weights, heard.users, strict=True):
+        sums[user] += weight
+    return sums
+
+
+def _shared_out(weights: list[float], heard: _Heard) -> tuple[list[float], list[float], set[int]]:
+    """The weights with nobody above their share, each person's sum of them, and who was held back."""
+    before = _sums(weights, heard)
+    after = trust.capped(before, trust.fair_share(before))
+    factors = [b / a if a else 1.0 for a, b in zip(before, after, strict=True)]
+    held = {user for user, factor in enumerate(factors) if factor < 0.999}
+    return [weight * factors[user] for weight, user in zip(weights, heard.users, strict=True)], after, held
+
+
+def _verdicts(seen: Sequence[Seen], heard: _Heard, weights: Sequence[float]) -> Iterator[Verdict]:
+    """Votes add up as log-odds; a verdict weighs as much as it is sure."""
+    votes: list[list[Vote]] = [[] for _ in seen]
+    odds = [0.0] * len(seen)
+    for user, reply, value, weight in zip(heard.users, heard.replies, heard.values, weights, strict=True):
+        votes[reply].append(Vote(heard.people[user], value, weight))
+        odds[reply] += 2 * atanh(weight) if value > 0 else -2 * atanh(weight)
+    for one, cast, odd in zip(seen, votes, odds, strict=True):
+        if cast:
+            yield Verdict(one.reply, odd > 0, tanh(abs(odd) / 2), tuple(cast))
+
+
+def _voters(
+    heard: _Heard,
+    believed: Sequence[float],
+    sums: Sequence[float],
+    habit: Sequence[Habit],
+    damped: dict[int, list[str]],
+    held: set[int],
+) -> Iterator[Voter]:
+    """Everybody who said something, the weightiest first."""
+    votes, likes = Counter(heard.users), Counter(compress(heard.users, (value > 0 for value in heard.values)))
+    total = sum(sums) or 1.0
+    for user in sorted(range(len(heard.people)), key=lambda user: -sums[user]):
+        notes = [*damped.get(user, ()), *_remarks(votes[user], likes[user], believed[user], habit[user])]
+        if user in held:
+            notes.append("held to a fair share")
+        if times := heard.contradicted[user]:
+            notes.append(f"contradictory on {times} {'reply' if times == 1 else 'replies'}")
+        yield Voter(heard.people[user], votes[user], likes[user], believed[user], sums[user] / total, tuple(notes))
+
+
+def _remarks(votes: int, likes: int, trusted: float, habit: Habit) -> Iterator[str]:
+    if votes >= 5 and likes in (0, votes):
+        yield "likes everything" if likes else "likes nothing"
+    if votes >= 10 and abs(habit.slope) > 1:
+        yield f"likes whatever is {'long' if habit.slope > 0 else 'short'}"
+    if trusted < 0.2:
+        yield "agrees with others hardly more than by chance"
+
+
+def _notes(heard: _Heard) -> Iterator[str]:
+    """What was odd about all of it."""
+    if not heard.values:
+        yield "no votes"
+    elif max(heard.values) < 0:
+        yield "no likes: only dislikes came in, and nothing shows what to do instead"
+    elif min(heard.values) > 0:
+        yield "only likes: nothing shows what to avoid"
+    if len(set(heard.users)) == 1:
+        yield "one person only"
+    if len(heard.values) > 1 and len(set(heard.replies)) == 1:
+        yield "all votes are on one reply"
+    if people := sum(times > 0 for times in heard.contradicted.values()):
+        yield f"{people} {'person' if people == 1 else 'people'} contradicted themselves on a reply"
+    if heard.unknown:
+        named = ", ".join(f"{emoji} ×{count}" for emoji, count in heard.unknown.most_common(5))
+        yield f"emoji that mean nothing to us, recorded and not counted: {named}"

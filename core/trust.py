@@ -1,0 +1,130 @@
+"""Whose vote says how much: trust by agreement, and the bounds on what one person can do. Pure numbers.
+
+Trust is what is left of agreement when chance is taken out: 1 always agrees with what a reply is worth, 0 tosses a
+coin. Knows neither emoji nor habits; a vote comes as evidence, signed and already weighed.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import compress
+from math import atanh, tanh
+from operator import mul, sub
+
+MIDDLE = 0.6  # what an unknown person is trusted: right four times in five
+PRIOR = 5.0  # as if after five votes of which four were right: Beta(4, 1)
+SUREST = 0.9  # nobody's vote alone is surer than this
+ROUNDS = 12
+STILL = 0.002  # no more than this on average is no movement
+# At first people are to outnumber people, not votes votes: else three busy liars would be the majority, and whoever
+# has it keeps it.
+LEVEL_ROUNDS = 4
+LEVEL = 5
+SHARE = 0.1
+REGULAR = 0.25
+MINUTE = 60.0
+BURST = 5
+
+
+def log_odds(trust: float) -> float:
+    """What a full vote of such a person adds to the log-odds that a reply is liked."""
+    return 2 * atanh(min(trust, SUREST))
+
+
+def trusts(
+    people: int, users: Sequence[int], replies: Sequence[int], evidence: Sequence[float], spreads: Sequence[float]
+) -> list[float]:
+    """Everybody's trust: the mean of a Beta posterior over their agreement with others, weighted by *their* trust.
+
+    Each vote is a user, a reply, its evidence (sign: liked or not; size: about 1), and its spread: the variance that
+    such a vote has under its user's habit, so that a vote that could hardly have been otherwise proves nothing.
+    Starts in the middle for all and repeats until it hardly moves: Dawid and Skene's model with one coin.
+    """
+    shared = _contested(replies)
+    users, replies = list(compress(users, shared)), list(compress(replies, shared))
+    evidence, spreads = list(compress(evidence, shared)), list(compress(spreads, shared))
+    level = _levelled(people, users, evidence)
+    trust = [MIDDLE] * people
+    for number in range(ROUNDS):
+        others = _others(trust, users, replies, level if number < LEVEL_ROUNDS else evidence)
+        new = _posterior(people, users, evidence, spreads, others)
+        moved = sum(map(abs, map(sub, trust, new)))
+        trust = new
+        if number >= LEVEL_ROUNDS and moved <= STILL * people:
+            break
+    return trust
+
+
+def _levelled(people: int, users: Sequence[int], evidence: Sequence[float]) -> list[float]:
+    """The evidence with nobody saying more than five votes would."""
+    counts = [0] * people
+    for user in users:
+        counts[user] += 1
+    return [one * min(1.0, LEVEL / counts[user]) for user, one in zip(users, evidence, strict=True)]
+
+
+def _contested(replies: Sequence[int]) -> list[bool]:
+    """Which votes are on replies that somebody else voted on: the rest say nothing of agreement."""
+    counts = [0] * (max(replies, default=-1) + 1)
+    for reply in replies:
+        counts[reply] += 1
+    return [counts[reply] > 1 for reply in replies]
+
+
+def _others(
+    trust: Sequence[float], users: Sequence[int], replies: Sequence[int], evidence: Sequence[float]
+) -> list[float]:
+    """For each vote, what the others say of its reply, -1 to 1."""
+    odds = [log_odds(one) for one in trust]
+    said = list(map(mul, evidence, map(odds.__getitem__, users)))
+    sums = [0.0] * (max(replies, default=-1) + 1)
+    for reply, one in zip(replies, said, strict=True):
+        sums[reply] += one
+    return [tanh(all_say / 2) for all_say in map(sub, map(sums.__getitem__, replies), said)]
+
+
+def _posterior(
+    people: int, users: Sequence[int], evidence: Sequence[float], spreads: Sequence[float], others: Sequence[float]
+) -> list[float]:
+    """Agreement is the regression of a person's votes on what others say, less what others say of any reply: where
+    everybody likes everything, one more like agrees with all and proves nothing."""
+    chance = sum(map(mul, spreads, others)) / (sum(spreads) or 1.0)
+    agreed, compared = [MIDDLE * PRIOR] * people, [PRIOR] * people
+    for user, one, spread, other in zip(users, evidence, spreads, others, strict=True):
+        other -= chance
+        agreed[user] += one * other
+        compared[user] += spread * other * other
+    return [max(0.0, min(1.0, a / c)) for a, c in zip(agreed, compared, strict=True)]
+
+
+def fair_share(weights: Sequence[float]) -> float:
+    """The most of all weight that one person may have: a tenth, or 1/n where fewer than ten take part.
+
+    Who has less than a quarter of the median's weight is heard but not counted in n: else one vote of a passer-by
+    would take nine tenths of their say from four people who vote each day.
+    """
+    heard = sorted(weight for weight in weights if weight > 0)
+    if not heard:
+        return 1.0
+    median = heard[(len(heard) - 1) // 2]
+    return max(SHARE, 1 / sum(weight >= REGULAR * median for weight in heard))
+
+
+def capped(weights: Sequence[float], share: float) -> list[float]:
+    """The weights, the largest lowered until none is more than `share` of what is then their sum."""
+    ranked = sorted(weights, reverse=True)
+    rest = sum(ranked)
+    for above, weight in enumerate(ranked):
+        free = 1 - share * above
+        # With `above` people at the level, it is share / free of what all others have together.
+        if free <= 1e-9:
+            return [min(one, ranked[above - 1]) for one in weights]
+        level = share * rest / free
+        if weight <= level * (1 + 1e-9):
+            return [min(one, level) for one in weights]
+        rest -= weight
+    return [min(one, ranked[-1]) for one in weights] if ranked else []
+
+
+def crowd(ranked: Sequence[float], time: float) -> int:
+    """How many of these times, in order, are within the minute around this one."""
+    return bisect_right(ranked, time + MINUTE / 2) - bisect_left(ranked, time - MINUTE / 2)
