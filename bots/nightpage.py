@@ -100,7 +100,7 @@ def _due(seen: Standing) -> Iterator[tuple[str, str]]:
     if not seen.due:
         yield "due", "nobody has anything new to learn"
     for number, (name, effective) in enumerate(seen.due[:SHOWN]):
-        yield "due" if number == 0 else "", shorten(f"{name} · {effective:,.0f} labels", WIDTH - 10)
+        yield "due" if number == 0 else "", shorten(f"{name} · {many(round(effective), 'label')}", WIDTH - 10)
     if len(seen.due) > SHOWN:
         yield "", f"and {many(len(seen.due) - SHOWN, 'persona')} more"
 

@@ -26,7 +26,7 @@ from bots.options import SCOPE, account_option, json_option, persona_option, sco
 from bots.progress import Progress, progress
 from bots.run import beside
 from bots.words import many
-from core.errors import InputError, LimenError
+from core.errors import InputError, LimenError, StaleLease
 from core.events import PersonaKey
 from core.nights import Night, Outcome
 from core.settings import Settings
@@ -103,11 +103,13 @@ def _begin(settings: Settings, wish: Wish) -> list[Night]:
         logging.basicConfig(level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name, count in capped(threads(settings.night.threads)).items():
         os.environ.setdefault(name, count)  # read when torch is imported
-    return asyncio.run(_ending_at_once(_make(settings, wish)))
+    return asyncio.run(_ending_at_once(_make(settings, wish), wish.scheduled))
 
 
-async def _ending_at_once(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`. Interrupted, it gives back what it holds, and what still computes in threads is left."""
+async def _ending_at_once(work: Coroutine[Any, Any, T], scheduled: bool) -> T:
+    """The result of `work`. Interrupted, it gives back what it holds, and what still computes in threads is left: that
+    knows of nothing, and may take hours.
+    """
     from worker.night.child import compute_behind
 
     loop, told = asyncio.get_running_loop(), []
@@ -127,7 +129,12 @@ async def _ending_at_once(work: Coroutine[Any, Any, T]) -> T:
         if told:
             click.echo("Stopped. What was done is kept; the next night goes on behind it.", err=True)
             sys.stdout.flush()
-            os._exit(128 + told[0])  # not after the threads, which know of nothing and may take hours
+            os._exit(128 + told[0])
+        raise
+    except StaleLease as error:  # somebody else may be at it by now
+        if scheduled:
+            log.error("%s", error)
+            os._exit(1)
         raise
 
 

@@ -181,7 +181,7 @@ async def test_how_it_stands_is_shown_in_80_columns(p: Parts) -> None:
     doctor = " ".join((await meanwhile("doctor")).out.split())
 
     assert (0, 0) == (said.status, listed.status)
-    for what in ("next ", "broke off", "1 persona from the last run", "mira in console:local:user:me · 1 labels"):
+    for what in ("next ", "broke off", "1 persona from the last run", "mira in console:local:user:me · 1 label"):
         assert what in said.out
     assert "failed" in listed.out
     assert "nights " in status.out

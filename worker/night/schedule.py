@@ -23,6 +23,7 @@ from worker.night.child import Child
 from worker.night.leases import taken, under
 
 log = logging.getLogger("limen.night")
+logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every look
 
 LOOK = 600.0  # seconds between two looks at what was missed, and at trials
 AGAIN = 3600.0  # after a run that broke off, the next try; twice as long after each
