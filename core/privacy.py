@@ -20,7 +20,7 @@ from core.store.client import Client
 from core.store.consents import Consents, Purpose
 from core.store.conversations import Conversations
 from core.store.ledger import Entry, Ledger
-from core.store.loras import Loras
+from core.store.loras import Loras, common
 from core.store.nights import Nights
 from core.store.queue import Queue, decode_result
 
@@ -115,7 +115,7 @@ class Privacy:
         """No reply more from weights that have learned from somebody: one that is being written begins anew."""
         stopped = await self._loras.taint(person, persona)
         for job in await self._queue.all() if stopped.personas else []:
-            if job.persona in stopped.personas:
+            if {job.persona, common(job.persona)} & stopped.personas:
                 await self._queue.recall(job.id)
         return {*stopped.versions}
 

@@ -15,7 +15,7 @@ from core.prompt import Scene, compose, condense
 from core.store.client import Effect
 from core.store.conversations import Conversations, Talk, compacted, said, spoken
 from core.store.ledger import Ledger, Record, Told
-from core.store.loras import Loras, alternating, drawn, preferred
+from core.store.loras import Loras, alternating, common, drawn, preferred
 from core.store.personas import Personas
 from core.store.queue import Claim
 from personas.card import Card
@@ -41,13 +41,17 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Composer:
-    """Raises StoreError; LookupError when the card of a job is not known."""
+    """Raises StoreError; LookupError when the card of a job is not known.
+
+    `pool`: whoever has no LoRA yet speaks with the one that all scopes of the card share.
+    """
 
     def __init__(
-        self, conversations: Conversations, ledger: Ledger, personas: Personas, loras: Loras, generator: Generator
-    ) -> None:
+        self, conversations: Conversations, ledger: Ledger, personas: Personas, loras: Loras, generator: Generator,
+        pool: bool = False,
+    ) -> None:  # fmt: skip
         self._conversations, self._ledger, self._personas = conversations, ledger, personas
-        self._loras, self._generator = loras, generator
+        self._loras, self._generator, self._pool = loras, generator, pool
 
     async def ask(self, claim: Claim) -> Ask | None:
         """What the model is asked for a job; None when everything it was to answer has been deleted."""
@@ -63,12 +67,18 @@ class Composer:
         scene = Scene(card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel)
         sampling = card.sampling.merged(job.overrides)
         rendered = self._generator.render(compose(scene), sampling.max_tokens)
-        wishes = preferred(await self._loras.serving(job.persona), lot(job, talk))
-        loras = await self._loras.clean(wishes)
+        loras = await self._wishes(job, talk)
         return Ask(
             claim=claim, card=card, request=_request(claim, rendered, sampling, loras), rendered=rendered,
             talk=talk, new=new, older=older, group=group,
         )  # fmt: skip
+
+    async def _wishes(self, job: Generate, talk: Talk) -> tuple[str, ...]:
+        """The versions that this reply may be given with, the best first."""
+        serving = await self._loras.serving(job.persona)
+        if self._pool and serving.untaught:
+            serving = await self._loras.serving(common(job.persona))
+        return await self._loras.clean(preferred(serving, lot(job, talk)))
 
     def consequences(self, ask: Ask, done: Done, model: str) -> list[Effect]:
         """Every write that follows from a reply: history, compaction, ledger."""

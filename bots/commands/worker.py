@@ -143,5 +143,5 @@ def _server(
     from worker.compose import Composer
     from worker.serve import Server
 
-    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator)
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, pool=p.settings.night.pool == "card")
     return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle, occupied)

@@ -51,6 +51,12 @@ class Serving(msgspec.Struct, frozen=True):
     pinned: bool = False
     began: float = 0.0
 
+    @property
+    def untaught(self) -> bool:
+        """Is it the base because there was nothing of its own yet, or because that had to go? Nobody chose the base."""
+        went = not self.history or self.history[0].why in ("removed", FORGOTTEN)
+        return self.live == BASE and not self.canary and not self.pinned and went
+
 
 class Made(msgspec.Struct, frozen=True, omit_defaults=True):
     """What must be known of a version without its files: whose it is, on which base, and what it began with."""
@@ -114,6 +120,11 @@ def alternating(number: int) -> float:
 def family(persona: PersonaKey) -> str:
     """What the versions of one persona have before their `/`."""
     return f"{persona.card}-{hashlib.sha256(str(persona).encode()).hexdigest()[:8]}"
+
+
+def common(persona: PersonaKey) -> PersonaKey:
+    """Whose LoRA all scopes of a card share."""
+    return msgspec.structs.replace(persona, scope=CARD)
 
 
 def fresh(persona: PersonaKey, day: str, taken: Collection[str]) -> str:
@@ -212,10 +223,11 @@ class Loras:
         versions = sorted(name.decode() for name in await self._client.do("SMEMBERS", keys.LORAS_OF(person)))
         if persona is None:
             return versions
-        pooled = msgspec.structs.replace(persona, scope=CARD)
         origins = {version: await self.origin(version) for version in versions}
         parents = {version: origin.parent if origin else "" for version, origin in origins.items()}
-        return _grown({v for v in versions if v.rpartition("/")[0] in (family(persona), family(pooled))}, parents)
+        return _grown(
+            {v for v in versions if v.rpartition("/")[0] in (family(persona), family(common(persona)))}, parents
+        )
 
     async def taint(self, person: str, persona: PersonaKey | None = None) -> Stopped:
         """Whatever has somebody's words or votes in it serves no more, anywhere, and waits to be rebuilt without them.

@@ -76,12 +76,13 @@ class House:
     p: Parts
     engine: Engine
     shelf: Shelf = field(default_factory=Shelf)
+    pool: bool = False
 
     @asynccontextmanager
     async def at_work(self, generator: Generator | None = None) -> AsyncIterator[None]:
         """A worker serves and a carrier delivers, for as long as the block lasts."""
         model = generator or Echo()
-        composer = Composer(self.p.conversations, self.p.ledger, self.p.personas, self.p.loras, model)
+        composer = Composer(self.p.conversations, self.p.ledger, self.p.personas, self.p.loras, model, self.pool)
         server = Server(self.p.client, self.p.queue, composer, model, 4, {"model": "echo"})
         delivery = Delivery(self.p.client, self.p.ledger, self.shelf, BOT)
         tasks = [asyncio.create_task(server.run()), asyncio.create_task(delivery.run())]

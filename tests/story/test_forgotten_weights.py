@@ -9,7 +9,7 @@ from core.events import PersonaKey
 from core.jobs import BASE
 from core.store import keys
 from core.store.conversations import IDLE
-from core.store.loras import Made, family
+from core.store.loras import Made, common, family
 from tests.fakes.engines import engine
 from tests.fakes.house import ANN, BOB, BOT, DM, ROOM, House, house_at, quick, say
 from tests.fakes.loras import TINY, weights
@@ -132,3 +132,24 @@ async def test_a_channel_draws_a_lot_for_each_session(house: House) -> None:
 
     assert 1 == len(together)
     assert 2 == len(set(echo.asked[6:]))
+
+
+async def test_who_has_no_lora_yet_speaks_with_the_cards(house: House) -> None:
+    """Where pooling is on. Who went back to the base keeps it, and what is forgotten speaks in no scope of the card."""
+    echo, both = Held(""), f"{family(common(ALONE))}/20261126-1"
+    await house.p.loras.made(both, Made(str(common(ALONE))), [BOB.id])
+    await house.p.loras.promote(common(ALONE), both, "night")
+    async with house.at_work(echo):
+        await house.talk(say("hi", 1, where=DM))
+    house.pool = True
+    async with house.at_work(echo):
+        await house.talk(say("hi", 2, where=DM))
+        await house.p.loras.promote(ALONE, BASE, "command")
+        await house.talk(say("hi", 3, where=DM))  # it had been the base, so nothing was chosen
+        await house.p.loras.pin(ALONE, BASE)
+        await house.talk(say("hi", 4, where=DM))
+        await house.p.loras.unpin(ALONE)
+        await house.p.privacy.forget(BOB.id)
+        await house.talk(say("hi", 5, where=DM))
+
+    assert [(), (both,), (both,), (), ()] == echo.asked
