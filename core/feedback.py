@@ -112,7 +112,8 @@ def read(
     one person is the measure. `now` in seconds UTC. `weak`: what a signal that is no emoji counts, at most 0.3.
     `half_life` in seconds: older replies count less; leave it infinite where the replay sees to that.
     """
-    heard = _hear(seen, polarity, min(weak, MOST_WEAK))
+    weak = min(weak, MOST_WEAK)
+    heard = _hear(seen, polarity, weak)
     habit = habits.habits(len(heard.people), heard.users, heard.values, heard.places)
     damping = _damping(heard, now) if shared else _Damping([1.0] * len(heard.users), {})
     surprise = [
@@ -126,7 +127,7 @@ def read(
         tanh(abs(one) * odds[user] / 2) for one, user in zip(evidence, heard.users, strict=True)
     ]  # how sure this vote alone would make us
     weights = _aged(_weakened(weights, heard, weak), heard, seen, now, half_life)
-    weights, sums, held = _shared_out(weights, heard) if shared else (weights, _sums(weights, heard), set())
+    weights, sums, held = _shared_out(weights, heard, believed) if shared else (weights, _sums(weights, heard), set())
     verdicts = tuple(_verdicts(seen, heard, weights))
     return Reading(
         verdicts,
@@ -300,10 +301,12 @@ def _sums(weights: Sequence[float], heard: _Heard) -> list[float]:
     return sums
 
 
-def _shared_out(weights: list[float], heard: _Heard) -> tuple[list[float], list[float], set[int]]:
+def _shared_out(
+    weights: list[float], heard: _Heard, believed: Sequence[float]
+) -> tuple[list[float], list[float], set[int]]:
     """The weights with nobody above their share, each person's sum of them, and who was held back."""
     before = _sums(weights, heard)
-    after = trust.capped(before, trust.fair_share(before))
+    after = trust.capped(before, trust.fair_share(before, believed))
     factors = [b / a if a else 1.0 for a, b in zip(before, after, strict=True)]
     held = {user for user, factor in enumerate(factors) if factor < 0.999}
     return [weight * factors[user] for weight, user in zip(weights, heard.users, strict=True)], after, held
@@ -346,7 +349,7 @@ def _remarks(votes: int, likes: int, trusted: float, habit: Habit) -> Iterator[s
         yield "likes everything" if likes else "likes nothing"
     if votes >= 10 and abs(habit.slope) > 1:
         yield f"likes whatever is {'long' if habit.slope > 0 else 'short'}"
-    if trusted < 0.2:
+    if trusted < trust.CHANCE:
         yield "agrees with others hardly more than by chance"
 
 

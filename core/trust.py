@@ -6,7 +6,7 @@ coin. Knows neither emoji nor habits; a vote comes as evidence, signed and alrea
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import compress
+from itertools import accumulate, compress
 from math import atanh, tanh
 from operator import mul, sub
 
@@ -19,6 +19,7 @@ STILL = 0.002  # no more than this on average is no movement
 # has it keeps it.
 LEVEL_ROUNDS = 4
 LEVEL = 5
+CHANCE = 0.2  # below it, somebody agrees with others hardly more than a coin does
 SHARE = 0.1
 REGULAR = 0.25
 MINUTE = 60.0
@@ -96,13 +97,13 @@ def _posterior(
     return [max(0.0, min(1.0, a / c)) for a, c in zip(agreed, compared, strict=True)]
 
 
-def fair_share(weights: Sequence[float]) -> float:
+def fair_share(weights: Sequence[float], trust: Sequence[float]) -> float:
     """The most of all weight that one person may have: a tenth, or 1/n where fewer than ten take part.
 
-    Who has less than a quarter of the median's weight is heard but not counted in n: else one vote of a passer-by
-    would take nine tenths of their say from four people who vote each day.
+    Who has less than a quarter of the median's weight is heard but not counted in n, nor is who tosses coins: else
+    one vote of a passer-by would take nine tenths of their say from four people who vote each day.
     """
-    heard = sorted(weight for weight in weights if weight > 0)
+    heard = sorted(weight for weight, one in zip(weights, trust, strict=True) if weight > 0 and one >= CHANCE)
     if not heard:
         return 1.0
     median = heard[(len(heard) - 1) // 2]
@@ -111,18 +112,17 @@ def fair_share(weights: Sequence[float]) -> float:
 
 def capped(weights: Sequence[float], share: float) -> list[float]:
     """The weights, the largest lowered until none is more than `share` of what is then their sum."""
-    ranked = sorted(weights, reverse=True)
-    rest = sum(ranked)
-    for above, weight in enumerate(ranked):
+    ranked = sorted(weights)
+    below = list(accumulate(ranked))
+    for above, weight in enumerate(reversed(ranked)):
         free = 1 - share * above
         # With `above` people at the level, it is share / free of what all others have together.
         if free <= 1e-9:
-            return [min(one, ranked[above - 1]) for one in weights]
-        level = share * rest / free
+            return [min(one, ranked[-above]) for one in weights]
+        level = share * below[-1 - above] / free
         if weight <= level * (1 + 1e-9):
             return [min(one, level) for one in weights]
-        rest -= weight
-    return [min(one, ranked[-1]) for one in weights] if ranked else []
+    return [min(one, ranked[0]) for one in weights] if ranked else []
 
 
 def crowd(ranked: Sequence[float], time: float) -> int:
