@@ -86,7 +86,10 @@ async def clock(p: Parts, alone: bool = False) -> "Clock | None":
     async def trials() -> None:
         await judge(p)
 
-    return Clock(p.nights, comes, start, others, 2 * p.settings.night.budget_minutes * 60, [trials])
+    async def copies() -> None:
+        await asyncio.to_thread(loras.store(p.settings).tidy)
+
+    return Clock(p.nights, comes, start, others, 2 * p.settings.night.budget_minutes * 60, [trials, copies])
 
 
 async def judge(p: Parts) -> None:

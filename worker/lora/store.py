@@ -82,6 +82,15 @@ class LoraStore:
         if above != self._local and above.is_dir() and not any(above.iterdir()):
             above.rmdir()
 
+    def tidy(self) -> None:
+        """Give up copies of what the store does not have any more: somebody may have asked to be forgotten."""
+        if not self._remote or not self._local.is_dir():
+            return
+        there = {version.replace("/", "+") for version in self._remote.versions()}
+        for folder in self._local.iterdir():
+            if folder.name not in there and not folder.name.startswith("."):
+                delete(folder)
+
     def _fetch(self, remote: "_Remote", version: str, folder: Path) -> None:
         """Bring a version here. A store that cannot be reached does not matter while we have a copy."""
         try:

@@ -397,3 +397,29 @@ def test_a_broken_manifest_is_not_brought_in(loras, source):
         loras.add("mira/1", source)
 
     assert [] == loras.versions()
+
+
+def test_copies_of_what_is_gone_are_given_up(remote, memory, source, tmp_path):
+    """Another machine has removed it; a store that does not answer gives up nothing."""
+    remote.tidy()
+    for version in ("mira/1", "mira/2"):
+        remote.add(version, source)
+        remote.folder(version)
+    LoraStore("memory://bucket/loras", tmp_path / "elsewhere").remove("mira/1")
+    remote.tidy()
+
+    assert copies(tmp_path) == ["mira+2"]
+    remote._remote._fs.find = break_off
+    with pytest.raises(LoraError, match="cannot be read"):
+        remote.tidy()
+    del remote._remote._fs.find
+    assert copies(tmp_path) == ["mira+2"]
+
+
+def test_a_folder_has_no_copies_to_give_up(tmp_path, source):
+    """It is the store."""
+    loras = LoraStore(str(tmp_path / "store"), tmp_path / "cache")
+    loras.add("mira/1", source)
+    loras.tidy()
+
+    assert ["mira/1"] == loras.versions()
