@@ -1,6 +1,7 @@
 """core/polarity.py: what an emoji means, by our table and the operator's."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,8 @@ SLACK = [
     "thinking_face",
 ]
 DISCORD = ["thumbsup", "heart", "joy", "open_mouth", "cry", "tada", "fire", "thumbsdown", "rage", "skull", "sob"]
-EMOTAG = Path(__file__).parents[4] / "shared" / "data" / "feedback" / "emotag1200-scores.csv"
+SHARED = Path(os.environ.get("LIMEN_SHARED", Path(__file__).parents[4] / "shared"))
+EMOTAG = SHARED / "data" / "feedback" / "emotag1200-scores.csv"
 
 Write = Callable[[str], str]
 
