@@ -223,7 +223,7 @@ async def loras(settings: Settings) -> list[Check]:
 def _lora_trouble(seen: Overview) -> Iterator[Check]:
     for version in seen.missing:
         said = f"{version} should serve and is not in the store; an earlier one, or the base, stands in"
-        yield Check("LoRA", "warn", said, "limen lora list, then limen lora rollback or limen lora use")
+        yield Check("LoRA", "warn", said, "limen lora list, then limen lora rollback or limen lora promote")
     for fault in seen.faults:
         if fault.version not in seen.missing:
             said = f"{fault.version} could not be loaded: {fault.reason}"
