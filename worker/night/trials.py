@@ -103,12 +103,25 @@ def ballots(
     seen = sight.seen()
     many = persona.scope == CARD or shared(persona, seen)
     reading = feedback.read(seen, meanings, shared=many, now=now, weak=weak)
-    ours = {entry.record.id: entry for entry in _since(entries, serving.began)}
-    return [
-        _ballot(ours[verdict.reply], vote, serving.canary, sight.groups[verdict.reply])
-        for verdict, vote in _votes(reading.verdicts)
-        if verdict.reply in ours and ours[verdict.reply].record.lora_version in (serving.canary, serving.live)
-    ]
+    ours = {
+        entry.record.id: entry
+        for entry in _since(entries, serving.began)
+        if entry.record.lora_version in (serving.canary, serving.live)
+    }
+    return _relative(
+        [
+            _ballot(ours[verdict.reply], vote, serving.canary, sight.groups[verdict.reply])
+            for verdict, vote in _votes(reading.verdicts)
+            if verdict.reply in ours
+        ]
+    )
+
+
+def _relative(cast: list[Ballot]) -> list[Ballot]:
+    """What each counts beside the weightiest. For training nobody new counts much; both versions have the same voters,
+    so that here only who counts more than others matters."""
+    most = max((one.weight for one in cast), default=1.0)
+    return [msgspec.structs.replace(one, weight=one.weight / most) for one in cast]
 
 
 def _votes(verdicts: Sequence[Verdict]) -> list[tuple[Verdict, Vote]]:
