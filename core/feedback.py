@@ -11,14 +11,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from core import habits, trust
+from core import damping, habits, trust
 from core.habits import Habit
 from core.polarity import Polarity
 
 WEAK = {"regenerated": -1.0, "stopped": -1.0, "thanked": 1.0}
 MOST_WEAK = 0.3
-DAY = 86_400.0
-NEW = 0.5  # what the vote of somebody new counts
 
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -115,23 +113,23 @@ def read(
     weak = min(weak, MOST_WEAK)
     heard = _hear(seen, polarity, weak)
     habit = habits.habits(len(heard.people), heard.users, heard.values, heard.places)
-    damping = _damping(heard, now) if shared else _Damping([1.0] * len(heard.users), {})
     surprise = [
         habit[user].surprise(place, value > 0)
         for user, value, place in zip(heard.users, heard.values, heard.places, strict=True)
     ]
-    evidence = [a * b * c for a, b, c in zip(heard.values, surprise, damping.factors, strict=True)]
+    notes = {user: list[str]() for user in range(len(heard.people))}
+    damped = _damped(heard, now, notes) if shared else [1.0] * len(heard.users)
+    evidence = [value * s * d for value, s, d in zip(heard.values, surprise, damped, strict=True)]
     believed = _trusts(heard, evidence, surprise) if shared else [1.0] * len(heard.people)
-    odds = [trust.log_odds(one) for one in believed]
-    weights = [
-        tanh(abs(one) * odds[user] / 2) for one, user in zip(evidence, heard.users, strict=True)
-    ]  # how sure this vote alone would make us
-    weights = _aged(_weakened(weights, heard, weak), heard, seen, now, half_life)
-    weights, sums, held = _shared_out(weights, heard, believed) if shared else (weights, _sums(weights, heard), set())
+    weights = _weights(heard, evidence, believed, weak)
+    if half_life < inf:
+        weights = _aged(weights, heard, [0.5 ** (max(0.0, now - one.time) / half_life) for one in seen])
+    if shared:
+        weights = _shared_out(weights, heard, believed, notes)
     verdicts = tuple(_verdicts(seen, heard, weights))
     return Reading(
         verdicts,
-        tuple(_voters(heard, believed, sums, habit, damping.notes, held)),
+        tuple(_voters(heard, believed, _sums(weights, heard), habit, notes)),
         sum(verdict.weight for verdict in verdicts),
         dict(heard.unknown.most_common()),
         tuple(_notes(heard)),
@@ -234,62 +232,30 @@ def _first(seen: Sequence[Seen], number: dict[str, int]) -> dict[int, float]:
     return first
 
 
-class _Damping(NamedTuple):
-    factors: list[float]
-    notes: dict[int, list[str]]
-
-
-def _damping(heard: _Heard, now: float) -> _Damping:
-    """Many votes within a minute count as a few, and those of somebody new as half."""
-    notes: dict[int, list[str]] = {}
-    factors = [1.0] * len(heard.users)
-    votes: dict[int, list[int]] = {}
-    for vote, user in enumerate(heard.users):
-        votes.setdefault(user, []).append(vote)
-    for user, mine in votes.items():
-        crowds = _crowds(heard, mine) if len(mine) > trust.BURST else []
-        if crowds and (most := max(crowds)) > trust.BURST:
-            notes.setdefault(user, []).append(f"a burst of {most} votes within a minute")
-            for vote, crowd in zip(mine, crowds, strict=True):
-                factors[vote] = min(1.0, trust.BURST / crowd)
-    for user in _newcomers(heard, now):
-        notes.setdefault(user, []).append("new here")
-        for vote in votes.get(user, ()):
-            factors[vote] *= NEW
-    return _Damping(factors, notes)
-
-
-def _crowds(heard: _Heard, votes: Sequence[int]) -> list[int]:
-    """How many votes there are in each one's minute. Votes that were brought in with one and the same time were given
-    none of their own: they are one moment, and no burst."""
-    times = [heard.times[vote] for vote in votes]
-    if all(heard.vouched[vote] for vote in votes):
-        moments = sorted(set(times))
-        return [trust.crowd(moments, time) for time in times]
-    ranked = sorted(times)
-    return [trust.crowd(ranked, time) for time in times]
-
-
-def _newcomers(heard: _Heard, now: float) -> list[int]:
-    """People first heard of within a day, where most are known for longer."""
-    fresh = [user for user, time in heard.first.items() if now - time < DAY]
-    return fresh if 2 * len(fresh) < len(heard.first) else []
+def _damped(heard: _Heard, now: float, notes: dict[int, list[str]]) -> list[float]:
+    """What each vote counts after bursts and newcomers are damped; who was gets a note."""
+    factors, biggest = damping.bursts(heard.users, heard.times, heard.vouched)
+    for user, votes in biggest.items():
+        notes[user].append(f"a burst of {votes} votes within a minute")
+    new = damping.newcomers(heard.first, now)
+    for user in new:
+        notes[user].append("new here")
+    return [factor * (damping.NEW if user in new else 1) for factor, user in zip(factors, heard.users, strict=True)]
 
 
 def _trusts(heard: _Heard, evidence: Sequence[float], surprise: Sequence[float]) -> list[float]:
-    spreads = [abs(one) * (2 - s) for one, s in zip(evidence, surprise, strict=True)]
+    spreads = [abs(one) * (2 - s) for one, s in zip(evidence, surprise, strict=True)]  # s(2-s) is 4p(1-p)
     return trust.trusts(len(heard.people), heard.users, heard.replies, evidence, spreads)
 
 
-def _weakened(weights: list[float], heard: _Heard, weak: float) -> list[float]:
-    """A weak signal by itself stays weak, however surprising it is."""
-    return [min(weight, weak) if only else weight for weight, only in zip(weights, heard.weak, strict=True)]
+def _weights(heard: _Heard, evidence: Sequence[float], believed: Sequence[float], weak: float) -> list[float]:
+    """How sure each vote alone would make us. A weak signal by itself stays weak, however surprising it is."""
+    odds = [trust.log_odds(one) for one in believed]
+    sure = [tanh(abs(one) * odds[user] / 2) for one, user in zip(evidence, heard.users, strict=True)]
+    return [min(one, weak) if only else one for one, only in zip(sure, heard.weak, strict=True)]
 
 
-def _aged(weights: list[float], heard: _Heard, seen: Sequence[Seen], now: float, half_life: float) -> list[float]:
-    if half_life == inf:
-        return weights
-    ages = [0.5 ** (max(0.0, now - one.time) / half_life) for one in seen]
+def _aged(weights: Sequence[float], heard: _Heard, ages: Sequence[float]) -> list[float]:
     return [weight * ages[reply] for weight, reply in zip(weights, heard.replies, strict=True)]
 
 
@@ -302,14 +268,16 @@ def _sums(weights: Sequence[float], heard: _Heard) -> list[float]:
 
 
 def _shared_out(
-    weights: list[float], heard: _Heard, believed: Sequence[float]
-) -> tuple[list[float], list[float], set[int]]:
-    """The weights with nobody above their share, each person's sum of them, and who was held back."""
+    weights: Sequence[float], heard: _Heard, believed: Sequence[float], notes: dict[int, list[str]]
+) -> list[float]:
+    """The weights, with nobody above their share."""
     before = _sums(weights, heard)
     after = trust.capped(before, trust.fair_share(before, believed))
     factors = [b / a if a else 1.0 for a, b in zip(before, after, strict=True)]
-    held = {user for user, factor in enumerate(factors) if factor < 0.999}
-    return [weight * factors[user] for weight, user in zip(weights, heard.users, strict=True)], after, held
+    for user, factor in enumerate(factors):
+        if factor < 0.999:
+            notes[user].append("held to a fair share")
+    return [weight * factors[user] for weight, user in zip(weights, heard.users, strict=True)]
 
 
 def _verdicts(seen: Sequence[Seen], heard: _Heard, weights: Sequence[float]) -> Iterator[Verdict]:
@@ -329,19 +297,16 @@ def _voters(
     believed: Sequence[float],
     sums: Sequence[float],
     habit: Sequence[Habit],
-    damped: dict[int, list[str]],
-    held: set[int],
+    notes: dict[int, list[str]],
 ) -> Iterator[Voter]:
     """Everybody who said something, the weightiest first."""
     votes, likes = Counter(heard.users), Counter(compress(heard.users, (value > 0 for value in heard.values)))
     total = sum(sums) or 1.0
     for user in sorted(range(len(heard.people)), key=lambda user: -sums[user]):
-        notes = [*damped.get(user, ()), *_remarks(votes[user], likes[user], believed[user], habit[user])]
-        if user in held:
-            notes.append("held to a fair share")
+        said = [*notes[user], *_remarks(votes[user], likes[user], believed[user], habit[user])]
         if times := heard.contradicted[user]:
-            notes.append(f"contradictory on {times} {'reply' if times == 1 else 'replies'}")
-        yield Voter(heard.people[user], votes[user], likes[user], believed[user], sums[user] / total, tuple(notes))
+            said.append(f"contradictory on {times} {'reply' if times == 1 else 'replies'}")
+        yield Voter(heard.people[user], votes[user], likes[user], believed[user], sums[user] / total, tuple(said))
 
 
 def _remarks(votes: int, likes: int, trusted: float, habit: Habit) -> Iterator[str]:

@@ -4,7 +4,6 @@ Trust is what is left of agreement when chance is taken out: 1 always agrees wit
 coin. Knows neither emoji nor habits; a vote comes as evidence, signed and already weighed.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, compress
 from math import atanh, tanh
@@ -22,8 +21,6 @@ LEVEL = 5
 CHANCE = 0.2  # below it, somebody agrees with others hardly more than a coin does
 SHARE = 0.1
 REGULAR = 0.25
-MINUTE = 60.0
-BURST = 5
 
 
 def log_odds(trust: float) -> float:
@@ -123,8 +120,3 @@ def capped(weights: Sequence[float], share: float) -> list[float]:
         if weight <= level * (1 + 1e-9):
             return [min(one, level) for one in weights]
     return [min(one, ranked[0]) for one in weights] if ranked else []
-
-
-def crowd(ranked: Sequence[float], time: float) -> int:
-    """How many of these times, in order, are within the minute around this one."""
-    return bisect_right(ranked, time + MINUTE / 2) - bisect_left(ranked, time - MINUTE / 2)
