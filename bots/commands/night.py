@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from bots import nightpage, nights, up
 from bots.assemble import Parts, parts, settings
@@ -101,7 +102,9 @@ def _begin(settings: Settings, wish: Wish) -> list[Night]:
         die_with_parent()
         last_in_line()
         logging.basicConfig(level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name, count in capped(threads(settings.night.threads)).items():
+    few = threads(settings.night.threads)
+    settings = replace(settings, model=replace(settings.model, threads=few))
+    for name, count in capped(few).items():
         os.environ.setdefault(name, count)  # read when torch is imported
     return asyncio.run(_ending_at_once(_make(settings, wish), wish.scheduled))
 
@@ -349,5 +352,5 @@ async def _standing(settings: Settings) -> nightpage.Standing:
         with suppress(LimenError):  # why nobody can learn here is told by --now, and by `limen doctor`
             due = await nights.school(p, nights.Order()).due()
             told = tuple((place(one.persona), one.effective) for one in due)
-            standing = msgspec.structs.replace(standing, due=told)
+            standing = replace(standing, due=told)
         return standing

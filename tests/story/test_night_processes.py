@@ -153,6 +153,20 @@ async def _told(p: Parts) -> bool:
     return await p.nights.last() is not None
 
 
+async def test_a_night_by_hand_ends_at_ctrl_c(p: Parts, house: Settings) -> None:
+    """At once, whatever it computes; what it held is free, and the status says so."""
+    environ = {**os.environ, **config.as_variables(paced(house, ENDLESS))}
+    argv = [sys.executable, "-m", "bots", "--home", str(house.home), "night", "--now"]
+    process = await asyncio.create_subprocess_exec(*argv, cwd=ROOT, env=environ, stderr=asyncio.subprocess.PIPE)
+    await learner(p)
+    process.send_signal(signal.SIGINT)
+    _, said = await process.communicate()
+
+    assert (130, True) == (process.returncode, b"Stopped." in said)
+    assert ("", "") == (await p.nights.holder(RUN), await p.nights.holder(str(MIRA)))
+    assert await p.nights.last() is None
+
+
 async def test_an_idle_worker_does_not_go_while_a_night_lasts(p: Parts, house: Settings) -> None:
     """Nobody talks, but somebody learns; then it goes."""
     shared = replace(paced(house, "echo:0.1x20"), redis_url=p.client.url)

@@ -37,6 +37,11 @@ class Child:
             )  # fmt: skip
         return cls(process, log)
 
+    @property
+    def ended(self) -> bool:
+        """Is it gone?"""
+        return self._process.returncode is not None
+
     async def trouble(self) -> str:
         """Wait for its end. What went wrong, in words; empty if nothing did."""
         status = await self._process.wait()
@@ -71,7 +76,8 @@ def _last_line(log: Path) -> str:
             lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
         return "its log cannot be read"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    told = (line.strip() for line in reversed(lines) if line.strip())
+    return next((line for line in told if not line.startswith("→")), "it said nothing")  # the reason, not the advice
 
 
 def threads(wanted: int) -> int:

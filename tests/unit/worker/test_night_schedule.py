@@ -147,7 +147,7 @@ async def test_a_child_that_ends_well_has_no_trouble(start: Start, tmp_path: Pat
 
 async def test_a_child_that_fails_says_why(start: Start) -> None:
     """The last line of its log, and where the rest is; of one that was killed, by what."""
-    failed, killed = await start("echo no; echo 'no disk left' >&2; exit 3"), await start("kill -9 $$")
+    failed, killed = await start("echo no; echo 'no disk left\n  → free some' >&2; exit 3"), await start("kill -9 $$")
 
     trouble = await failed.trouble()
     assert trouble.startswith("its process ended with status 3 (no disk left); ")
