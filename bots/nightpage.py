@@ -78,7 +78,7 @@ def _work(seen: Standing) -> Iterator[tuple[str, str]]:
     if seen.at_work:
         yield "now", f"at work: {seen.at_work}"
     if seen.trainers:
-        yield "workers", f"{many(seen.trainers, 'worker')} that run only nights"
+        yield "lane", f"{many(seen.trainers, 'worker')} for nights alone"
 
 
 def _last(seen: Standing) -> Iterator[tuple[str, str]]:
@@ -109,8 +109,7 @@ def summary(seen: dict[str, Any]) -> list[str]:
     """What `limen status` says of nights, on one or two lines."""
     standing = msgspec.convert(seen, Standing)
     rows = [_next(standing)]
-    if standing.at_work:
-        rows.append(f"at work: {standing.at_work}")
+    rows += [text for _, text in _work(standing)]
     rows += [text for _, text in _last(standing)][:1] if standing.last else []
     return rows
 

@@ -134,6 +134,10 @@ class Nights:
         key = keys.NIGHTS_LEFT.pattern
         await self._client.do_all([("DEL", key), *([("RPUSH", key, *rest)] if rest else [])])
 
+    async def begin(self, persona: PersonaKey) -> None:
+        """It is this one's turn: they are not left any more, whatever comes."""
+        await self._client.do("LREM", keys.NIGHTS_LEFT.pattern, 1, str(persona))
+
     async def left(self) -> list[PersonaKey]:
         """Who was left for the next night."""
         names = await self._client.do("LRANGE", keys.NIGHTS_LEFT.pattern, 0, -1)

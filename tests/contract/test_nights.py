@@ -91,6 +91,8 @@ async def test_who_was_left_is_known_in_order(nights: Nights) -> None:
     """Until the next run says anew."""
     await nights.leave([NOA, MIRA])
     assert [NOA, MIRA] == await nights.left()
+    await nights.begin(NOA)
+    assert [MIRA] == await nights.left()
     await nights.leave([])
 
     assert [] == await nights.left()

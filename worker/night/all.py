@@ -5,6 +5,7 @@ next night. Knows how to be interrupted, and what a night is for only by its out
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -68,17 +69,18 @@ async def everyone(nights: Nights, due: Sequence[Wants], learn: Learn, terms: Te
     Who is left is known before each begins: whatever ends us, the next night goes on behind it.
     """
     began, end = time.time(), time.monotonic() + terms.budget
-    waiting = order(due, await nights.left())
+    waiting = deque(order(due, await nights.left()))
     done: list[Night] = []
+    if terms.keep:
+        await patiently(lambda: nights.leave(waiting))
     while waiting and time.monotonic() < end:
-        persona, *waiting = waiting
+        persona = waiting.popleft()
         if terms.keep:
-            await patiently(lambda: nights.leave(waiting))  # noqa: B023
+            await patiently(lambda: nights.begin(persona))  # noqa: B023
         if night := await one(nights, persona, learn, terms, watch):
             done.append(night)
     if terms.keep:
         failed = sum(night.outcome == Outcome.FAILED for night in done)
-        await patiently(lambda: nights.leave(waiting))
         await patiently(lambda: nights.ran(Last(began, time.time(), len(done), failed, len(waiting))))
     return done
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from core.events import Kind, Person, Place
-from core.scopes import scope_of
+from core.scopes import scope_of, scopes_of
 from core.settings import Scope
 
 ANN = Person("discord:77:ann", "Ann")
@@ -72,3 +72,18 @@ def _meant(place: Place, by: str) -> tuple[str, ...]:
     if by in ("server", "user"):
         return (by, place.workspace)
     return (by, place.workspace, place.channel, place.thread if by == "thread" else "")
+
+
+@pytest.mark.parametrize(
+    "place", [ROOM, THREAD, DM, Place("telegram", "t", "-7"), Place("slack", "w", "c", thread="1.2")]
+)
+def test_whatever_the_operator_chooses_is_among_all_that_could_be(place: Place) -> None:
+    """Also where it is not known what kind of place it is, as from the id of a conversation."""
+    choices = [
+        Scope(discord=by, slack=by, telegram=telegram)  # type: ignore[arg-type]
+        for by in ("channel", "user", "thread", "server")
+        for telegram in ("channel", "user")
+    ]
+    plain = Place(place.platform, place.workspace, place.channel, place.thread)
+
+    assert {scope_of(place, ANN, by) for by in choices} <= scopes_of(plain, ANN)

@@ -155,9 +155,7 @@ async def test_a_child_that_fails_says_why(start: Start) -> None:
     assert (await killed.trouble()).startswith("its process was ended by signal 9; ")
 
 
-async def test_what_a_child_started_ends_with_it(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_a_child_started_ends_with_it(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole group goes, even who does not listen to a request."""
     monkeypatch.setattr("worker.night.child.GRACE", 0.05)
     child = await start(
