@@ -73,6 +73,7 @@ LORA_FAULTS= Key("limen:lora-faults",           "zset",   "a day",              
 REPLY      = Key("limen:reply:{}",              "string", "30 days; 70 once rated",   "worker",    "ledger, nights",  "conversation")
 SECTION    = Key("limen:section:{}",            "string", "as the longest reply",     "worker",    "ledger, nights",  "conversation")
 REACTIONS  = Key("limen:reply:{}:reactions",    "list",   "as its reply",             "engine",    "ledger, nights",  "conversation")
+FRESH      = Key("limen:fresh",                 "hash",   "until learned from",       "ledger.lua","nights",          "nobody")
 REPLIES_OF = Key("limen:replies-of:{}",         "zset",   "capped by its replies",    "worker",    "ledger, nights",  "nobody")
 REPLIED_TO = Key("limen:person:{}:replies",     "zset",   "until forgotten",          "worker",    "forget, export",  "person")
 RATED_BY   = Key("limen:person:{}:rated",       "zset",   "until forgotten",          "engine",    "forget, export",  "person")

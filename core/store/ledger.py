@@ -31,6 +31,7 @@ _KEYS = _encode(
         "parked": keys.PARKED.pattern,
         "parked_by": keys.PARKED_BY.pattern,
         "sent": keys.SENT.pattern,
+        "fresh": keys.FRESH.pattern,
     }
 )
 
@@ -205,6 +206,17 @@ class Ledger:
         """Every persona that ever replied, by name."""
         names = await self._client.do("SMEMBERS", keys.PERSONAS.pattern)
         return [PersonaKey.parse(name) for name in sorted(name.decode() for name in names)]
+
+    async def fresh(self) -> dict[PersonaKey, int]:
+        """How many reactions each persona got since it last learned; nobody who got none."""
+        fields = await self._client.do("HGETALL", keys.FRESH.pattern)
+        pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
+        return {PersonaKey.parse(name.decode()): int(count) for name, count in pairs if int(count) > 0}
+
+    async def learned(self, persona: PersonaKey, reactions: int) -> None:
+        """So many of them have been learned from."""
+        if await self._client.do("HINCRBY", keys.FRESH.pattern, str(persona), -reactions) <= 0:
+            await self._client.do("HDEL", keys.FRESH.pattern, str(persona))
 
     async def replies(self, persona: PersonaKey, since: float = 0.0) -> list[str]:
         """Ids of a persona's replies, oldest first; only those given at `since` or later."""

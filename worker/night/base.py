@@ -12,10 +12,11 @@ from worker.lora.files import Shape, Weights
 from worker.lora.linears import install
 from worker.lora.loading import Loading
 from worker.lora.shape import of
-from worker.lora.slots import Mix, Slots
+from worker.lora.slots import Slots
 from worker.model import Loaded
 from worker.night import rows
 from worker.night.tuning import Both, Tuning
+from worker.render import Renderer
 from worker.start import far
 
 PLAIN = rows.NAME  # the attention that learns; the one that speaks has no gradients
@@ -31,6 +32,7 @@ class Base:
     both: Both
     engine: Engine
     loras: dict[str, Weights]
+    renderer: Renderer
 
     def speak(self, requests: Sequence[Request]) -> dict[str, Finished]:
         """Answer all of them, by id."""
@@ -51,13 +53,6 @@ class Base:
                 yield
             finally:
                 self.both.now = self.both.slots
-
-    @contextmanager
-    def plain(self) -> Iterator[None]:
-        """The model as it came, for as long as the block lasts."""
-        with self._attention(PLAIN):
-            self.both.slots.mix = Mix()
-            yield
 
     @contextmanager
     def _attention(self, name: str) -> Iterator[None]:
@@ -83,4 +78,4 @@ def prepare(loaded: Loaded, names: Sequence[str], targets: str, rank: int, most:
     engine = Engine(
         loaded, arena, Desk(slots, Loading(loras.__getitem__)), Limits(most, STEP, far(loaded.model)), together=gpu
     )
-    return Base(loaded, shape, both, engine, loras)
+    return Base(loaded, shape, both, engine, loras, Renderer(loaded.tokenizer, loaded.context))

@@ -7,14 +7,21 @@ that from breaking the language, each of which broke in our first runs without i
 same in sum; liked replies are learned for themselves, too; and on neutral text the model goes on speaking as the base.
 """
 
+import hashlib
+import logging
 import math
+import pickle
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor
 
+from core.errors import LimenError
 from core.nights import Point
 from worker.lora.files import Weights
 from worker.lora.slots import Mix
@@ -23,6 +30,9 @@ from worker.night.neutral import Anchor
 from worker.night.rows import Row, Sheet, likelihoods, scores
 from worker.night.tuning import Tuning
 
+log = logging.getLogger("limen.night")
+
+EVERY = 30.0  # seconds between two times that progress is kept
 WARM_UP = 5  # steps
 CLIP = 1.0  # the longest gradient
 TOKENS = 4096  # of one forward; a batch that is longer is read in parts
@@ -67,15 +77,18 @@ Tell = Callable[[int, int], None]  # steps done, steps in all
 
 def train(
     base: Base, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe, version: str,
-    parent: Weights | None = None, tell: Tell = lambda done, steps: None,
+    parent: Weights | None = None, tell: Tell = lambda done, steps: None, kept: Path | None = None,
 ) -> tuple[Weights, tuple[Point, ...]]:  # fmt: skip
-    """A LoRA for these rows, and how it came about; `held` says when to stop. Begins with `parent`, if there is one."""
+    """A LoRA for these rows, and how it came about; `held` says when to stop. Begins with `parent`, if there is one.
+
+    `kept`: a file from which it goes on if it was ended in the middle. Raises Diverged.
+    """
     tuning = Tuning(base.shape, 1, base.loaded.device, recipe.seed)
     if parent:
         tuning.begin_with(parent)
     with base.learning(tuning):
         lesson = Lesson(base, tuning, balanced(rows), balanced(held), recipe)
-        lesson.run(tell)
+        lesson.run(tell, Checkpoint(kept, lesson) if kept else None)
     return lesson.best.weights(version) if lesson.best else tuning.weights(version), tuple(lesson.course.curve)
 
 
@@ -102,16 +115,22 @@ class Lesson:
         self.steps = recipe.passes * math.ceil(len(rows) / recipe.batch)
         self.optimizer = torch.optim.AdamW(list(tuning.parameters()), lr=recipe.rate, weight_decay=0.0)
 
-    def run(self, tell: Tell) -> None:
+    def run(self, tell: Tell, checkpoint: "Checkpoint | None" = None) -> None:
         """To the end, or until the rows held back have not improved for a while."""
         every = max(1, self.steps // (self.recipe.passes * self.recipe.looks))
         for step, batch in enumerate(self._batches()):
+            if step < self.course.step:
+                continue  # before we were ended
             loss, margin = self._step(step, batch)
-            looks = bool(self.held) and (step + 1) % every == 0
-            self._note(step + 1, loss, margin, looks)
+            if not math.isfinite(loss):
+                raise Diverged(f"the loss of step {step + 1} is {loss}")
+            self.course.step = step + 1
+            self._note(step + 1, loss, margin, bool(self.held) and (step + 1) % every == 0)
             tell(step + 1, self.steps)
             if self.course.since >= self.recipe.patience:
                 return
+            if checkpoint:
+                checkpoint.now_and_then()
 
     def _note(self, step: int, loss: float, margin: float, looks: bool) -> None:
         held_loss, held_margin = self._look() if looks else (None, None)
@@ -145,11 +164,11 @@ class Lesson:
             gain = likelihood - self.before[picked]
             loss = objective([self.rows[at] for at in picked], gain, likelihood, self.recipe).sum() / len(batch)
             loss.backward()  # type: ignore[no-untyped-call]
-            total, gains = total + float(loss), [*gains, *zip(picked, gain.tolist(), strict=True)]
+            total, gains = total + float(loss.detach()), [*gains, *zip(picked, gain.tolist(), strict=True)]
         if self.anchor:
             strayed = self.recipe.kl * self.anchor.strayed(step)
             strayed.backward()  # type: ignore[no-untyped-call]
-            total += float(strayed)
+            total += float(strayed.detach())
         torch.nn.utils.clip_grad_norm_(list(self.tuning.parameters()), CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -176,6 +195,67 @@ class Lesson:
         plain = replace(self.recipe, anchor=0.0)
         loss = float(objective(self.held, gain, now, plain).mean())
         return loss, spread_of(list(zip([row.liked for row in self.held], gain.tolist(), strict=True)))
+
+
+class Diverged(LimenError):
+    """The training left all numbers behind: the weights are worth nothing."""
+
+
+class Checkpoint:
+    """Keeps a lesson in a file every so often, and lets it go on from there. One of another lesson is passed over."""
+
+    def __init__(self, file: Path, lesson: Lesson) -> None:
+        self._file, self._lesson, self._last = file, lesson, time.monotonic()
+        self._about = fingerprint(lesson)
+        if file.exists():
+            self._go_on()
+
+    def now_and_then(self) -> None:
+        """Keep it if it is time. A disk that is full costs a later start, and not the night."""
+        if time.monotonic() - self._last < EVERY:
+            return
+        self._last, one = time.monotonic(), self._lesson
+        state = {
+            "about": self._about,
+            "step": one.course.step,
+            "course": msgspec.msgpack.encode((one.course.curve, one.course.best, one.course.since)),
+            "parts": [part.detach().cpu() for part in one.tuning.parameters()],
+            "best": [part.cpu() for part in one.best.parameters()] if one.best else [],
+            "optimizer": one.optimizer.state_dict(),
+        }
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            new = self._file.with_suffix(".new")
+            torch.save(state, new)
+            new.replace(self._file)
+        except (OSError, RuntimeError) as error:
+            log.warning("the night's progress could not be kept: %s", error)
+
+    def _go_on(self) -> None:
+        try:
+            state = torch.load(self._file, weights_only=True)
+            if state["about"] != self._about:
+                return
+            curve, best, since = msgspec.msgpack.decode(state["course"], type=tuple[list[Point], float, int])
+        except (OSError, RuntimeError, KeyError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            log.warning("%s cannot be gone on from: %s", self._file, error)
+            return
+        one = self._lesson
+        one.optimizer.load_state_dict(state["optimizer"])
+        one.tuning.fill(state["parts"])
+        one.course = Course(state["step"], curve, best, since)
+        if state["best"]:
+            one.best = one.tuning.copy()
+            one.best.fill(state["best"])
+        log.info("going on from step %d of %d", one.course.step, one.steps)
+
+
+def fingerprint(lesson: Lesson) -> str:
+    """What must be the same for a training to go on. What rows weigh is not: it fades by the minute."""
+    digest = hashlib.sha256(repr((lesson.recipe, lesson.base.loaded.ref, lesson.base.shape)).encode())
+    for rated in (*lesson.rows, *lesson.held):
+        digest.update(repr((rated.row.prompt, rated.row.reply, rated.liked)).encode())
+    return digest.hexdigest()
 
 
 def objective(rows: Sequence[Rated], gain: Tensor, likelihood: Tensor, recipe: Recipe) -> Tensor:

@@ -5,7 +5,7 @@ run of tokens with its own.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -63,6 +63,12 @@ class Tuning:
         other.shape, other.count, other.device, other.mix = self.shape, self.count, self.device, Mix()
         other._parts = {place: (a.detach().clone(), b.detach().clone()) for place, (a, b) in self._parts.items()}
         return other
+
+    @torch.no_grad()
+    def fill(self, parts: Sequence[Tensor]) -> None:
+        """Take these values, in the order of `parameters`."""
+        for mine, given in zip(self.parameters(), parts, strict=True):
+            mine.copy_(given)
 
     @torch.no_grad()
     def begin_with(self, weights: Weights, slot: int = 0) -> None:

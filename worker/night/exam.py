@@ -1,0 +1,94 @@
+"""The new LoRA is put to the test beside what serves now: on the held-out replies, on plain text, and by talking."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from core.nights import Sample, Shift
+from personas.card import Card
+from worker.lora.files import Weights
+from worker.night import measure
+from worker.night.base import Base
+from worker.night.examples import Example
+from worker.night.gate import Held, Measured
+from worker.night.measure import Asked, row
+from worker.night.rows import Row
+from worker.night.voice import Voice, knows, voice
+
+TALKS = 32  # prompts that both answer
+TWICE = 2  # how often they are asked who they are
+SHOWN = 8  # samples in the report
+# Who it is, and what people say first; the card's own examples are asked besides.
+WHO = ("Who are you?", "What is your name?", "Tell me about yourself.", "Hello! Who am I talking to?")
+OPENERS = ("Hi!", "How was your day?", "Tell me something.", "What do you like?", "I am bored.", "Give me some advice.")
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What the gate judges by, and what people want to see."""
+
+    measured: Measured
+    samples: tuple[Sample, ...]
+    voice: tuple[Shift, ...]
+
+
+def examine(
+    base: Base, card: Card, held: Sequence[Example], new: Weights, live: Weights | None, serves: str, seed: int
+) -> Exam:
+    """Both are asked the same, with the same seeds. `serves` is what the live one is called."""
+    shortest = min(card.sampling.max_tokens, measure.LONGEST)
+    sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
+    prompts = talks(base, card, held)
+    before, after = (measure.speak(base, prompts, one, sampling, seed) for one in (live, new))
+    who = [measure.asked(base, card, text) for text in WHO] * TWICE
+    knew, known = (_knows(card, measure.speak(base, who, one, sampling, seed + 1)) for one in (live, new))
+    voices = voice(before), voice(after)
+    measured = Measured(
+        held=_held(base, held, new, live), live=serves, seed=seed,
+        perplexity=(measure.plain_text(base, live), measure.plain_text(base, new)),
+        card=_card(base, card, live, new), kl=_distance(base, prompts, after, new), voices=voices, knows=(knew, known),
+    )  # fmt: skip
+    samples = tuple(
+        Sample(asked.text, was, now) for asked, was, now in zip(prompts, before, after, strict=True) if was != now
+    )
+    return Exam(measured, samples[:SHOWN], _shifts(*voices))
+
+
+def talks(base: Base, card: Card, held: Sequence[Example]) -> list[Asked]:
+    """What people asked lately, each once, and openers until there is enough."""
+    prompts = {one.messages: Asked(one.messages[-1].content, measure.prompt(base, one.messages)) for one in held}
+    asked = list(prompts.values())[-TALKS:]
+    questions = (*OPENERS, *(one.user for one in card.voice.examples))
+    return (asked + [measure.asked(base, card, text) for text in questions])[:TALKS] * (1 if len(asked) > SHOWN else 2)
+
+
+def _held(base: Base, held: Sequence[Example], new: Weights, live: Weights | None) -> list[Held]:
+    rows = [row(base, one.messages, one.text) for one in held]
+    gained, had = measure.gains(base, rows, new, live)
+    return [Held(one.group, one.liked, one.weight, now, then) for one, now, then in zip(held, gained, had, strict=True)]
+
+
+def _card(base: Base, card: Card, live: Weights | None, new: Weights) -> tuple[float, float]:
+    """Perplexity of the card's own lines, before and after; the same where it has none."""
+    rows = measure.examples(base, card)
+    return (measure.perplexity(base, rows, live), measure.perplexity(base, rows, new)) if rows else (1.0, 1.0)
+
+
+def _distance(base: Base, prompts: Sequence[Asked], said: Sequence[str], new: Weights) -> float:
+    rows = [Row(asked.tokens, measure.reply(base, text)) for asked, text in zip(prompts, said, strict=True)]
+    return measure.distance(base, rows[:16], new)
+
+
+def _knows(card: Card, replies: Sequence[str]) -> float:
+    """How often it says who it is."""
+    names = (card.title, card.name, *card.names)
+    return sum(knows(reply, names) for reply in replies) / len(replies)
+
+
+def _shifts(before: Voice, after: Voice) -> tuple[Shift, ...]:
+    names = {
+        "words a reply": "words", "variety (distinct-2)": "distinct", "questions": "questions",
+        "exclamations": "exclamations", "same beginning": "opening", "repetition": "repeated",
+    }  # fmt: skip
+    return tuple(Shift(name, getattr(before, field), getattr(after, field)) for name, field in names.items())

@@ -1,0 +1,183 @@
+"""Is the new LoRA better than what serves now? Yes only if everything holds; what cannot be shown is not let in. Pure.
+
+Two questions are kept apart. Does it know better what people like? The held-out ratings say so, which are later than
+all it has learned from. And is it still the same character, speaking the same language? Bounds on what was measured.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+
+from core.nights import Check, Outcome
+from worker.night.voice import Voice
+
+SURE = 0.9  # that it is better than the live one, over resampled conversations
+BY_CHANCE = 0.998  # of shuffled votes must do worse: one night in five hundred passes by luck alone
+RESAMPLES = 2000
+EACH = 3  # likes and dislikes that must be held out, at least
+PERPLEXITY, PROBES, KL = 1.03, 0.15, 1.0
+DISTINCT, REPEATED, OPENING = 0.9, 0.05, 0.25
+LENGTH, REFUSALS, ABUSE = 1.4, 0.05, 0.02
+
+
+@dataclass(frozen=True)
+class Held:
+    """A held-out row: how much likelier its reply is than under the base, in nats, by the new and by the live one."""
+
+    group: str
+    liked: bool
+    weight: float
+    new: float
+    live: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything the gate looks at. Perplexities and voices before and after; `kl` in nats per token to the base;
+    `knows` is how often it says who it is when asked."""
+
+    held: Sequence[Held]
+    perplexity: tuple[float, float]
+    card: tuple[float, float]
+    kl: float
+    voices: tuple[Voice, Voice]
+    knows: tuple[float, float]
+    live: str = "base"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`outcome`: PROMOTED, REJECTED or UNDECIDED. `scores` for the manifest."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+def judge(seen: Measured) -> Judgement:
+    """Promote, reject, or leave it open."""
+    taste, bounds = list(_taste(seen)), list(_bounds(seen))
+    broken = [check for check in bounds if not check.passed]
+    unshown = [check for check in taste if not check.passed]
+    scores = {check.name: round(check.value, 4) for check in (*taste, *bounds) if isfinite(check.value)}
+    if broken:
+        outcome, reasons = Outcome.REJECTED, [check.why for check in (*broken, *unshown)]
+    elif any(check.name == BETTER and check.value < 1 - SURE for check in unshown):
+        outcome, reasons = Outcome.REJECTED, [f"It knows worse what people like: {unshown[0].why}"]
+    elif unshown:
+        outcome, reasons = Outcome.UNDECIDED, [check.why for check in unshown]
+    else:
+        auc = next(check for check in taste if check.name == AUC)
+        outcome, reasons = Outcome.PROMOTED, [auc.why, "Everything else is as it should be."]
+    return Judgement(outcome, tuple(reasons), (*taste, *bounds), scores)
+
+
+AUC, BETTER, CHANCE = "preference AUC", "better than live", "better than chance"
+
+
+def _taste(seen: Measured) -> Iterator[Check]:
+    """Does it tell liked replies from disliked ones, better than what serves now, and better than luck?"""
+    likes, dislikes = (sum(row.liked == kind and row.weight > 0 for row in seen.held) for kind in (True, False))
+    enough = min(likes, dislikes) >= EACH
+    said = f"{likes} liked and {dislikes} disliked replies were held out"
+    yield Check("held-out ratings", min(likes, dislikes), f"≥ {EACH} of each", enough, f"{said}.")
+    if not enough:
+        return
+    dice = random.Random(seen.seed)
+    new, live = auc(seen.held, [row.new for row in seen.held]), auc(seen.held, [row.live for row in seen.held])
+    chance = beats_chance(seen.held, dice)
+    better = beats_live(seen.held, dice)
+    in_pairs = f"In {new:.0%} of pairs of a liked and a disliked reply it finds the liked one likelier"
+    yield Check(AUC, new, f"> {live:.2f} (live)", new > live, f"{in_pairs}; {_named(seen.live)} does in {live:.0%}.")
+    yield Check(
+        BETTER, better, f"≥ {SURE}", better >= SURE,
+        f"Of resampled conversations, {better:.0%} find it better than {_named(seen.live)}.",
+    )  # fmt: skip
+    yield Check(
+        CHANCE, chance, f"≥ {BY_CHANCE}", chance >= BY_CHANCE, f"It does better than {chance:.1%} of shuffled votes."
+    )
+
+
+def _named(live: str) -> str:
+    return "the base" if live == "base" else "what serves now"
+
+
+def _bounds(seen: Measured) -> Iterator[Check]:
+    """Is it still the same character, and does it still speak the same language?"""
+    was, now = seen.voices
+    yield _ratio("neutral perplexity", seen.perplexity, PERPLEXITY, "plain text has become harder for it")
+    yield _ratio("the card's own lines", seen.card, 1 + PROBES, "its own example lines have become strange to it")
+    yield _most("distance to the base", seen.kl, KL, "its words are far from the base's, in nats per token")
+    yield _least("knows who it is", seen.knows[1], seen.knows[0] - PROBES, "asked who it is, it says so less often")
+    yield _least("variety", now.distinct, DISTINCT * was.distinct, "it says the same things more often (distinct-2)")
+    yield _most("repetition", now.repeated, was.repeated + REPEATED, "it repeats itself within a reply")
+    yield _most("same beginning", now.opening, max(OPENING, was.opening + 0.1), "replies begin with the same words")
+    yield _most("longer", now.words, LENGTH * was.words, "replies have become much longer")
+    yield _least("shorter", now.words, was.words / LENGTH, "replies have become much shorter")
+    yield _most("refusals", now.refusals, was.refusals + REFUSALS, "it refuses to answer more often")
+    yield _most("abuse", now.abuse, was.abuse + ABUSE, "it has become abusive")
+
+
+def _ratio(name: str, pair: tuple[float, float], most: float, said: str) -> Check:
+    before, after = pair
+    value = after / before if before else float("nan")
+    why = f"{said[0].upper()}{said[1:]}: {before:.2f} before, {after:.2f} after ({value - 1:+.1%})."
+    return Check(name, value, f"≤ {most:.2f}", value <= most, why)
+
+
+def _most(name: str, value: float, bound: float, said: str) -> Check:
+    return Check(name, value, f"≤ {bound:.2f}", value <= bound, f"{said[0].upper()}{said[1:]} ({value:.2f}).")
+
+
+def _least(name: str, value: float, bound: float, said: str) -> Check:
+    return Check(name, value, f"≥ {bound:.2f}", value >= bound, f"{said[0].upper()}{said[1:]} ({value:.2f}).")
+
+
+def auc(rows: Sequence[Held], scores: Sequence[float]) -> float:
+    """The share of pairs of a liked and a disliked row in which the liked one has the higher score, weighted; ties are
+    half. NaN where there are not both."""
+    order = sorted(range(len(rows)), key=lambda at: scores[at])
+    below = wins = liked = 0.0
+    at = 0
+    while at < len(order):
+        tied = [order[at]]
+        while at + len(tied) < len(order) and scores[order[at + len(tied)]] == scores[tied[0]]:
+            tied.append(order[at + len(tied)])
+        up = sum(rows[one].weight for one in tied if rows[one].liked)
+        down = sum(rows[one].weight for one in tied if not rows[one].liked)
+        wins += up * (below + down / 2)
+        below, liked, at = below + down, liked + up, at + len(tied)
+    return wins / (below * liked) if below and liked else float("nan")
+
+
+def beats_live(rows: Sequence[Held], dice: random.Random, resamples: int = RESAMPLES) -> float:
+    """How often the new one's AUC is above the live one's when whole conversations are drawn anew (paired bootstrap,
+    Efron 1979); equal counts half."""
+    groups: dict[str, list[Held]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    kinds = list(groups.values())
+    better = valid = 0.0
+    for _ in range(resamples):
+        drawn = [row for group in dice.choices(kinds, k=len(kinds)) for row in group]
+        new, live = auc(drawn, [row.new for row in drawn]), auc(drawn, [row.live for row in drawn])
+        if new == new and live == live:
+            valid += 1
+            better += 1.0 if new > live else 0.5 * (new == live)
+    return better / valid if valid else 0.0
+
+
+def beats_chance(rows: Sequence[Held], dice: random.Random, shuffles: int = RESAMPLES) -> float:
+    """The share of shuffled votes under which the same scores have a lower AUC (permutation test)."""
+    scores = [row.new for row in rows]
+    found = auc(rows, scores)
+    votes = [(row.liked, row.weight) for row in rows]
+    worse = 0
+    for _ in range(shuffles):
+        dice.shuffle(votes)
+        mixed = [Held(row.group, liked, weight, 0, 0) for row, (liked, weight) in zip(rows, votes, strict=True)]
+        worse += auc(mixed, scores) < found
+    return worse / shuffles

@@ -1,0 +1,368 @@
+"""A night as one story: collect → split → train → gate → promote or reject → report. `Teacher.night` is all of it.
+
+What is computed is computed in a thread; in between, the store is asked. Nothing that serves is touched before the last
+step, which moves one pointer: whatever goes wrong before, the live persona is as it was.
+"""
+
+import asyncio
+import logging
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from core import feedback, polarity
+from core.errors import LimenError, StoreError
+from core.events import PersonaKey
+from core.feedback import Reading, Seen
+from core.jobs import BASE
+from core.nights import Manifest, Night, Outcome, Point
+from core.settings import Settings
+from core.store.consents import Consents
+from core.store.ledger import Ledger
+from core.store.loras import CARD, Loras, Serving, common
+from core.store.personas import Personas
+from personas.card import Card
+from worker import fetch
+from worker.lora.basehash import base_hash
+from worker.lora.check import base_names
+from worker.lora.files import Weights, read, write
+from worker.lora.keeping import clear_tainted, keep_night
+from worker.lora.manifest import read as read_manifest
+from worker.lora.store import LoraStore
+from worker.model import load
+from worker.night.base import Base, prepare
+from worker.night.draft import Draft
+from worker.night.exam import examine
+from worker.night.examples import Collected, Example, collect
+from worker.night.gate import Judgement, judge
+from worker.night.measure import row
+from worker.night.sight import shared
+from worker.night.split import Split, split
+from worker.night.train import Rated, Recipe, Tell, train
+
+log = logging.getLogger("limen.night")
+
+NEW = "new"  # what a LoRA is called until it has a name in the store
+GRID = tuple((rate, anchor) for rate in (5e-4, 1e-3, 2e-3) for anchor in (0.2, 0.5))
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a night works with."""
+
+    settings: Settings
+    ledger: Ledger
+    consents: Consents
+    loras: Loras
+    personas: Personas
+    store: LoraStore
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How nights are made. `day` is the operator's; `scheduled`: nobody waits for it; `live`: no trial first.
+
+    `dry`: trained and judged, and nothing kept; `sweep`: a small grid of settings is tried on the same rows. `code`:
+    which limen this is.
+    """
+
+    day: str
+    dry: bool = False
+    sweep: bool = False
+    scheduled: bool = False
+    live: bool = False
+    seed: int = 0
+    code: str = ""
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A persona with something to learn: reactions that came since its last night, which is what it is ordered by."""
+
+    persona: PersonaKey
+    effective: float
+    fresh: int
+
+
+class Over(Exception):
+    """A night ends here, and nothing was changed."""
+
+    def __init__(self, outcome: Outcome, *reasons: str) -> None:
+        super().__init__(*reasons)
+        self.outcome, self.reasons = outcome, reasons
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a training made."""
+
+    weights: Weights
+    curve: tuple[Point, ...]
+    recipe: Recipe
+    notes: tuple[str, ...] = ()
+
+
+class Teacher:
+    """Everybody's nights, over one copy of the base model, which is loaded when it is first needed."""
+
+    def __init__(self, tools: Tools, plan: Plan, tell: Callable[[str, int, int], None] = lambda what, at, of: None):
+        self._tools, self._plan, self._tell = tools, plan, tell
+
+    async def due(self) -> list[Due]:
+        """Who has something to learn, who has most first; a card's scopes before what each learns by itself."""
+        fresh = await self._tools.ledger.fresh()
+        stale = [one.persona for one in await self._tools.loras.rebuild_due() if one.persona]
+        pools = self._pools(fresh)
+        found = {**dict.fromkeys(stale, 0), **fresh, **pools}
+        order = sorted(found, key=lambda persona: (persona not in stale, persona not in pools, -found[persona]))
+        return [Due(persona, float(found[persona]), found[persona]) for persona in order]
+
+    def _pools(self, fresh: dict[PersonaKey, int]) -> dict[PersonaKey, int]:
+        """Cards whose scopes learn together, with the reactions of all of them."""
+        pools: dict[PersonaKey, int] = {}
+        for persona, count in fresh.items() if self._tools.settings.night.pool == "card" else ():
+            pools[common(persona)] = pools.get(common(persona), 0) + count
+        return pools
+
+    async def night(self, persona: PersonaKey) -> Night:
+        """One persona's night. What it can name goes wrong in the outcome FAILED. Raises StoreError."""
+        seen = await self._tools.ledger.fresh()
+        page = Draft(persona, self._plan.day, self._tools.settings, self._plan.seed)
+        try:
+            await self._learn_and_judge(persona, page)
+        except Over as over:
+            page.end(over.outcome, *over.reasons)
+        except StoreError:
+            raise
+        except LimenError as error:
+            page.end(Outcome.FAILED, f"{error}. Nothing was changed.")
+        if not self._plan.dry:
+            await clear_tainted(self._tools.store, self._tools.loras, persona)
+            if page.outcome not in (Outcome.FAILED, Outcome.NOT_ENOUGH):
+                await self._tools.ledger.learned(persona, seen.get(persona, 0))
+        return page.night()
+
+    async def _learn_and_judge(self, persona: PersonaKey, page: Draft) -> None:
+        serving = await self._fixed(persona)
+        page.before = serving.live
+        found = await self._collect(persona, page)
+        card = await self._card(found.examples, page)
+        parts = split(found.examples, since=self._since(serving), seed=self._plan.seed)
+        page.divide(parts)
+        base = await asyncio.to_thread(lambda: self.base)
+        parent, live = await self._weights(base, persona, serving)
+        learned = await asyncio.to_thread(self._learn, base, parts, parent, page.id)
+        page.teach(learned.curve, learned.recipe, self._base_name, learned.notes)
+        exam = await asyncio.to_thread(examine, base, card, parts.held, learned.weights, live, serving.live, page.seed)
+        page.show(exam)
+        judgement = judge(exam.measured)
+        page.judge(judgement)
+        if judgement.outcome == Outcome.PROMOTED:
+            await self._promote(persona, page, parts, learned, judgement, parent)
+
+    # What there is to learn from.
+
+    async def _fixed(self, persona: PersonaKey) -> Serving:
+        """What serves now. Raises Over if it shall stay so."""
+        serving = await self._tools.loras.serving(persona)
+        if serving.pinned:
+            raise Over(Outcome.PINNED, f"It is pinned to {serving.live}; `limen lora pin --off` lets nights change it.")
+        if serving.canary and self._plan.scheduled:
+            raise Over(Outcome.UNDECIDED, f"{serving.canary} is on trial, and the reactions to it decide first.")
+        return serving
+
+    async def _collect(self, persona: PersonaKey, page: Draft) -> Collected:
+        """Its examples. Raises Over if they are too few."""
+        keys = [persona] if persona.scope != CARD else await self._scopes(persona)
+        founds = [await self._collected(key, pool=persona.scope == CARD, now=page.began) for key in keys]
+        found = founds[0] if len(founds) == 1 else _together(founds)
+        page.count(found)
+        needed, effective = self._tools.settings.night.least, sum(one.weight for one in found.examples)
+        if effective < needed:
+            said = f"{effective:.0f} of {needed:.0f} labels that it needs: {needed - effective:.0f} are missing."
+            raise Over(Outcome.NOT_ENOUGH, f"Not enough yet: {said}")
+        for kind, verb in ((True, "liked"), (False, "disliked")):
+            if not any(one.liked == kind for one in found.examples):
+                raise Over(Outcome.NOT_ENOUGH, f"Nobody {verb} anything, so there is nothing to tell apart.")
+        return found
+
+    async def _collected(self, persona: PersonaKey, pool: bool, now: float) -> Collected:
+        settings = self._tools.settings
+        meanings = polarity.load(settings.night.polarity)
+
+        def read_all(seen: Sequence[Seen]) -> Reading:
+            weak = settings.night.weak_signals
+            return feedback.read(seen, meanings, shared=shared(persona, seen), now=now, weak=weak)
+
+        return await collect(
+            self._tools.ledger, self._tools.consents, persona, read_all, now=now,
+            half_life_days=settings.retention.half_life_days, weak=settings.night.weak_signals > 0, pool=pool,
+        )  # fmt: skip
+
+    async def _scopes(self, pooled: PersonaKey) -> list[PersonaKey]:
+        """All personas of a card on one bot account."""
+        return [key for key in await self._tools.ledger.personas() if common(key) == pooled and key != pooled]
+
+    async def _card(self, rows: Sequence[Example], page: Draft) -> Card:
+        """The card as it was when it last spoke. Raises Over if it is gone, or shall not grow."""
+        latest = max(rows, key=lambda one: one.time)
+        entry = await self._tools.ledger.get(latest.reply)
+        card = await self._tools.personas.card(entry.record.card_hash) if entry else None
+        if card is None:
+            card = Card(name=page.persona.card, title=page.persona.card.capitalize(), description="…")
+        if not card.evolves:
+            raise Over(Outcome.PINNED, "Its card says that it does not evolve.")
+        page.title = card.title
+        return card
+
+    def _since(self, serving: Serving) -> float:
+        """Until when the live version has learned, in seconds UTC."""
+        times = [past.time for past in serving.history if past.version == serving.live != BASE]
+        return max(times, default=0.0)
+
+    async def _weights(
+        self, base: Base, persona: PersonaKey, serving: Serving
+    ) -> tuple[Weights | None, Weights | None]:
+        """(what it begins with: the card's LoRA if its scopes learn together; what serves now); None is the base."""
+        pooled = common(persona)
+        parent = None
+        if self._tools.settings.night.pool == "card" and persona != pooled:
+            parent = await asyncio.to_thread(self._read, base, (await self._tools.loras.serving(pooled)).live)
+        return parent, await asyncio.to_thread(self._read, base, serving.live)
+
+    def _read(self, base: Base, version: str) -> Weights | None:
+        """A version's weights; None for the base, and for one that cannot be read: then the base is what we compare."""
+        if version == BASE:
+            return None
+        folder = self._tools.store.folder(version)
+        manifest = read_manifest(folder)
+        if manifest and manifest.base_hash and manifest.base_hash != self._base_hash:
+            log.warning("%s is for another base, and set aside", version)
+            return None
+        return read(folder, base.shape, version)
+
+    # Learning.
+
+    @cached_property
+    def base(self) -> Base:
+        """The model. Raises ModelError, LoraError."""
+        settings = self._tools.settings
+        threads = settings.night.threads or settings.model.threads
+        model = msgspec.structs.replace(settings.model, quantize="none", threads=threads)
+        loaded = load(msgspec.structs.replace(settings, model=model))
+        return prepare(loaded, self._names, settings.lora.targets, settings.lora.rank)
+
+    @cached_property
+    def _folder(self) -> Path:
+        settings = self._tools.settings
+        return fetch.obtain(settings.model.ref, settings.model.fallback, settings.worker.cache)
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return base_names(self._tools.settings, self._folder)
+
+    @cached_property
+    def _base_hash(self) -> str:
+        return base_hash(self._folder)
+
+    @property
+    def _base_name(self) -> str:
+        return self._names[0]
+
+    def _learn(self, base: Base, parts: Split, parent: Weights | None, id: str) -> Learned:
+        """The best of the recipes that are to be tried, by the rows that say when to stop."""
+        night = self._tools.settings.night
+        usual = Recipe(
+            rate=night.rate,
+            beta=night.beta,
+            anchor=night.anchor,
+            kl=night.kl,
+            passes=night.passes,
+            seed=self._plan.seed,
+        )
+        rows, stop = (rated(base, some) for some in (parts.train, parts.stop))
+        recipes = [replace(usual, rate=rate, anchor=anchor) for rate, anchor in GRID] if self._plan.sweep else [usual]
+        kept = self._tools.settings.home / "nights" / f"{id.partition('/')[0]}.pt"
+        made, notes = [], []
+        for at, recipe in enumerate(recipes):
+            weights, curve = train(base, rows, stop, recipe, NEW, parent, self._telling(at, len(recipes)), kept)
+            made.append(Learned(weights, curve, recipe))
+            notes.append(_tried(made[-1]))
+            kept.unlink(missing_ok=True)
+        best = min(made, key=_held_loss)
+        return replace(best, notes=tuple(notes)) if self._plan.sweep else best
+
+    def _telling(self, at: int, of: int) -> Tell:
+        what = f"training {at + 1} of {of}" if of > 1 else "training"
+        return lambda done, steps: self._tell(what, done, steps)
+
+    # What becomes of it.
+
+    async def _promote(
+        self, persona: PersonaKey, page: Draft, parts: Split, learned: Learned, judgement: Judgement,
+        parent: Weights | None,
+    ) -> None:  # fmt: skip
+        """Into the store, and then on trial, or live at once."""
+        if self._plan.dry:
+            page.end(Outcome.DRY_RUN, *judgement.reasons)
+            return
+        rows = (*parts.train, *parts.stop, *parts.held)
+        manifest = Manifest(
+            version="", persona=str(persona), night=page.id, made=time.time(), base=self._base_name,
+            base_hash=self._base_hash, rows=tuple(one.reply for one in rows),
+            people=tuple(sorted({person for one in rows for person in one.people})), seed=page.seed,
+            code=self._plan.code, parent=parent.version if parent else "", settings=page.settings,
+            scores=judgement.scores,
+        )  # fmt: skip
+        tools, share = self._tools, 0.0 if self._plan.live else self._tools.settings.night.canary
+        with tempfile.TemporaryDirectory(prefix="limen-night-") as place:
+            folder = Path(place) / "lora"
+            await asyncio.to_thread(write, folder, learned.weights, self._base_name)
+            kept = await keep_night(tools.store, tools.loras, tools.ledger, persona, page.day, folder, manifest)
+        page.version = kept.version
+        if share:
+            await tools.loras.canary(persona, kept.version, share, "night")
+            page.end(Outcome.TRIAL, *judgement.reasons)
+        else:
+            await tools.loras.promote(persona, kept.version, "night")
+            page.end(Outcome.PROMOTED, *judgement.reasons)
+
+
+def _together(founds: Sequence[Collected]) -> Collected:
+    """What several scopes found, as one; each was read by itself, for a scope's people are its own measure."""
+    readings = [found.reading for found in founds]
+    unknown, refused = Counter[str](), Counter[str]()
+    for found in founds:
+        unknown.update(found.reading.unknown)
+        refused.update(found.refused)
+    reading = Reading(
+        tuple(verdict for one in readings for verdict in one.verdicts),
+        tuple(voter for one in readings for voter in one.voters),
+        sum(one.effective for one in readings), dict(unknown),
+    )  # fmt: skip
+    rows = sorted((row for found in founds for row in found.examples), key=lambda row: row.time)
+    return Collected(
+        examples=rows, reading=reading, refused=dict(refused), replies=sum(found.replies for found in founds),
+        reactions=sum(found.reactions for found in founds),
+    )  # fmt: skip
+
+
+def rated(base: Base, rows: Sequence[Example]) -> list[Rated]:
+    """Examples in tokens."""
+    return [Rated(row(base, one.messages, one.text), one.liked, one.weight) for one in rows]
+
+
+def _held_loss(made: Learned) -> float:
+    """The lowest loss of the rows that say when to stop; without any, the last of those that were learned."""
+    looks = [point.held_loss for point in made.curve if point.held_loss is not None]
+    return min(looks) if looks else made.curve[-1].loss
+
+
+def _tried(made: Learned) -> str:
+    one = made.recipe
+    return f"Tried rate {one.rate:g}, anchor {one.anchor:g}: held-back loss {_held_loss(made):.4f}."

@@ -1,0 +1,78 @@
+"""What can be counted about a voice: how long, how varied, how often it repeats, refuses or insults. Pure, no torch."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
+OPENING = 3  # words
+# What models say when they do not want to: a persona that says it where it did not before has lost its part.
+REFUSAL = re.compile(
+    r"\b(as an ai\b|language model|i(?: a|’|')m (?:just )?an ai\b|against my (?:guidelines|programming)"
+    r"|(?:i can(?:no|'|’)t|unable to) (?:help|assist|answer|provide|do that)"
+    r"|i(?:'|’)?m (?:sorry|afraid)[,.]? (?:but )?i can)",
+    re.IGNORECASE,
+)
+# A short list for a coarse check: it sees a voice turn abusive, not every insult there is.
+ABUSE = re.compile(
+    r"\b(fuck\w*|shit\w*|bitch\w*|asshole\w*|bastard\w*|cunt\w*|whore\w*|slut\w*|retard\w*|moron\w*|idiot\w*|stupid"
+    r"|kill (?:yourself|you)|shut up|i hate you|scum|worthless|disgusting)\b",
+    re.IGNORECASE,
+)
+
+
+class Voice(msgspec.Struct, frozen=True, kw_only=True):
+    """Means over replies. Shares are 0 to 1; `words` a reply; `distinct` is distinct-2 (Li et al. 2016), `repeated` the
+    share of four-word runs that a reply has said before, `opening` the share of replies with the commonest first words.
+    """
+
+    words: float
+    distinct: float
+    repeated: float
+    opening: float
+    refusals: float
+    abuse: float
+    questions: float
+    exclamations: float
+
+
+def voice(replies: Sequence[str]) -> Voice:
+    """The voice of these replies; there must be at least one."""
+    said = [tokens(reply) for reply in replies]
+    pairs = [pair for words in said for pair in pairwise(words)]
+    firsts = Counter(" ".join(words[:OPENING]) for words in said)
+    return Voice(
+        words=sum(map(len, said)) / len(said),
+        distinct=len(set(pairs)) / max(1, len(pairs)),
+        repeated=sum(map(repeated, said)) / len(said),
+        opening=max(firsts.values()) / len(said),
+        refusals=share(replies, REFUSAL),
+        abuse=share(replies, ABUSE),
+        questions=sum("?" in reply for reply in replies) / len(replies),
+        exclamations=sum("!" in reply for reply in replies) / len(replies),
+    )
+
+
+def tokens(text: str) -> list[str]:
+    """Words and marks, in small letters."""
+    return WORD.findall(text.casefold())
+
+
+def repeated(words: Sequence[str], run: int = 4) -> float:
+    """The share of runs of words that came before in the same text."""
+    runs = [tuple(words[at : at + run]) for at in range(len(words) - run + 1)]
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0
+
+
+def share(replies: Sequence[str], pattern: re.Pattern[str]) -> float:
+    """Of how many replies a pattern finds something in."""
+    return sum(bool(pattern.search(reply)) for reply in replies) / len(replies)
+
+
+def knows(reply: str, names: Sequence[str]) -> bool:
+    """Does a reply name one of these?"""
+    words = set(tokens(reply))
+    return any(set(tokens(name)) & words for name in names)
