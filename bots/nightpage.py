@@ -16,7 +16,7 @@ from core.store.nights import Last
 from core.text import shorten
 
 COLOURS = {Outcome.PROMOTED: "green", Outcome.TRIAL: "green", Outcome.REJECTED: "yellow", Outcome.FAILED: "red"}
-SHOWN = 8  # of those who are due
+SHOWN = 8  # of those who have something to learn from
 WIDTH = 78
 
 
@@ -33,7 +33,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trainers: int = 0
     last: Last | None = None
     last_success: float = 0.0
-    due: tuple[tuple[str, float], ...] = ()  # who has something to learn, and how many labels it is worth
+    fresh: tuple[tuple[str, int], ...] = ()  # who got reactions since they last learned, and how many
     left: tuple[str, ...] = ()
     kept: int = 0
     failures: int = 0  # among the latest
@@ -58,7 +58,7 @@ def ended(night: Night) -> str:
 
 def page(seen: Standing) -> str:
     """How it stands."""
-    rows = [("next", _next(seen)), *_work(seen), *_last(seen), *_due(seen)]
+    rows = [("next", _next(seen)), *_work(seen), *_last(seen), *_fresh(seen)]
     if seen.left:
         rows.append(("left", f"{many(len(seen.left), 'persona')} from the last run, first the next time"))
     rows.append(("kept", f"{many(seen.kept, 'night')}; `limen night list`, `limen night report`"))
@@ -96,13 +96,13 @@ def _last(seen: Standing) -> Iterator[tuple[str, str]]:
     yield "last", f"{ago}, {many(last.nights, 'night')} in {span(last.ended - last.began)}{failed}"
 
 
-def _due(seen: Standing) -> Iterator[tuple[str, str]]:
-    if not seen.due:
-        yield "due", "nobody has anything new to learn"
-    for number, (name, effective) in enumerate(seen.due[:SHOWN]):
-        yield "due" if number == 0 else "", shorten(f"{name} · {many(round(effective), 'label')}", WIDTH - 10)
-    if len(seen.due) > SHOWN:
-        yield "", f"and {many(len(seen.due) - SHOWN, 'persona')} more"
+def _fresh(seen: Standing) -> Iterator[tuple[str, str]]:
+    if not seen.fresh:
+        yield "due", "nobody has anything new to learn from"
+    for number, (name, count) in enumerate(seen.fresh[:SHOWN]):
+        yield "due" if number == 0 else "", shorten(f"{name} · {many(count, 'new reaction')}", WIDTH - 10)
+    if len(seen.fresh) > SHOWN:
+        yield "", f"and {many(len(seen.fresh) - SHOWN, 'persona')} more"
 
 
 def summary(seen: dict[str, Any]) -> list[str]:

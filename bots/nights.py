@@ -15,13 +15,16 @@ import msgspec
 from bots import loras, up
 from bots.assemble import Parts
 from bots.collisions import ROOT
+from bots.lorapage import place
 from bots.nightpage import Standing
+from bots.version import version
 from core.config import as_variables
 from core.errors import LimenError, StoreError, UserError
 from core.events import PersonaKey, Place, unquote
 from core.jobs import Done
 from core.nights import Night, Outcome
 from core.settings import Settings
+from core.store.consents import Consents
 from core.store.nights import RUN
 from core.store.presence import FRESH
 from core.store.presence import NIGHTS as LANE
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from worker.night.schedule import Clock, Hours
 
 log = logging.getLogger("limen.night")
+Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 BEAT = 3.0
 TRIALS = "trials"  # the lease on looking at them
@@ -45,6 +49,8 @@ class Order(NamedTuple):
 
     dry_run: bool = False
     sweep: bool = False
+    live: bool = False
+    scheduled: bool = False
     seed: int = 0
 
 
@@ -134,11 +140,21 @@ async def leave(p: Parts) -> None:
         log.warning("%s", error)
 
 
-def school(p: Parts, order: Order) -> School:
-    """Who teaches here. Raises MissingExtra, ModelError."""
+def school(p: Parts, order: Order, tell: Tell) -> School:
+    """Who teaches here; `tell` hears how far a night is. Raises MissingExtra, LoraError."""
     if p.settings.model.ref.startswith("echo:"):
         return _echo(p)
-    raise UserError("nights are not there yet")
+    try:
+        from worker.night.run import Plan, Teacher, Tools
+    except ImportError as error:
+        raise up.incomplete(error) from error
+    store, consents = loras.store(p.settings), Consents(p.client)
+    plan = Plan(
+        day=loras.day(p.settings.timezone), dry=order.dry_run, sweep=order.sweep, scheduled=order.scheduled,
+        live=order.live, seed=order.seed, code=version(),
+    )  # fmt: skip
+    teacher = Teacher(Tools(p.settings, p.ledger, consents, p.loras, p.personas, store), plan, tell)
+    return School(teacher.due, teacher.night)
 
 
 def _echo(p: Parts) -> School:
@@ -172,6 +188,7 @@ async def standing(settings: Settings, p: Parts | None) -> Standing:
         return known
     from worker.night.schedule import missed
 
+    fresh = sorted((await p.ledger.fresh()).items(), key=lambda one: -one[1])
     latest, success = await p.nights.latest(), await p.nights.last_success()
     return msgspec.structs.replace(
         known,
@@ -180,6 +197,7 @@ async def standing(settings: Settings, p: Parts | None) -> Standing:
         trainers=sum(float(about["seen"]) < FRESH for about in (await p.presence.trainers()).values()),
         last=await p.nights.last(),
         last_success=success,
+        fresh=tuple((place(persona), count) for persona, count in fresh),
         left=tuple(map(str, await p.nights.left())),
         kept=await p.nights.count(),
         failures=sum(night.outcome == Outcome.FAILED for night in latest),

@@ -24,6 +24,9 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """Something people should read, without harm to the bar."""
 
+    def step(self, what: str, at: int, of: int) -> None:
+        """How far one of them is in itself (`training`, 12 of 40). From any thread."""
+
 
 @contextmanager
 def progress(what: str, total: int, done: int = 0) -> Iterator[Progress]:
@@ -46,12 +49,26 @@ class _Bar:
 
     def __init__(self, bar: "Bar", task: "TaskID") -> None:
         self._bar, self._task = bar, task
+        self._steps: dict[str, TaskID] = {}
 
     def advance(self, by: int = 1) -> None:
         self._bar.advance(self._task, by)
 
     def say(self, text: str) -> None:
         self._bar.console.print(text, markup=False, highlight=False)
+
+    def step(self, what: str, at: int, of: int) -> None:
+        if what not in self._steps:
+            self._end_steps()
+            self._steps[what] = self._bar.add_task(what, total=of)
+        self._bar.update(self._steps[what], completed=at, total=of)
+        if at >= of:
+            self._end_steps()
+
+    def _end_steps(self) -> None:
+        for task in self._steps.values():
+            self._bar.remove_task(task)
+        self._steps.clear()
 
 
 class _Lines:
@@ -60,6 +77,7 @@ class _Lines:
     def __init__(self, what: str, total: int, done: int) -> None:
         self._what, self._total, self._first, self._done = what, total, done, done
         self._began = self._told = time.monotonic()
+        self._step, self._step_began = "", 0.0
 
     def advance(self, by: int = 1) -> None:
         self._done += by
@@ -70,6 +88,14 @@ class _Lines:
 
     def say(self, text: str) -> None:
         click.echo(text, err=True)
+
+    def step(self, what: str, at: int, of: int) -> None:
+        now = time.monotonic()
+        if what != self._step or at <= 1:
+            self._step, self._step_began = what, now
+        if now - self._told > EVERY:
+            self._told = now
+            click.echo(paced(f"steps of {what}", at, of, at, now - self._step_began), err=True)
 
 
 def paced(what: str, done: int, total: int, lately: int, seconds: float) -> str:

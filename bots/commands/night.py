@@ -10,7 +10,6 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -47,7 +46,6 @@ class Wish(NamedTuple):
 
     persona: PersonaKey | None
     order: nights.Order
-    scheduled: bool
 
 
 @click.group(invoke_without_command=True, epilog="Example: limen night --now --persona mira")
@@ -57,13 +55,14 @@ class Wish(NamedTuple):
 @account_option()
 @click.option("--dry-run", is_flag=True, help="Train and judge, and keep nothing.")
 @click.option("--sweep", is_flag=True, help="Try several settings on the same ratings, and keep the best.")
+@click.option("--live", is_flag=True, help="What passes the gate goes live at once, without a trial (night.canary).")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, metavar="N", help="For the same night again.")
 @click.option("--scheduled", is_flag=True, hidden=True)
 @json_option
 @click.pass_context
 def command(
     ctx: click.Context, now: bool, persona: str | None, scope: str, account: str, dry_run: bool, sweep: bool,
-    seed: int, scheduled: bool, as_json: bool,
+    live: bool, seed: int, scheduled: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Let personas learn from how people reacted to them.
 
@@ -71,7 +70,8 @@ def command(
     themselves (night.at) while a worker runs. Without --now, this shows how it stands.
     """
     s = settings(ctx)
-    asked = [name for name, given in (("--persona", persona), ("--dry-run", dry_run), ("--sweep", sweep)) if given]
+    flags = {"--persona": persona, "--dry-run": dry_run, "--sweep": sweep, "--live": live}
+    asked = [name for name, given in flags.items() if given]
     if ctx.invoked_subcommand:
         if now or asked:
             raise click.UsageError(f"{(asked or ['--now'])[0]} belongs behind `{ctx.invoked_subcommand}`, or not here.")
@@ -84,7 +84,7 @@ def command(
             click.echo(MORE)
         return
     key = PersonaKey(account, persona.strip().lower(), scope) if persona else None
-    done = _begin(s, Wish(key, nights.Order(dry_run, sweep, seed), scheduled))
+    done = _begin(s, Wish(key, nights.Order(dry_run, sweep, live, scheduled, seed)))
     if as_json:
         show_json([msgspec.to_builtins(night) for night in done])
     failed = any(night.outcome == Outcome.FAILED for night in done)
@@ -98,7 +98,7 @@ def _begin(settings: Settings, wish: Wish) -> list[Night]:
     """Make the nights, behind everybody who talks. Raises LimenError."""
     from worker.night.child import capped, die_with_parent, last_in_line, threads
 
-    if wish.scheduled:
+    if wish.order.scheduled:
         die_with_parent()
         last_in_line()
         logging.basicConfig(level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -106,7 +106,7 @@ def _begin(settings: Settings, wish: Wish) -> list[Night]:
     settings = replace(settings, model=replace(settings.model, threads=few))
     for name, count in capped(few).items():
         os.environ.setdefault(name, count)  # read when torch is imported
-    return asyncio.run(_ending_at_once(_make(settings, wish), wish.scheduled))
+    return asyncio.run(_ending_at_once(_make(settings, wish), wish.order.scheduled))
 
 
 async def _ending_at_once(work: Coroutine[Any, Any, T], scheduled: bool) -> T:
@@ -154,7 +154,7 @@ async def _nights(p: Parts, wish: Wish) -> list[Night]:
     if wish.persona:
         return [await _single(p, wish.persona, wish.order, Terms(today, keep=keep))]
     terms = Terms(today, p.settings.night.budget_minutes * 60, keep)
-    if wish.scheduled:  # under the lease of the worker that started us
+    if wish.order.scheduled:  # under the lease of the worker that started us
         done = await _everyone(p, wish.order, terms)
         await nights.post(p, done)
         return done
@@ -174,7 +174,7 @@ async def _single(p: Parts, persona: PersonaKey, order: nights.Order, terms: "Te
 
     p.card(persona.card)
     with progress("nights", 1) as shown:
-        night = await one(p.nights, persona, nights.school(p, order).learn, terms, _Told(shown))
+        night = await one(p.nights, persona, nights.school(p, order, shown.step).learn, terms, _Told(shown))
     if night is None:
         holder = await p.nights.holder(str(persona))
         said = f"{place(persona)} learns already: {holder or 'another process'}"
@@ -185,12 +185,12 @@ async def _single(p: Parts, persona: PersonaKey, order: nights.Order, terms: "Te
 async def _everyone(p: Parts, order: nights.Order, terms: "Terms") -> list[Night]:
     from worker.night.all import everyone
 
-    school = nights.school(p, order)
-    due = await school.due()
+    due = await nights.school(p, order, lambda *_: None).due()
     if not due:
-        click.echo("Nobody has anything new to learn: a night needs reactions to replies.", err=True)
+        click.echo("Nobody has anything new to learn from: a night needs reactions to replies.", err=True)
     with progress("nights", len(due)) as shown:
-        done = await everyone(p.nights, due, school.learn, terms, _Told(shown))
+        learn = nights.school(p, order, shown.step).learn
+        done = await everyone(p.nights, due, learn, terms, _Told(shown))
     if len(done) < len(due):
         said = f"{len(done):,} of {many(len(due), 'persona')}; the others are first the next night."
         click.echo(said, err=True)
@@ -348,9 +348,4 @@ async def _standing(settings: Settings) -> nightpage.Standing:
     if not url:
         return await nights.standing(settings, None)
     async with parts(settings, url) as p:
-        standing = await nights.standing(settings, p)
-        with suppress(LimenError):  # why nobody can learn here is told by --now, and by `limen doctor`
-            due = await nights.school(p, nights.Order()).due()
-            told = tuple((place(one.persona), one.effective) for one in due)
-            standing = replace(standing, due=told)
-        return standing
+        return await nights.standing(settings, p)

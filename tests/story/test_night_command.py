@@ -13,6 +13,7 @@ from bots import nights
 from bots.assemble import Parts, parts
 from core.delivery import Delivery
 from core.events import Kind, Person, PersonaKey, Place
+from core.feedback import Fact
 from core.nights import Count, Night, Outcome, Ratings, Sample
 from core.store import keys
 from core.store.ledger import Record, Told
@@ -172,6 +173,7 @@ async def test_a_report_is_shown_as_text_page_and_data(p: Parts, tmp_path: Path)
 async def test_how_it_stands_is_shown_in_80_columns(p: Parts) -> None:
     """By itself, in `limen status`, and by the doctor."""
     await spoke(p, MIRA)
+    await p.ledger.rate("mira-0", Fact(id="f", user="console:local:me", emoji="👍", time=time.time()))
     await p.nights.ran(Last(time.time() - 90, time.time(), nights=3, failed=1, left=1))
     await p.nights.ran(Last(time.time() - 60, time.time(), trouble="its process was ended by signal 9; night.log"))
     await p.nights.keep(night("m/1", outcome=Outcome.FAILED))
@@ -181,7 +183,7 @@ async def test_how_it_stands_is_shown_in_80_columns(p: Parts) -> None:
     doctor = " ".join((await meanwhile("doctor")).out.split())
 
     assert (0, 0) == (said.status, listed.status)
-    for what in ("next ", "broke off", "1 persona from the last run", "mira in console:local:user:me · 1 label"):
+    for what in ("next ", "broke off", "1 persona from the last run", "mira in console:local:user:me · 1 new reaction"):
         assert what in said.out
     assert "failed" in listed.out
     assert "nights " in status.out

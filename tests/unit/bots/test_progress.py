@@ -29,6 +29,24 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys:
     assert "4 of 10 replies, 0.1 a second, 60 s to go\nline 7 is bad\n" == capsys.readouterr().err
 
 
+def test_how_far_one_of_them_is_goes_into_the_log_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Now and then; the next thing begins anew."""
+    now = iter([0.0, 100.0, 105.0, 120.0, 200.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+
+    with progress.progress("nights", 2) as shown:
+        for at in (1, 2, 5):
+            shown.step("training", at, 10)
+        shown.step("judging", 1, 4)
+
+    told = capsys.readouterr().err.splitlines()
+    assert ["1 of 10 steps of training", "5 of 10 steps of training"] == [line.partition(",")[0] for line in told[:2]]
+    assert told[1].endswith("0.2 a second, 20 s to go")
+    assert "1 of 4 steps of judging" in told[2]
+
+
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
     """With what is said above it."""
     screen = io.StringIO()
@@ -38,7 +56,10 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
 
     with progress.progress("replies", 3, 1) as shown:
         shown.say("line 7 is [bad]")
+        shown.step("training", 3, 7)
         shown.advance(2)
 
+    assert "training" in screen.getvalue()
+    assert "3/7" in screen.getvalue()
     assert "line 7 is [bad]" in screen.getvalue()
     assert "3/3" in screen.getvalue()
