@@ -9,14 +9,14 @@ import pytest
 from core.errors import LoraError
 from core.events import Person, PersonaKey, Place
 from core.feedback import Fact
-from core.nights import Manifest
+from core.nights import Manifest, Outcome
 from core.store.client import Client
 from core.store.ledger import Ledger, Record
 from core.store.loras import Loras, Made, family
 from tests.fakes.loras import write
 from tests.fakes.manifests import manifest
 from worker.lora import manifest as manifests
-from worker.lora.keeping import clear_tainted, keep_night, remove
+from worker.lora.keeping import clear_tainted, introduce, keep_night, remove
 from worker.lora.store import LoraStore
 
 ROOM = Place("discord", "77", "room")
@@ -64,6 +64,20 @@ async def test_what_a_night_made_is_kept_with_where_it_comes_from(shop: Shop) ->
     assert Made(str(MIRA), "abc") == await shop.loras.origin(kept.version)
     assert [[kept.version], [kept.version], []] == [await shop.loras.of_person(who) for who in ("ann", "bob", "cat")]
     assert f"{family(MIRA)}/20261127-2" == (await shop.keep()).version
+
+
+async def test_what_is_kept_is_tried_first(shop: Shop) -> None:
+    """Or live at once, where nothing is to be tried; a pin and a request to be forgotten hold against a night."""
+    kept = await shop.keep()
+
+    assert Outcome.TRIAL == await introduce(shop.loras, MIRA, kept.version, 0.5)
+    assert kept.version == (await shop.loras.serving(MIRA)).canary
+    assert Outcome.PROMOTED == await introduce(shop.loras, MIRA, kept.version, 0)
+    assert (kept.version, "night") == ((past := (await shop.loras.serving(MIRA)).history[0]).version, past.why)
+    await shop.loras.pin(MIRA, kept.version)
+    for share in (0.5, 0):
+        with pytest.raises(LoraError, match="is pinned"):
+            await introduce(shop.loras, MIRA, "m/2", share)
 
 
 async def test_weights_that_began_with_others_have_their_people_too(shop: Shop) -> None:

@@ -15,9 +15,9 @@ import msgspec
 
 from core.errors import LoraError
 from core.events import PersonaKey
-from core.nights import Manifest
+from core.nights import Manifest, Outcome
 from core.store.ledger import Ledger
-from core.store.loras import Loras, Made, fresh
+from core.store.loras import NIGHT, Loras, Made, fresh
 from worker.lora import manifest as manifests
 from worker.lora.folders import FILES
 from worker.lora.store import LoraStore
@@ -48,6 +48,18 @@ async def keep_night(
         await loras.removed(kept.version, kept.people)
         raise
     return kept
+
+
+async def introduce(loras: Loras, persona: PersonaKey, version: str, share: float) -> Outcome:
+    """Let a kept version speak: on trial in a share of the sessions (`night.canary`), or at once if that is 0.
+
+    Raises LoraError if the persona was pinned meanwhile, or somebody asked to be forgotten; StoreError.
+    """
+    if share:
+        await loras.canary(persona, version, share, NIGHT)
+        return Outcome.TRIAL
+    await loras.promote(persona, version, NIGHT)
+    return Outcome.PROMOTED
 
 
 async def clear_tainted(store: LoraStore, loras: Loras, persona: PersonaKey) -> list[str]:
