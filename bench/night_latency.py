@@ -1,14 +1,15 @@
 """How long people wait while a night runs, beside how long they wait otherwise: `python -m bench.night_latency`.
 
 A real worker, the real model and real Redis; two people talk, each waiting for every reply. The night is its heaviest
-part, training on 300 rows, in a process with the threads and the niceness that nights have. Both times are taken by
-turns, so that whatever else the machine does falls on both.
+part, training on 300 rows, in a process with the threads and the niceness that nights have. Between two replies it is
+stopped or goes on, by turns: so whatever else the machine does falls on both times alike.
 """
 
 import argparse
 import asyncio
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -119,26 +120,28 @@ class Talk:
         return waited
 
 
-async def measure(settings: Settings, url: str, turns: int, rounds: int) -> dict[str, float | int]:
-    """Idle and night by turns."""
-    idle: list[float] = []
-    busy: list[float] = []
+async def measure(settings: Settings, url: str, turns: int) -> dict[str, float | int]:
+    """A turn without the night, a turn with it."""
+    waits: dict[bool, list[float]] = {False: [], True: []}
     computed = lasted = 0.0
     await asyncio.to_thread(up.start_worker, settings)
-    async with parts(settings, url) as p:
+    async with parts(settings, url) as p, night(settings) as process:
         talk = Talk(p)
         carried = asyncio.create_task(talk.delivery.run())
         await talk.turns(3)  # warm
-        for number in range(rounds):
-            idle += await talk.turns(turns)
-            async with night(settings) as process:
-                began, before = time.perf_counter(), process.cpu_times().user
-                busy += await talk.turns(turns)
-                computed += process.cpu_times().user - before
-                lasted += time.perf_counter() - began
-            seen = [percentile(waited, 0.95) for waited in (idle, busy)]
-            say(f"{number + 1} of {rounds}: p95 {seen[0]:.2f} s idle, {seen[1]:.2f} s at night")
+        for number in range(2 * turns):
+            dark = number % 2 == 1
+            process.send_signal(signal.SIGCONT if dark else signal.SIGSTOP)
+            began, before = time.perf_counter(), process.cpu_times().user
+            waits[dark] += await talk.turns(1)
+            computed += process.cpu_times().user - before
+            lasted += (time.perf_counter() - began) * dark
+            if number % 10 == 9:
+                seen = [percentile(waits[dark], 0.95) for dark in waits]
+                say(f"{number + 1} of {2 * turns} turns: p95 {seen[0]:.2f} s idle, {seen[1]:.2f} s at night")
+        process.send_signal(signal.SIGCONT)
         carried.cancel()
+    idle, busy = waits[False], waits[True]
     return {
         "p95_idle_s": round(percentile(idle, 0.95), 3),
         "p95_night_s": round(percentile(busy, 0.95), 3),
@@ -153,12 +156,9 @@ async def measure(settings: Settings, url: str, turns: int, rounds: int) -> dict
 
 
 def main() -> None:
-    """Until each round is done."""
+    """Until everybody has had their turns."""
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument(
-        "--turns", type=int, default=15, help="replies to each of two people, idle and at night, a round"
-    )
-    asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--turns", type=int, default=40, help="replies to each of two people, idle and at night")
     asked.add_argument("--learn", action="store_true", help=argparse.SUPPRESS)
     given = asked.parse_args()
     if given.learn:
@@ -170,7 +170,7 @@ def main() -> None:
         wanted = {"LIMEN_PERSONA": "bench", "LIMEN_NIGHT__ENABLED": "false", "REDIS_URL": redis.url}
         settings = config.load({**os.environ, **wanted}, home=Path(home))
         try:
-            figures = asyncio.run(measure(settings, redis.url, given.turns, given.rounds))
+            figures = asyncio.run(measure(settings, redis.url, given.turns))
         finally:
             asyncio.run(up.down(settings))
     emit(figures)
