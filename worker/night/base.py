@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 
 from worker import kv, packed
 from worker.engine import Engine, Limits
@@ -25,7 +26,8 @@ ROWS, STEP, CONTEXTS = 32, 512, 8  # replies at once, tokens in a step, and cont
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """`loras`: by version, those that it can speak with."""
+    """`loras`: by version, those that it can speak with. `plain`: passages of neutral text, to hold on to while
+    learning, and to measure with."""
 
     loaded: Loaded
     shape: Shape
@@ -33,6 +35,7 @@ class Base:
     engine: Engine
     loras: dict[str, Weights]
     renderer: Renderer
+    plain: tuple[Sequence[str], Sequence[str]]
 
     def speak(self, requests: Sequence[Request]) -> dict[str, Finished]:
         """Answer all of them, by id."""
@@ -64,7 +67,17 @@ class Base:
             self.loaded.model.set_attn_implementation(before)
 
 
-def prepare(loaded: Loaded, names: Sequence[str], targets: str, rank: int, most: int = ROWS) -> Base:
+def passages() -> tuple[Sequence[str], Sequence[str]]:
+    """Our own neutral text, in halves."""
+    halves = files("worker.night").joinpath("neutral.txt").read_text("utf-8").split("===\n")
+    first, second = ([" ".join(part.split()) for part in half.split("\n\n") if part.strip()] for half in halves)
+    return first, second
+
+
+def prepare(
+    loaded: Loaded, names: Sequence[str], targets: str, rank: int,
+    plain: tuple[Sequence[str], Sequence[str]] | None = None,
+) -> Base:  # fmt: skip
     """A base over a loaded model, which is changed by it. Raises LoraError, ModelError."""
     gpu = loaded.device != "cpu"
     shape = of(loaded.model, names, targets, rank)
@@ -76,6 +89,6 @@ def prepare(loaded: Loaded, names: Sequence[str], targets: str, rank: int, most:
     arena = kv.Arena(layers, heads, size, CONTEXTS * loaded.context, loaded.model.dtype, loaded.device)
     loras: dict[str, Weights] = {}
     engine = Engine(
-        loaded, arena, Desk(slots, Loading(loras.__getitem__)), Limits(most, STEP, far(loaded.model)), together=gpu
+        loaded, arena, Desk(slots, Loading(loras.__getitem__)), Limits(ROWS, STEP, far(loaded.model)), together=gpu
     )
-    return Base(loaded, shape, both, engine, loras, Renderer(loaded.tokenizer, loaded.context))
+    return Base(loaded, shape, both, engine, loras, Renderer(loaded.tokenizer, loaded.context), plain or passages())

@@ -1,9 +1,6 @@
 """Plain text that says nothing about anybody: what a night must not change. One half is held on to while learning, the
 other one is what the gate measures."""
 
-from collections.abc import Sequence
-from importlib.resources import files
-
 import torch
 from torch import Tensor
 
@@ -16,17 +13,11 @@ LONGEST = 64  # tokens of a passage
 KEPT = 64  # of the base's likeliest tokens; all others count as one
 
 
-def passages(half: int) -> list[str]:
-    """The texts: 0 to hold on to, 1 to measure with."""
-    text = files("worker.night").joinpath("neutral.txt").read_text("utf-8").split("===\n")[half]
-    return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
-
-
 def rows(base: Base, half: int) -> list[Row]:
     """The passages as rows: one token to begin with, then all that is asked for."""
     tokenizer = base.loaded.tokenizer
-    encoded = [tokenizer.encode(text, add_special_tokens=False)[:LONGEST] for text in passages(half)]
-    return [Row(tuple(ids[:1]), tuple(ids[1:])) for ids in encoded]
+    encoded = [tokenizer.encode(text, add_special_tokens=False)[:LONGEST] for text in base.plain[half]]
+    return [Row(tuple(ids[:1]), tuple(ids[1:])) for ids in encoded if len(ids) > 1]
 
 
 class Anchor:
@@ -66,8 +57,3 @@ def with_rest(logs: Tensor) -> Tensor:
 def divergence(before: Tensor, now: Tensor) -> Tensor:
     """KL(before || now), mean over tokens."""
     return (before.exp() * (before - now)).sum(-1).mean()
-
-
-def perplexities(losses: Sequence[float], counts: Sequence[int]) -> float:
-    """e to the mean loss per token."""
-    return float(torch.tensor(losses).sum().div(sum(counts)).exp())

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -21,11 +21,11 @@ from core.errors import LimenError, StoreError
 from core.events import PersonaKey
 from core.feedback import Reading, Seen
 from core.jobs import BASE
-from core.nights import Manifest, Night, Outcome, Point
+from core.nights import Manifest, Night, Outcome
 from core.settings import Settings
 from core.store.consents import Consents
 from core.store.ledger import Ledger
-from core.store.loras import CARD, Loras, Serving, common
+from core.store.loras import CARD, Loras, Serving, common, family
 from core.store.personas import Personas
 from personas.card import Card
 from worker import fetch
@@ -38,18 +38,13 @@ from worker.lora.store import LoraStore
 from worker.model import load
 from worker.night.base import Base, prepare
 from worker.night.draft import Draft
-from worker.night.exam import examine
 from worker.night.examples import Collected, Example, collect
-from worker.night.gate import Judgement, judge
-from worker.night.measure import row
 from worker.night.sight import shared
 from worker.night.split import Split, split
-from worker.night.train import Rated, Recipe, Tell, train
+from worker.night.study import Studied, grid, study
+from worker.night.train import Recipe
 
 log = logging.getLogger("limen.night")
-
-NEW = "new"  # what a LoRA is called until it has a name in the store
-GRID = tuple((rate, anchor) for rate in (5e-4, 1e-3, 2e-3) for anchor in (0.2, 0.5))
 
 
 @dataclass(frozen=True)
@@ -97,16 +92,6 @@ class Over(Exception):
         self.outcome, self.reasons = outcome, reasons
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What a training made."""
-
-    weights: Weights
-    curve: tuple[Point, ...]
-    recipe: Recipe
-    notes: tuple[str, ...] = ()
-
-
 class Teacher:
     """Everybody's nights, over one copy of the base model, which is loaded when it is first needed."""
 
@@ -150,20 +135,20 @@ class Teacher:
     async def _learn_and_judge(self, persona: PersonaKey, page: Draft) -> None:
         serving = await self._fixed(persona)
         page.before = serving.live
-        found = await self._collect(persona, page)
-        card = await self._card(found.examples, page)
-        parts = split(found.examples, since=self._since(serving), seed=self._plan.seed)
+        rows = (await self._collect(persona, page)).examples
+        card = await self._card(rows, page)
+        parts = split(rows, since=self._since(serving), seed=self._plan.seed)
         page.divide(parts)
         base = await asyncio.to_thread(lambda: self.base)
         parent, live = await self._weights(base, persona, serving)
-        learned = await asyncio.to_thread(self._learn, base, parts, parent, page.id)
-        page.teach(learned.curve, learned.recipe, self._base_name, learned.notes)
-        exam = await asyncio.to_thread(examine, base, card, parts.held, learned.weights, live, serving.live, page.seed)
-        page.show(exam)
-        judgement = judge(exam.measured)
-        page.judge(judgement)
-        if judgement.outcome == Outcome.PROMOTED:
-            await self._promote(persona, page, parts, learned, judgement, parent)
+        found = await asyncio.to_thread(
+            study, base, card, parts, self._recipes(), live, parent, tell=self._tell, kept=self._kept(persona)
+        )
+        page.teach(found.learned.curve, found.learned.recipe, self._base_name, found.learned.notes)
+        page.show(found.exam)
+        page.judge(found.judgement)
+        if found.judgement.outcome == Outcome.PROMOTED:
+            await self._promote(persona, page, parts, found, parent)
 
     # What there is to learn from.
 
@@ -274,42 +259,27 @@ class Teacher:
     def _base_name(self) -> str:
         return self._names[0]
 
-    def _learn(self, base: Base, parts: Split, parent: Weights | None, id: str) -> Learned:
-        """The best of the recipes that are to be tried, by the rows that say when to stop."""
+    def _recipes(self) -> list[Recipe]:
+        """How to learn: as the settings say, or in several ways, of which the best is kept."""
         night = self._tools.settings.night
         usual = Recipe(
-            rate=night.rate,
-            beta=night.beta,
-            anchor=night.anchor,
-            kl=night.kl,
-            passes=night.passes,
+            rate=night.rate, beta=night.beta, anchor=night.anchor, kl=night.kl, passes=night.passes,
             seed=self._plan.seed,
-        )
-        rows, stop = (rated(base, some) for some in (parts.train, parts.stop))
-        recipes = [replace(usual, rate=rate, anchor=anchor) for rate, anchor in GRID] if self._plan.sweep else [usual]
-        kept = self._tools.settings.home / "nights" / f"{id.partition('/')[0]}.pt"
-        made, notes = [], []
-        for at, recipe in enumerate(recipes):
-            weights, curve = train(base, rows, stop, recipe, NEW, parent, self._telling(at, len(recipes)), kept)
-            made.append(Learned(weights, curve, recipe))
-            notes.append(_tried(made[-1]))
-            kept.unlink(missing_ok=True)
-        best = min(made, key=_held_loss)
-        return replace(best, notes=tuple(notes)) if self._plan.sweep else best
+        )  # fmt: skip
+        return grid(usual) if self._plan.sweep else [usual]
 
-    def _telling(self, at: int, of: int) -> Tell:
-        what = f"training {at + 1} of {of}" if of > 1 else "training"
-        return lambda done, steps: self._tell(what, done, steps)
+    def _kept(self, persona: PersonaKey) -> Path:
+        """Where a training that was ended in the middle lies."""
+        return self._tools.settings.home / "nights" / f"{family(persona)}.pt"
 
     # What becomes of it.
 
     async def _promote(
-        self, persona: PersonaKey, page: Draft, parts: Split, learned: Learned, judgement: Judgement,
-        parent: Weights | None,
+        self, persona: PersonaKey, page: Draft, parts: Split, found: Studied, parent: Weights | None,
     ) -> None:  # fmt: skip
         """Into the store, and then on trial, or live at once."""
         if self._plan.dry:
-            page.end(Outcome.DRY_RUN, *judgement.reasons)
+            page.end(Outcome.DRY_RUN, *found.judgement.reasons)
             return
         rows = (*parts.train, *parts.stop, *parts.held)
         manifest = Manifest(
@@ -317,20 +287,20 @@ class Teacher:
             base_hash=self._base_hash, rows=tuple(one.reply for one in rows),
             people=tuple(sorted({person for one in rows for person in one.people})), seed=page.seed,
             code=self._plan.code, parent=parent.version if parent else "", settings=page.settings,
-            scores=judgement.scores,
+            scores=found.judgement.scores,
         )  # fmt: skip
         tools, share = self._tools, 0.0 if self._plan.live else self._tools.settings.night.canary
         with tempfile.TemporaryDirectory(prefix="limen-night-") as place:
             folder = Path(place) / "lora"
-            await asyncio.to_thread(write, folder, learned.weights, self._base_name)
+            await asyncio.to_thread(write, folder, found.learned.weights, self._base_name)
             kept = await keep_night(tools.store, tools.loras, tools.ledger, persona, page.day, folder, manifest)
         page.version = kept.version
         if share:
             await tools.loras.canary(persona, kept.version, share, "night")
-            page.end(Outcome.TRIAL, *judgement.reasons)
+            page.end(Outcome.TRIAL, *found.judgement.reasons)
         else:
             await tools.loras.promote(persona, kept.version, "night")
-            page.end(Outcome.PROMOTED, *judgement.reasons)
+            page.end(Outcome.PROMOTED, *found.judgement.reasons)
 
 
 def _together(founds: Sequence[Collected]) -> Collected:
@@ -350,19 +320,3 @@ def _together(founds: Sequence[Collected]) -> Collected:
         examples=rows, reading=reading, refused=dict(refused), replies=sum(found.replies for found in founds),
         reactions=sum(found.reactions for found in founds),
     )  # fmt: skip
-
-
-def rated(base: Base, rows: Sequence[Example]) -> list[Rated]:
-    """Examples in tokens."""
-    return [Rated(row(base, one.messages, one.text), one.liked, one.weight) for one in rows]
-
-
-def _held_loss(made: Learned) -> float:
-    """The lowest loss of the rows that say when to stop; without any, the last of those that were learned."""
-    looks = [point.held_loss for point in made.curve if point.held_loss is not None]
-    return min(looks) if looks else made.curve[-1].loss
-
-
-def _tried(made: Learned) -> str:
-    one = made.recipe
-    return f"Tried rate {one.rate:g}, anchor {one.anchor:g}: held-back loss {_held_loss(made):.4f}."
