@@ -13,7 +13,7 @@ MIDDLE = 0.6  # what an unknown person is trusted: right four times in five
 PRIOR = 5.0  # as if after five votes of which four were right: Beta(4, 1)
 SUREST = 0.9  # nobody's vote alone is surer than this
 ROUNDS = 12
-STILL = 0.002  # no more than this on average is no movement
+STILL = 0.005  # no more than this on average is no movement
 # At first people are to outnumber people, not votes votes: else three busy liars would be the majority, and whoever
 # has it keeps it.
 LEVEL_ROUNDS = 4
@@ -46,7 +46,8 @@ def trusts(
         others = _others(trust, users, replies, level if number < LEVEL_ROUNDS else evidence)
         new = _posterior(people, users, evidence, spreads, others)
         moved = sum(map(abs, map(sub, trust, new)))
-        trust = new
+        # Half a step: two who distrust each other have nothing to go by, so both would be trusted again, and so on.
+        trust = [(a + b) / 2 for a, b in zip(trust, new, strict=True)]
         if number >= LEVEL_ROUNDS and moved <= STILL * people:
             break
     return trust
