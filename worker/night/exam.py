@@ -64,7 +64,7 @@ def talks(base: Base, card: Card, held: Sequence[Example]) -> list[Asked]:
 
 
 def _held(base: Base, held: Sequence[Example], new: Weights, live: Weights | None) -> list[Held]:
-    rows = [row(base, one.messages, one.text) for one in held]
+    rows = [row(base, one) for one in held]
     gained, had = measure.gains(base, rows, new, live)
     return [Held(one.group, one.liked, one.weight, now, then) for one, now, then in zip(held, gained, had, strict=True)]
 

@@ -27,7 +27,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A training row: what the model was given (`messages`), what it said (`text`), and what that is worth.
 
     `weight` (0 to 1) has everything in it: trust, damping, age. `group` is the conversation and session it stood in:
-    rows of one group never fall on both sides of a split. `people` are all whose words or votes are in it.
+    rows of one group never fall on both sides of a split. `people` are all whose words or votes are in it. `cut`: the
+    reply ran into its length limit, so it is no example of how a reply ends.
     """
 
     reply: str
@@ -39,6 +40,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: float
     people: tuple[str, ...] = ()
     lora: str = "base"
+    cut: bool = False
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +167,7 @@ def _example(entry: Entry, verdict: Verdict, group: str, fading: float) -> Examp
     return Example(
         reply=record.id, group=group, time=record.time, messages=messages, text=text, liked=verdict.liked,
         weight=verdict.weight * fading, people=tuple(sorted({*record.people, record.author.id, *voters})),
-        lora=record.lora_version,
+        lora=record.lora_version, cut=record.finish == "length",
     )  # fmt: skip
 
 

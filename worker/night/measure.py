@@ -19,6 +19,7 @@ from worker.lora.files import Weights
 from worker.lora.slots import Mix
 from worker.night import neutral
 from worker.night.base import Base
+from worker.night.examples import Example
 from worker.night.rows import Row, Sheet, likelihoods, scores
 from worker.night.train import TOKENS, parts
 from worker.night.tuning import Tuning
@@ -36,9 +37,10 @@ class Asked:
     tokens: tuple[int, ...]
 
 
-def row(base: Base, messages: Sequence[Told], text: str) -> Row:
+def row(base: Base, one: Example) -> Row:
     """A prompt and the reply to it, as the model is given them when it serves."""
-    return Row(prompt(base, messages), reply(base, text))
+    said = reply(base, one.text)
+    return Row(prompt(base, one.messages), said[:-1] if one.cut and len(said) > 1 else said)
 
 
 def prompt(base: Base, messages: Sequence[Told]) -> tuple[int, ...]:

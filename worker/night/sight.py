@@ -124,14 +124,11 @@ def record_fault(record: Record, allowed: Collection[str] | None) -> str:
         return "empty"
     if record.deleted:
         return "deleted"
-    if record.finish in _UNFINISHED:
-        return _UNFINISHED[record.finish]
+    if record.finish == "cancelled":
+        return "stopped"
     if allowed is None or all(person in allowed for person in (*record.people, record.author.id)):
         return ""
     return "no consent"
-
-
-_UNFINISHED = {"length": "cut off", "cancelled": "stopped"}
 
 
 def _counts(fact: Fact, record: Record, allowed: Collection[str] | None) -> bool:

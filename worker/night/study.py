@@ -82,7 +82,7 @@ def _telling(tell: Telling, what: str) -> Tell:
 
 def rated(base: Base, rows: Sequence[Example]) -> list[Rated]:
     """Examples in tokens."""
-    return [Rated(row(base, one.messages, one.text), one.liked, one.weight) for one in rows]
+    return [Rated(row(base, one), one.liked, one.weight) for one in rows]
 
 
 def _held_loss(made: Learned) -> float:

@@ -71,7 +71,6 @@ def test_what_was_not_rated_is_no_row() -> None:
 
 REFUSED = [
     ({"text": " \n"}, "empty"),
-    ({"finish": "length"}, "cut off"),
     ({"finish": "cancelled"}, "stopped"),
     ({"deleted": True}, "deleted"),
     ({"people": ("ann", "stranger")}, "no consent"),
