@@ -1,0 +1,114 @@
+"""A persona that people talk to, without Redis: prompts, replies of the real model, and nights over what was rated."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from bench.nights.people import Rater, Reply, Taste, entries, votes
+from core import feedback, polarity
+from core.settings import Model, Settings
+from core.store.ledger import Entry, Told
+from personas.card import Card, Exchange, Voice
+from personas.sampling import Sampling
+from worker.lora.files import Weights
+from worker.model import load
+from worker.night import measure
+from worker.night.base import Base, prepare
+from worker.night.examples import Example, examples
+from worker.night.measure import Asked
+from worker.night.sight import seen
+from worker.night.split import split
+from worker.night.study import Studied, study
+from worker.night.train import Recipe
+
+DAY = 86_400.0
+SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=56, repetition_penalty=1.0)
+CARD = Card(
+    name="mira", title="Captain Mira", sampling=SAMPLING, names=("Mira", "captain"),
+    description="You are a pirate captain who loves parrots. You answer in one or two short sentences.",
+    voice=Voice(examples=(
+        Exchange(user="Who are you?", reply="I am Captain Mira, and this is my ship."),
+        Exchange(user="What is that bird?", reply="That is my parrot. He knows more of the sea than most sailors."),
+    )),
+)  # fmt: skip
+SYSTEM = f"You are {CARD.title}. {CARD.description}"
+TOPICS = (
+    "your day", "the sea", "your ship", "breakfast", "the weather", "a good book", "music", "your crew", "treasure",
+    "a bad storm", "your parrot", "the moon", "friends", "a joke", "winter", "the city", "cooking fish", "maps",
+    "rum", "sleep", "fear", "the king", "swords", "gold", "whales", "an island", "home", "your mother", "dancing",
+    "work", "computers", "football", "space", "school", "a secret", "a dream", "love", "money", "games", "the future",
+    "cats", "dogs", "trees", "rain", "fire", "tea", "coffee", "pizza", "bees", "mountains", "letters", "birthdays",
+    "clocks", "bridges", "trains", "gardens", "ghosts", "bread", "shoes", "painting",
+)  # fmt: skip
+QUESTIONS = (
+    "What do you think about {}?", "Tell me about {}.", "Do you like {}?", "Say something about {}.",
+    "What does {} mean to you?",
+)  # fmt: skip
+
+
+def prompts(seed: int) -> tuple[list[str], list[str]]:
+    """(those that people ask, those that nobody has asked when the persona is tested): no topic is in both."""
+    topics = random.Random(seed).sample(TOPICS, len(TOPICS))
+    known, unseen = topics[:40], topics[40:]
+    return [q.format(t) for t in known for q in QUESTIONS], [q.format(t) for t in unseen for q in QUESTIONS]
+
+
+@dataclass(eq=False)
+class World:
+    """One persona, its people and what has happened so far. `live` is what it speaks with."""
+
+    base: Base
+    taste: Taste
+    raters: Sequence[Rater]
+    seed: int
+    live: Weights | None = None
+    since: float = 0.0
+    night: int = 0
+    ledger: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)
+        self.asked, self.unseen = prompts(self.seed)
+
+    def day(self, rows: int) -> None:
+        """`rows` replies to what people ask, and as many reactions, on whichever of them."""
+        texts = [self.dice.choice(self.asked) for _ in range(rows)]
+        replies = self.speak(texts, self.live, self.seed * 1000 + self.night)
+        cast = votes(replies, self.raters, self.taste, rows, self.dice)
+        self.ledger += entries(replies, cast, SYSTEM, self.dice, len(self.ledger))
+        self.night += 1
+
+    def speak(self, texts: Sequence[str], weights: Weights | None, seed: int) -> list[Reply]:
+        """A reply to each."""
+        asked = [Asked(text, measure.prompt(self.base, (Told("system", SYSTEM), Told("user", text)))) for text in texts]
+        ends = measure.answers(self.base, asked, weights, SAMPLING, seed)
+        name = weights.version if weights else "base"
+        return [Reply(text, end.text, self.night, end.finish, name) for text, end in zip(texts, ends, strict=True)]
+
+    def rows(self) -> list[Example]:
+        """What a night would learn from now."""
+        now = self.night * DAY
+        reading = feedback.read(seen(self.ledger), polarity.ours(), shared=True, now=now)
+        everybody = {rater.name for rater in self.raters} | {entry.record.author.id for entry in self.ledger}
+        return examples(self.ledger, reading, everybody, now=now)[0]
+
+    def learn(self, recipe: Recipe) -> Studied:
+        """A night: its LoRA and what the gate says; nothing goes live by that."""
+        parts = split(self.rows(), since=self.since, seed=recipe.seed)
+        return study(self.base, CARD, parts, [recipe], self.live)
+
+    def promote(self, weights: Weights) -> None:
+        """It goes live."""
+        self.live, self.since = replace(weights, version=f"night-{self.night}"), self.night * DAY
+
+    def test(self, weights: Weights | None, count: int) -> tuple[list[bool], list[str]]:
+        """Replies to prompts that nobody has asked: whether each is to people's taste, and what it was."""
+        texts = (self.unseen * (count // len(self.unseen) + 1))[:count]
+        replies = self.speak(texts, weights, self.seed * 1000 + 999)
+        return [self.taste(one.prompt, one.text) for one in replies], [one.text for one in replies]
+
+
+def real(settings: Settings | None = None) -> Base:
+    """The default model, fetched as people fetch it. Raises ModelError."""
+    given = settings or Settings(model=Model(threads=1))
+    return prepare(load(given), (given.model.ref,), given.lora.targets, given.lora.rank)
