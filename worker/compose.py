@@ -115,10 +115,12 @@ def _former(ask: Ask) -> list[str]:
 def lot(job: Generate, talk: Talk) -> float:
     """What decides whether a reply falls into a trial's share: the same for a whole session, so that voice and KV stay.
 
-    Where there is one conversation, sessions take turns. A reply that is given again, or that belongs to no talk, has
-    a lot of its own.
+    Where there is one conversation, sessions take turns. A reply that is given again has a lot of its own. Files are
+    how the operator looks at what is new, so they are answered with the version on trial.
     """
-    if job.regenerates or job.ephemeral:
+    if job.ephemeral:
+        return 0.0
+    if job.regenerates:
         return drawn(job.reply_id)
     session = talk.session_at(job.submitted)
     personal = job.persona.scope.split(":")[2:3] == ["user"]
