@@ -186,14 +186,16 @@ async def standing(settings: Settings, p: Parts | None) -> Standing:
     )
     if p is None:
         return known
+    from worker.names import is_dead
     from worker.night.schedule import missed
 
+    holder = await p.nights.holder(RUN)
     fresh = sorted((await p.ledger.fresh()).items(), key=lambda one: -one[1])
     latest, success = await p.nights.latest(), await p.nights.last_success()
     return msgspec.structs.replace(
         known,
         missed=not why and missed(success, now, coming) and bool(success or await p.ledger.personas()),
-        at_work=await p.nights.holder(RUN),
+        at_work="" if holder and is_dead(holder) else holder,  # what the dead hold is the next one's at once
         trainers=sum(float(about["seen"]) < FRESH for about in (await p.presence.trainers()).values()),
         last=await p.nights.last(),
         last_success=success,
