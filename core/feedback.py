@@ -74,12 +74,14 @@ class Voter(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All replies that somebody thought something of. `effective`: labels that the verdicts are worth together;
+    """All replies that somebody thought something of. `effective`: labels that the verdicts are worth together, where
+    a label (`unit`, as a verdict's weight) is a lone vote of somebody of whom nothing is known;
     `unknown` emoji with their counts; `notes` name what was odd (`only likes`, `one person`), in plain words."""
 
     verdicts: tuple[Verdict, ...]
     voters: tuple[Voter, ...]
     effective: float
+    unit: float = 1.0
     unknown: dict[str, int] = {}
     notes: tuple[str, ...] = ()
 
@@ -126,11 +128,13 @@ def read(
         weights = _aged(weights, heard, [0.5 ** (max(0.0, now - one.time) / half_life) for one in seen])
     if shared:
         weights = _shared_out(weights, heard, believed, notes)
+    unit = tanh(trust.log_odds(trust.MIDDLE if shared else 1.0) / 2)
     verdicts = tuple(_verdicts(seen, heard, weights))
     return Reading(
         verdicts,
         tuple(_voters(heard, believed, _sums(weights, heard), habit, notes)),
-        sum(verdict.weight for verdict in verdicts),
+        sum(verdict.weight for verdict in verdicts) / unit,
+        unit,
         dict(heard.unknown.most_common()),
         tuple(_notes(heard)),
     )

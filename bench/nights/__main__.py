@@ -1,4 +1,4 @@
-"""Do nights make a persona what its people like? `python -m bench.nights [--tastes FILE.py] [--only NAME,…] [--parts …]`
+"""Do nights make a persona what its people like? `python -m bench.nights [--tastes FILE.py] [--only NAME,…]`
 
 Simulated people with hidden tastes rate replies of the real SmolLM2, some of them at random; the nights are those of
 the product, without Redis. Everything takes hours on two cores, so each result is kept in `--state` as soon as it is

@@ -50,8 +50,8 @@ def gain(base: Base, name: str, taste: Taste, asked: Asked, keep: Callable[[dict
 
 def one(world: World, recipe: Recipe, before: float, distinct: float) -> dict[str, Any]:
     """A night: learn, pass the gate or not, and measure what serves then."""
-    rows = world.rows()
-    found: dict[str, Any] = {"labels": round(sum(row.weight for row in rows), 1), "examples": len(rows)}
+    rows, unit = world.rows()
+    found: dict[str, Any] = {"labels": round(sum(row.weight for row in rows) / unit, 1), "examples": len(rows)}
     studied = world.learn(recipe)
     found["outcome"] = str(studied.judgement.outcome)
     found["scores"] = studied.judgement.scores

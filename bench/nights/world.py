@@ -85,16 +85,16 @@ class World:
         name = weights.version if weights else "base"
         return [Reply(text, end.text, self.night, end.finish, name) for text, end in zip(texts, ends, strict=True)]
 
-    def rows(self) -> list[Example]:
-        """What a night would learn from now."""
+    def rows(self) -> tuple[list[Example], float]:
+        """What a night would learn from now, and the weight of one label."""
         now = self.night * DAY
         reading = feedback.read(seen(self.ledger), polarity.ours(), shared=True, now=now)
         everybody = {rater.name for rater in self.raters} | {entry.record.author.id for entry in self.ledger}
-        return examples(self.ledger, reading, everybody, now=now)[0]
+        return examples(self.ledger, reading, everybody, now=now)[0], reading.unit
 
     def learn(self, recipe: Recipe) -> Studied:
         """A night: its LoRA and what the gate says; nothing goes live by that."""
-        parts = split(self.rows(), since=self.since, seed=recipe.seed)
+        parts = split(self.rows()[0], since=self.since, seed=recipe.seed)
         return study(self.base, CARD, parts, [recipe], self.live)
 
     def promote(self, weights: Weights) -> None:

@@ -42,7 +42,7 @@ class Draft:
         self._ratings = Ratings(
             reactions=found.reactions, replies=found.replies,
             liked=sum(one.liked for one in found.examples), disliked=sum(not one.liked for one in found.examples),
-            effective=sum(one.weight for one in found.examples), needed=self._settings.night.least,
+            effective=found.effective, needed=self._settings.night.least,
             unknown=reading.unknown, refused=found.refused,
             people=tuple(Count(v.user, v.votes, v.likes, v.trust, v.share, v.notes) for v in people),
         )  # fmt: skip

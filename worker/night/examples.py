@@ -64,6 +64,11 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     replies: int
     reactions: int
 
+    @property
+    def effective(self) -> float:
+        """Labels that the examples are worth together, after fading (see `core.feedback.Reading`)."""
+        return sum(one.weight for one in self.examples) / self.reading.unit
+
 
 async def collect(
     ledger: Ledger, consents: Consents, persona: PersonaKey, read: Callable[[Sequence[Seen]], Reading], *, now: float,

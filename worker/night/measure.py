@@ -14,7 +14,7 @@ from core.prompt import Scene, compose
 from core.store.ledger import Told
 from personas.card import Card, Exchange
 from personas.sampling import Sampling
-from worker.generator import Request
+from worker.generator import Finished, Request
 from worker.lora.files import Weights
 from worker.lora.slots import Mix
 from worker.night import neutral
@@ -74,22 +74,23 @@ def asked(base: Base, card: Card, about: Exchange | str) -> Asked:
 def speak(
     base: Base, prompts: Sequence[Asked], weights: Weights | None, sampling: Sampling, seed: int
 ) -> list[str]:  # fmt: skip
+    """The texts of `answers`."""
+    return [end.text.strip() for end in answers(base, prompts, weights, sampling, seed)]
+
+
+def answers(
+    base: Base, prompts: Sequence[Asked], weights: Weights | None, sampling: Sampling, seed: int
+) -> list[Finished]:  # fmt: skip
     """An answer to each prompt; the same seeds for every LoRA."""
-    name = weights.version if weights else ""
     if weights:
-        base.loras[name] = weights
+        base.loras[weights.version] = weights
+    loras = (weights.version,) if weights else ()
     requests = [
-        Request(
-            id=f"{seed}:{at}",
-            tokens=one.tokens,
-            sampling=sampling,
-            seed=seed * SEEDS + at,
-            loras=(name,) if name else (),
-        )
+        Request(id=f"{seed}:{at}", tokens=one.tokens, sampling=sampling, seed=seed * SEEDS + at, loras=loras)
         for at, one in enumerate(prompts)
     ]
     ends = base.speak(requests)
-    return [ends[request.id].text.strip() for request in requests]
+    return [ends[request.id] for request in requests]
 
 
 def gains(base: Base, rows: Sequence[Row], *loras: Weights | None) -> list[list[float]]:

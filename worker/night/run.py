@@ -167,7 +167,7 @@ class Teacher:
         founds = [await self._collected(key, pool=persona.scope == CARD, now=page.began) for key in keys]
         found = founds[0] if len(founds) == 1 else _together(founds)
         page.count(found)
-        needed, effective = self._tools.settings.night.least, sum(one.weight for one in found.examples)
+        needed, effective = self._tools.settings.night.least, found.effective
         if effective < needed:
             said = f"{effective:.0f} of {needed:.0f} labels that it needs: {needed - effective:.0f} are missing."
             raise Over(Outcome.NOT_ENOUGH, f"Not enough yet: {said}")
@@ -313,7 +313,7 @@ def _together(founds: Sequence[Collected]) -> Collected:
     reading = Reading(
         tuple(verdict for one in readings for verdict in one.verdicts),
         tuple(voter for one in readings for voter in one.voters),
-        sum(one.effective for one in readings), dict(unknown),
+        sum(one.effective for one in readings), sum(one.unit for one in readings) / len(readings), dict(unknown),
     )  # fmt: skip
     rows = sorted((row for found in founds for row in found.examples), key=lambda row: row.time)
     return Collected(

@@ -371,8 +371,8 @@ def test_effective_is_how_sure_all_verdicts_are_together() -> None:
     """So a night knows whether it has enough to go by."""
     reading = together(*town(1).seen)
 
-    assert sum(one.weight for one in reading.verdicts) == pytest.approx(reading.effective)
-    assert 0 < reading.effective < len(reading.verdicts)
+    assert sum(one.weight for one in reading.verdicts) == pytest.approx(reading.effective * reading.unit)
+    assert 0 < reading.effective * reading.unit < len(reading.verdicts)
 
 
 @pytest.mark.parametrize(
