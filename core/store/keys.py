@@ -86,6 +86,7 @@ NIGHT      = Key("limen:night:{}",              "string", "400 days; 60 of a per
 NIGHTS_OF  = Key("limen:nights-of:{}",          "zset",   "400 days",                 "nights",    "night, report",   "nobody")
 NIGHTS     = Key("limen:nights",                "zset",   "400 days",                 "nights",    "night, status",   "nobody")
 COUNTED_IN = Key("limen:person:{}:nights",      "zset",   "400 days, until forgotten","nights",    "forget, export",  "person")
+NIGHT_GONE = Key("limen:night-gone",            "zset",   "a day; only hashes",       "forget",    "nights",          "nobody")
 NIGHT_RUN  = Key("limen:night-run",             "hash",   "for ever",                 "nights",    "nights, status",  "nobody")
 NIGHTS_LEFT= Key("limen:nights-left",           "list",   "until the next night",     "nights",    "nights, status",  "nobody")
 NIGHT_LEASE= Key("limen:night-lease:{}",        "string", "60 s lease",               "nights",    "nights, status",  "nobody")

@@ -4,6 +4,7 @@ A lease is held under a token that names its holder; whoever is silent for too l
 of training.
 """
 
+import hashlib
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -64,8 +65,8 @@ class Nights:
     # Results.
 
     async def keep(self, night: Night) -> None:
-        """Keep a night; the oldest of its persona beyond `MOST` go."""
-        persona = str(night.persona)
+        """Keep a night, without whoever was forgotten since it began; the oldest of its persona beyond `MOST` go."""
+        persona, night = str(night.persona), await self._with_nobody_gone(night)
         of, name = keys.NIGHTS_OF(persona), keys.NIGHT(quote(night.id))
         await self._client.do_all(
             [
@@ -79,6 +80,13 @@ class Nights:
             ]
         )
         await self._drop([id.decode() for id in await self._client.do("ZRANGE", of, 0, -MOST - 1)], of)
+
+    async def _with_nobody_gone(self, night: Night) -> Night:
+        gone = set(await self._client.do("ZRANGE", keys.NIGHT_GONE.pattern, night.began, "+inf", "BYSCORE"))
+        for user in [one.user for one in night.ratings.people]:
+            if gone & {_mark(user), _mark(f"{user}|{night.persona}")}:
+                night = without(night, user)
+        return msgspec.structs.replace(night, samples=()) if _mark(str(night.persona)) in gone else night
 
     async def _drop(self, ids: Sequence[str], of: str) -> None:
         if ids:
@@ -175,7 +183,12 @@ class Nights:
         """Take somebody out of what nights found: their part, their id wherever it is named, and the samples, which
         may quote them. Of `personas`, those they talked with; `everywhere`: of all that counted them. How many nights.
         """
-        ours = set(personas)
+        ours, now, marked = set(personas), time.time(), keys.NIGHT_GONE.pattern
+        marks = [_mark(mark) for persona in ours for mark in (str(persona), f"{person}|{persona}")]
+        marks += [_mark(person)] if everywhere else []
+        pairs = [word for mark in marks for word in (now, mark)]
+        effects: list[Effect] = [("ZADD", marked, *pairs)] if pairs else []
+        await self._client.do_all([*effects, ("ZREMRANGEBYSCORE", marked, "-inf", now - keys.DAY)])
         told = {night.id: night for persona in ours for night in await self.of(persona)}
         counted = {night.id: night for night in await self.about(person) if everywhere or night.persona in ours}
         for night in (told | counted).values():
@@ -198,6 +211,11 @@ def without(night: Night, person: str) -> Night:
         reasons=tuple(_unnamed(text, person) for text in night.reasons),
         notes=tuple(_unnamed(text, person) for text in night.notes),
     )  # fmt: skip
+
+
+def _mark(name: str) -> bytes:
+    """Enough to know again who was forgotten while a night was going on, and not who that was."""
+    return hashlib.sha256(name.encode()).hexdigest()[:24].encode()
 
 
 def _unnamed(text: str, person: str) -> str:

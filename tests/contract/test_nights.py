@@ -9,6 +9,7 @@ import pytest
 
 from core.events import PersonaKey
 from core.nights import Check, Count, Night, Outcome, Ratings, Sample
+from core.store import keys
 from core.store.client import Client
 from core.store.nights import MOST, RUN, Last, Nights
 
@@ -167,3 +168,29 @@ async def test_one_persona_alone_can_forget_somebody(nights: Nights) -> None:
     assert 1 == await nights.forget(ANN, [MIRA], everywhere=False)
     assert ["n/1"] == [one.id for one in await nights.about(ANN)]
     assert voted(ANN) == (await nights.of(NOA))[0].ratings
+
+
+async def test_somebody_who_is_forgotten_while_a_night_goes_on_is_not_in_it(nights: Nights, client: Client) -> None:
+    """It began with them, and is kept without; the next night is kept as it is."""
+    began = time.time()
+    await nights.forget(ANN, [NOA], everywhere=True)
+    talk = (Sample("I am Ann", "", ""),)
+    await nights.keep(night("m/1", began=began, ratings=voted(ANN, ANNA), samples=talk))
+    await nights.keep(night("n/1", NOA, began, samples=talk))
+    await nights.keep(night("n/2", NOA, time.time() + 1, samples=talk))
+
+    (mira,) = await nights.of(MIRA)
+    assert [ANNA] == [count.user for count in mira.ratings.people]
+    assert [talk, ()] == [one.samples for one in await nights.of(NOA)]
+    assert [] == await nights.about(ANN)
+    assert ANN not in str(await client.do("ZRANGE", keys.NIGHT_GONE.pattern, 0, -1))
+
+
+async def test_forgotten_by_one_persona_meanwhile(nights: Nights) -> None:
+    """Its night is kept without them, others' with them."""
+    began = time.time()
+    await nights.forget(ANN, [MIRA], everywhere=False)
+    await nights.keep(night("m/1", began=began, ratings=voted(ANN)))
+    await nights.keep(night("n/1", NOA, began, ratings=voted(ANN)))
+
+    assert [0, 1] == [len((await nights.of(key))[0].ratings.people) for key in (MIRA, NOA)]
