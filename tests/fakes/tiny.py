@@ -27,6 +27,7 @@ class Bytes:
     def __init__(self, template: str | None = CHATML) -> None:
         self.chat_template = template
         self.all_special_tokens = SPECIAL
+        self.eos_token_id = 257
 
     def encode(self, text: str, **_: Any) -> list[int]:
         """Bytes, and 256 or 257 where a control token stands."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from itertools import count
 
 from worker import kv, packed
 from worker.engine import Engine, Limits
@@ -21,13 +22,14 @@ from worker.render import Renderer
 from worker.start import far
 
 PLAIN = rows.NAME  # the attention that learns; the one that speaks has no gradients
+SLOTS = 4
 ROWS, STEP, CONTEXTS = 32, 512, 8  # replies at once, tokens in a step, and contexts' worth of keys and values
 
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """`loras`: by version, those that it can speak with. `plain`: passages of neutral text, to hold on to while
-    learning, and to measure with."""
+    """`loras`: those that it can speak with, by the names that `known` gives. `plain`: passages of neutral text, to
+    hold on to while learning, and to measure with."""
 
     loaded: Loaded
     shape: Shape
@@ -36,6 +38,19 @@ class Base:
     loras: dict[str, Weights]
     renderer: Renderer
     plain: tuple[Sequence[str], Sequence[str]]
+    _numbers: "count[int]" = field(default_factory=count)
+
+    def known(self, weights: Weights) -> str:
+        """What to ask the engine for to speak with these weights. Slots, keys and values are kept by that name, so no
+        two have the same, though every night calls its own `new`."""
+        found = next((name for name, other in self.loras.items() if other.parts is weights.parts), "")
+        if found:
+            return found
+        name = f"{weights.version}#{next(self._numbers)}"
+        for old in list(self.loras)[: -SLOTS + 1]:
+            del self.loras[old]
+        self.loras[name] = replace(weights, version=name)
+        return name
 
     def speak(self, requests: Sequence[Request]) -> dict[str, Finished]:
         """Answer all of them, by id."""
@@ -81,7 +96,7 @@ def prepare(
     """A base over a loaded model, which is changed by it. Raises LoraError, ModelError."""
     gpu = loaded.device != "cpu"
     shape = of(loaded.model, names, targets, rank)
-    slots = Slots(shape, 4, next(loaded.model.parameters()).dtype, loaded.device, gather=gpu)
+    slots = Slots(shape, SLOTS, next(loaded.model.parameters()).dtype, loaded.device, gather=gpu)
     both = Both(slots)
     install(loaded.model, both)
     packed.prepare(loaded.model)

@@ -82,9 +82,7 @@ def answers(
     base: Base, prompts: Sequence[Asked], weights: Weights | None, sampling: Sampling, seed: int
 ) -> list[Finished]:  # fmt: skip
     """An answer to each prompt; the same seeds for every LoRA."""
-    if weights:
-        base.loras[weights.version] = weights
-    loras = (weights.version,) if weights else ()
+    loras = (base.known(weights),) if weights else ()
     requests = [
         Request(id=f"{seed}:{at}", tokens=one.tokens, sampling=sampling, seed=seed * SEEDS + at, loras=loras)
         for at, one in enumerate(prompts)
