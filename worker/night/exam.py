@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from core.jobs import BASE
 from core.nights import Sample, Shift
 from personas.card import Card
 from worker.lora.files import Weights
@@ -14,6 +15,7 @@ from worker.night.examples import Example
 from worker.night.gate import Held, Measured
 from worker.night.measure import Asked, row
 from worker.night.rows import Row
+from worker.night.train import Tell
 from worker.night.voice import Voice, knows, voice
 
 TALKS = 32  # prompts that both answer
@@ -34,25 +36,33 @@ class Exam:
 
 
 def examine(
-    base: Base, card: Card, held: Sequence[Example], new: Weights, live: Weights | None, serves: str, seed: int
-) -> Exam:
-    """Both are asked the same, with the same seeds. `serves` is what the live one is called."""
+    base: Base, card: Card, held: Sequence[Example], new: Weights, live: Weights | None, seed: int,
+    tell: Tell = lambda done, of: None,
+) -> Exam:  # fmt: skip
+    """All are asked the same, with the same seeds. What people like is compared with the live one; whether it is still
+    the same character is compared with the base, lest it drift away night by night."""
     shortest = min(card.sampling.max_tokens, measure.LONGEST)
     sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
     prompts = talks(base, card, held)
-    before, after = (measure.speak(base, prompts, one, sampling, seed) for one in (live, new))
     who = [measure.asked(base, card, text) for text in WHO] * TWICE
-    knew, known = (_knows(card, measure.speak(base, who, one, sampling, seed + 1)) for one in (live, new))
-    voices = voice(before), voice(after)
+    said: dict[Weights | None, list[str]] = {}
+    for one in dict.fromkeys((None, live, new)):
+        tell(len(said), 5)
+        said[one] = measure.speak(base, prompts, one, sampling, seed)
+    before, after = said[live], said[new]
+    tell(3, 5)
+    knew, known = (_knows(card, measure.speak(base, who, one, sampling, seed + 1)) for one in (None, new))
+    tell(4, 5)
     measured = Measured(
-        held=_held(base, held, new, live), live=serves, seed=seed,
-        perplexity=(measure.plain_text(base, live), measure.plain_text(base, new)),
-        card=_card(base, card, live, new), kl=_distance(base, prompts, after, new), voices=voices, knows=(knew, known),
+        held=_held(base, held, new, live), live=live.version if live else BASE, seed=seed,
+        perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)), card=_card(base, card, new),
+        kl=_distance(base, prompts, after, new), voices=(voice(said[None]), voice(after)), knows=(knew, known),
     )  # fmt: skip
+    tell(5, 5)
     samples = tuple(
         Sample(asked.text, was, now) for asked, was, now in zip(prompts, before, after, strict=True) if was != now
     )
-    return Exam(measured, samples[:SHOWN], _shifts(*voices))
+    return Exam(measured, samples[:SHOWN], _shifts(voice(before), voice(after)))
 
 
 def talks(base: Base, card: Card, held: Sequence[Example]) -> list[Asked]:
@@ -69,10 +79,10 @@ def _held(base: Base, held: Sequence[Example], new: Weights, live: Weights | Non
     return [Held(one.group, one.liked, one.weight, now, then) for one, now, then in zip(held, gained, had, strict=True)]
 
 
-def _card(base: Base, card: Card, live: Weights | None, new: Weights) -> tuple[float, float]:
-    """Perplexity of the card's own lines, before and after; the same where it has none."""
+def _card(base: Base, card: Card, new: Weights) -> tuple[float, float]:
+    """Perplexity of the card's own lines, under the base and the new one; the same where it has none."""
     rows = measure.examples(base, card)
-    return (measure.perplexity(base, rows, live), measure.perplexity(base, rows, new)) if rows else (1.0, 1.0)
+    return (measure.perplexity(base, rows, None), measure.perplexity(base, rows, new)) if rows else (1.0, 1.0)
 
 
 def _distance(base: Base, prompts: Sequence[Asked], said: Sequence[str], new: Weights) -> float:

@@ -34,8 +34,8 @@ class Held:
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything the gate looks at. Perplexities and voices before and after; `kl` in nats per token to the base;
-    `knows` is how often it says who it is when asked."""
+    """Everything the gate looks at. Perplexities (of plain text, of the card's lines), voices and `knows`, how often it
+    says who it is when asked, are of the base and of the new one; `kl` is between them, in nats per token."""
 
     held: Sequence[Held]
     perplexity: tuple[float, float]

@@ -50,8 +50,7 @@ def study(
     Raises Diverged.
     """
     learned = learn(base, parts, recipes, parent, tell, kept)
-    serves = live.version if live else "base"
-    exam = examine(base, card, parts.held, learned.weights, live, serves, recipes[0].seed)
+    exam = examine(base, card, parts.held, learned.weights, live, recipes[0].seed, _telling(tell, "exam"))
     return Studied(learned, exam, judge(exam.measured))
 
 
