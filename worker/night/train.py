@@ -32,6 +32,12 @@ from worker.night.tuning import Tuning
 
 log = logging.getLogger("limen.night")
 
+# What torch and msgspec say of a file that is broken, or of something else.
+UNREADABLE = (
+    *(OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, AttributeError),
+    *(pickle.UnpicklingError, msgspec.MsgspecError),
+)
+BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes: sums of bits are exact
 EVERY = 30.0  # seconds between two times that progress is kept
 WARM_UP = 5  # steps
 CLIP = 1.0  # the longest gradient
@@ -89,14 +95,17 @@ def train(
     with base.learning(tuning):
         lesson = Lesson(base, tuning, balanced(rows), balanced(held), recipe)
         lesson.run(tell, Checkpoint(kept, lesson) if kept else None)
+    if not all(bool(part.isfinite().all()) for part in tuning.parameters()):  # no loss tells of the last step
+        raise Diverged(f"the weights after step {lesson.course.step} are no numbers")
     return lesson.best.weights(version) if lesson.best else tuning.weights(version), tuple(lesson.course.curve)
 
 
 def balanced(rows: Sequence[Rated]) -> list[Rated]:
     """The same, so that liked and disliked weigh the same in sum, and a row 1 on average."""
+    rows = [row for row in rows if row.weight > 0]
     sums = {liked: sum(row.weight for row in rows if row.liked == liked) for liked in (True, False)}
     kinds = sum(total > 0 for total in sums.values())
-    return [replace(row, weight=row.weight * len(rows) / kinds / sums[row.liked]) for row in rows if row.weight > 0]
+    return [replace(row, weight=row.weight * len(rows) / kinds / sums[row.liked]) for row in rows]
 
 
 class Lesson:
@@ -223,12 +232,13 @@ class Checkpoint:
             "best": [part.cpu() for part in one.best.parameters()] if one.best else [],
             "optimizer": one.optimizer.state_dict(),
         }
+        new = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            new = self._file.with_suffix(".new")
             torch.save(state, new)
             new.replace(self._file)
         except (OSError, RuntimeError) as error:
+            new.unlink(missing_ok=True)
             log.warning("the night's progress could not be kept: %s", error)
 
     def _go_on(self) -> None:
@@ -237,7 +247,7 @@ class Checkpoint:
             if state["about"] != self._about:
                 return
             curve, best, since = msgspec.msgpack.decode(state["course"], type=tuple[list[Point], float, int])
-        except (OSError, RuntimeError, KeyError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        except UNREADABLE as error:
             log.warning("%s cannot be gone on from: %s", self._file, error)
             return
         one = self._lesson
@@ -251,8 +261,11 @@ class Checkpoint:
 
 
 def fingerprint(lesson: Lesson) -> str:
-    """What must be the same for a training to go on. What rows weigh is not: it fades by the minute."""
+    """What must be the same for a training to go on: the lesson as it begins. What rows weigh is not: it fades by the
+    minute."""
     digest = hashlib.sha256(repr((lesson.recipe, lesson.base.loaded.ref, lesson.base.shape)).encode())
+    for part in (*lesson.model.parameters(), *lesson.tuning.parameters()):
+        digest.update(repr(int(part.detach().contiguous().view(BITS[part.element_size()]).sum())).encode())
     for rated in (*lesson.rows, *lesson.held):
         digest.update(repr((rated.row.prompt, rated.row.reply, rated.liked)).encode())
     return digest.hexdigest()

@@ -1,0 +1,82 @@
+"""worker/night/neutral.py: how far a LoRA has strayed from the base on plain text."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.fakes.pupils import PLAIN, base
+from worker.night import neutral
+from worker.night.base import Base, passages
+from worker.night.neutral import Anchor, divergence, with_rest
+from worker.night.tuning import Tuning
+
+
+def strayed(one: Base, tuning: Tuning, step: int = 0) -> Tensor:
+    with one.learning(tuning):
+        return Anchor(one, tuning).strayed(step)
+
+
+def test_a_lora_that_changes_nothing_has_not_strayed() -> None:
+    """Zero on each passage; a changed one has, and a step against the gradient brings it back."""
+    one = base()
+    tuning = Tuning(one.shape, 1, "cpu", 0)
+    nothing = [float(strayed(one, tuning, step).detach()) for step in range(3)]
+    tuning.fill([part.detach() + 0.05 for part in tuning.parameters()])
+    far = strayed(one, tuning)
+    far.backward()
+    length = sum(float(part.grad.square().sum()) for part in tuning.parameters() if part.grad is not None)
+    rate = 0.05 * float(far.detach()) / length
+    tuning.fill([part.detach() - rate * part.grad for part in tuning.parameters() if part.grad is not None])
+
+    assert nothing == pytest.approx([0, 0, 0], abs=1e-5)
+    assert far > 0.05
+    assert strayed(one, tuning) < far
+
+
+def test_what_it_began_with_does_not_count_as_the_base() -> None:
+    """A night that goes on from a LoRA is measured against the base all the same."""
+    one = base()
+    tuning = Tuning(one.shape, 1, "cpu", 0)
+    tuning.fill([part.detach() + 0.05 for part in tuning.parameters()])
+    with one.learning(tuning):
+        anchor = Anchor(one, tuning)  # made when it has changed already
+
+    with one.learning(tuning):
+        assert anchor.strayed(0) > 0.05
+
+
+def test_passages_come_by_turns() -> None:
+    """Each of the first half; the second one is for the gate alone."""
+    one = base()
+    tuning = Tuning(one.shape, 1, "cpu", 0)
+    tuning.fill([part.detach() + 0.05 for part in tuning.parameters()])
+    found = [float(strayed(one, tuning, step).detach()) for step in range(4)]
+
+    assert found[:2] == found[2:]
+    assert found[0] != found[1]
+    assert [[len(text) - 1 for text in half] for half in PLAIN] == [
+        [len(row.reply) for row in neutral.rows(one, half)] for half in (0, 1)
+    ]
+
+
+@given(st.integers(0, 10_000), st.floats(0.01, 3), st.integers(1, 20))
+def test_the_likeliest_and_the_rest_never_say_more_than_all(seed: int, far: float, kept: int) -> None:
+    """The KL over some tokens and the rest as one is at most that over all of them, and not below zero."""
+    dice = torch.Generator().manual_seed(seed)
+    before, now = (torch.randn(3, 30, generator=dice).mul(scale).log_softmax(-1) for scale in (2.0, far))
+    whole = float(divergence(before, now))
+    top, ids = before.topk(kept, -1)
+    some = float(divergence(with_rest(top), with_rest(now.gather(-1, ids))))
+
+    assert -1e-5 <= some <= whole + 1e-4
+
+
+def test_our_own_text_has_two_halves_that_share_nothing() -> None:
+    """Enough of it in each, and no passage twice."""
+    first, second = passages()
+
+    assert min(len(first), len(second)) >= 12
+    assert len({*first, *second}) == len(first) + len(second)
+    assert all(len(text) > 100 for text in (*first, *second))

@@ -1,0 +1,312 @@
+"""worker/night/train.py: one LoRA from rated rows, on the tiny model."""
+
+import io
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from core.nights import Point
+from tests.fakes.loras import weights as random_weights
+from tests.fakes.pupils import base, rated, row
+from worker.lora.files import Weights
+from worker.night import measure, train
+from worker.night.base import Base
+from worker.night.rows import Row
+from worker.night.train import (
+    Diverged,
+    Lesson,
+    Rated,
+    Recipe,
+    balanced,
+    fingerprint,
+    objective,
+    parts,
+    schedule,
+    spread,
+    spread_of,
+)
+from worker.night.tuning import Tuning
+
+ROWS = rated(16)
+HELD = rated(8, seed=1)
+QUICK = Recipe(rate=3e-3, passes=4, batch=4, patience=99)
+Made = tuple[Weights, tuple[Point, ...]]
+
+
+def learn(recipe: Recipe = QUICK, held: Sequence[Rated] = (), one: Base | None = None, **more: object) -> Made:
+    return train.train(one or base(), ROWS, held, recipe, "v", **more)  # type: ignore[arg-type]
+
+
+def same(first: Weights, second: Weights) -> bool:
+    """Bit for bit."""
+    return first.parts.keys() == second.parts.keys() and all(
+        torch.equal(mine, theirs)
+        for place in first.parts
+        for mine, theirs in zip(first.parts[place], second.parts[place], strict=True)
+    )
+
+
+def gained(weights: Weights, rows: Sequence[Rated]) -> list[float]:
+    return measure.gains(base(), [one.row for one in rows], weights)[0]
+
+
+def test_what_was_liked_becomes_likelier_and_what_was_disliked_does_not() -> None:
+    """On rows that it learned from, and on others of the same taste; the curve tells so."""
+    weights, curve = learn(replace(QUICK, passes=8), HELD)
+
+    for rows in (ROWS, HELD):
+        gains = gained(weights, rows)
+        assert all(gain > 1 for gain, one in zip(gains, rows, strict=True) if one.liked)
+        assert spread_of([(one.liked, gain) for gain, one in zip(gains, rows, strict=True)]) > 10
+    assert sum(gain < 0 for gain, one in zip(gained(weights, ROWS), ROWS, strict=True) if not one.liked) >= 6
+    looks = [point for point in curve if point.held_loss is not None]
+    assert 32 == curve[-1].step
+    assert (looks[-1].held_margin or 0) > 10 > (looks[0].held_margin or 0)
+    assert (looks[-1].held_loss or 1) < 0.5 * (looks[0].held_loss or 0)
+
+
+def test_votes_turned_round_teach_the_opposite() -> None:
+    """So it is the votes that it learns, and not the words."""
+    turned = [replace(one, liked=not one.liked) for one in ROWS]
+    weights, _ = train.train(base(), turned, (), QUICK, "v")
+
+    assert spread_of([(one.liked, gain) for gain, one in zip(gained(weights, ROWS), ROWS, strict=True)]) < -3
+
+
+def test_a_row_without_weight_teaches_nothing() -> None:
+    """And whatever weighs more teaches more."""
+    odd = Rated(row("unlike all others", "zzzz"), True, 0.0)
+    heavy = [replace(odd, weight=weight) for weight in (0.0, 1.0, 5.0)]
+    none, some, more = (gained(train.train(base(), [*ROWS, one], (), QUICK, "v")[0], [odd])[0] for one in heavy)
+
+    assert none + 5 < some < more
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    """Twice the same, bit for bit; another one is another LoRA."""
+    first, second, third = (learn(replace(QUICK, passes=1, seed=seed)) for seed in (5, 5, 6))
+
+    assert same(first[0], second[0])
+    assert first[1] == second[1]
+    assert not same(first[0], third[0])
+
+
+def test_the_best_of_what_was_held_back_is_kept() -> None:
+    """Where it goes wrong it ends after some looks, and gives what was best until then."""
+    weights, curve = learn(replace(QUICK, patience=2, passes=9), WRONG)
+    looks = [point.held_loss for point in curve if point.held_loss is not None]
+    good, whole = learn(replace(QUICK, patience=2, passes=4), HELD)
+
+    assert (3, looks[0]) == (len(looks), min(looks))
+    assert abs(spread_of([(one.liked, g) for g, one in zip(gained(weights, ROWS), ROWS, strict=True)])) < 1
+    assert 16 == whole[-1].step
+    loss = min(point.held_loss for point in whole if point.held_loss is not None)
+    gains, recipe = torch.tensor(gained(good, HELD)), replace(QUICK, anchor=0.0)
+    assert loss == pytest.approx(float(objective(balanced(HELD), gains, gains, recipe).mean()), abs=1e-4)
+
+
+class Killed(BaseException):
+    """No error that anybody handles."""
+
+
+def killed_at(step: int) -> Callable[[int, int], None]:
+    def tell(done: int, steps: int) -> None:
+        if done == step:
+            raise Killed
+
+    return tell
+
+
+WRONG = [replace(one, liked=not one.liked) for one in HELD]  # who held these back sees it get worse and worse
+
+
+@pytest.mark.parametrize(("step", "held"), [(2, HELD), (13, HELD), (7, WRONG)])
+def test_after_a_kill_it_goes_on_as_if_nothing_had_been(step: int, held, tmp_path: Path, monkeypatch) -> None:
+    """From what was kept, to the same bits; the curve, the best so far and the patience are whole."""
+    recipe = replace(QUICK, patience=8)
+    monkeypatch.setattr(train, "EVERY", 0.0)
+    kept, told = tmp_path / "nights" / "v.pt", list[int]()
+    weights, curve = learn(recipe, held)
+    with pytest.raises(Killed):
+        learn(recipe, held, tell=killed_at(step), kept=kept)
+    again, whole = learn(recipe, held, tell=lambda done, _: told.append(done), kept=kept)
+
+    assert step == told[0]  # the last that was kept is the one before
+    assert same(weights, again)
+    assert curve == whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: {"recipe": replace(QUICK, rate=1e-3)},
+        lambda: {"rows": [*ROWS[:-1], replace(ROWS[-1], liked=not ROWS[-1].liked)]},
+        lambda: {"rows": ROWS[:-1]},
+        lambda: {"parent": random_weights(base().shape, 4, ("q_proj",), 1)},
+        lambda: {"base": fine_tuned()},
+    ],
+    ids=["recipe", "vote", "rows", "parent", "base"],
+)
+def test_it_does_not_go_on_from_another_lesson(change, tmp_path: Path, monkeypatch) -> None:
+    """Other rows, votes, settings, another beginning or other weights of the base begin anew; no file is left."""
+    monkeypatch.setattr(train, "EVERY", 0.0)
+    kept, told = tmp_path / "v.pt", list[int]()
+    with pytest.raises(Killed):
+        learn(tell=killed_at(5), kept=kept)
+    given = {"base": base(), "rows": ROWS, "held": (), "recipe": QUICK, "version": "v", **change()}
+    train.train(**given, tell=lambda done, _: told.append(done), kept=kept)
+
+    assert 1 == told[0]
+
+
+def fine_tuned() -> Base:
+    one = base()
+    one.loaded.model.model.norm.weight.data[3] += 1e-3
+    return one
+
+
+def test_a_file_that_is_broken_is_passed_over(tmp_path: Path, monkeypatch) -> None:
+    """Empty, cut short, or something else: it costs the progress, and not the night."""
+    monkeypatch.setattr(train, "EVERY", 0.0)
+    kept = tmp_path / "v.pt"
+    with pytest.raises(Killed):
+        learn(tell=killed_at(5), kept=kept)
+    whole, begun = kept.read_bytes(), list[int]()
+    monkeypatch.setattr(train, "EVERY", 99.0)
+    other = io.BytesIO()
+    torch.save([1, 2], other)
+    for content in (b"", b"no pickle", whole[: len(whole) // 2], other.getvalue(), whole):
+        kept.write_bytes(content)
+        with pytest.raises(Killed):
+            learn(tell=lambda done, _: begun.append(done) or killed_at(done)(done, 0), kept=kept)  # type: ignore[func-returns-value]
+
+    assert [1, 1, 1, 1, 5] == begun
+
+
+def test_a_full_disk_costs_no_night(tmp_path: Path, monkeypatch, caplog) -> None:
+    """It is said in the log, and nothing half written stays."""
+    monkeypatch.setattr(train, "EVERY", 0.0)
+
+    def full(state: object, file: Path) -> None:
+        file.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    learn(replace(QUICK, passes=1), kept=tmp_path / "v.pt")
+
+    assert "No space left" in caplog.text
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("when", [1, 4])
+def test_numbers_that_are_none_end_it(when: int, monkeypatch) -> None:
+    """In a loss, and in the weights after the last step, of which no loss tells."""
+    real, count = train.schedule, iter(range(1, 99))
+
+    def broken(step: int, steps: int) -> float:
+        return math.nan if next(count) == when else real(step, steps)
+
+    monkeypatch.setattr(train, "schedule", broken)
+    with pytest.raises(Diverged, match="step"):
+        learn(replace(QUICK, passes=1))
+
+
+def test_it_begins_with_the_parent() -> None:
+    """Gains count from there, and what the parent knew stays."""
+    parent, _ = learn(replace(QUICK, passes=6))
+    child, curve = learn(replace(QUICK, passes=1), parent=parent)
+    fresh, _ = learn(replace(QUICK, passes=1))
+    before, after, without = (sum(gained(one, ROWS[::2])) for one in (parent, child, fresh))
+
+    assert abs(curve[0].margin) < 1e-3
+    assert after > before - 1 > without
+
+
+def test_a_long_batch_is_read_in_parts(monkeypatch) -> None:
+    """To the same weights, but for rounding."""
+    whole, curve = learn(replace(QUICK, passes=1))
+    monkeypatch.setattr(train, "TOKENS", 100)
+    pieces, other = learn(replace(QUICK, passes=1))
+
+    assert [point.loss for point in curve] == pytest.approx([point.loss for point in other], abs=1e-4)
+    assert gained(whole, ROWS) == pytest.approx(gained(pieces, ROWS), abs=0.05)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.5, 1.0])), max_size=12))
+def test_liked_and_disliked_weigh_the_same(votes: list[tuple[bool, float]]) -> None:
+    """In sum, and a row one on average; rows that weigh nothing are left out."""
+    rows = balanced([Rated(row("a", "b"), liked, weight) for liked, weight in votes])
+    sums = {kind: sum(one.weight for one in rows if one.liked == kind) for kind in (True, False)}
+
+    assert sum(weight > 0 for _, weight in votes) == len(rows)
+    assert len(rows) == pytest.approx(sum(sums.values()))
+    if all(sums.values()):
+        assert sums[True] == pytest.approx(sums[False])
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(0, 99))
+def test_a_pass_takes_each_row_once_and_mixes_them(liked: list[bool], seed: int) -> None:
+    """The likes in the first half of it are half of them, give or take one."""
+    order = spread(liked, random.Random(seed))
+    half = len(order) // 2
+
+    assert list(range(len(liked))) == sorted(order)
+    assert abs(sum(liked[at] for at in order[:half]) - sum(liked) * half / len(liked)) <= 1.5
+
+
+@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 120))
+def test_parts_have_their_bound(lengths: list[int], most: int) -> None:
+    """Each row once, rows of like length together, and never more tokens than fit, but for one row alone."""
+    rows = [Row((1,), (2,) * length) for length in lengths]
+    found = parts(rows, most)
+    sizes = [[len(rows[at].tokens) for at in part] for part in found]
+
+    assert list(range(len(rows))) == sorted(at for part in found for at in part)
+    assert all(sum(part) <= most or len(part) == 1 for part in sizes)
+    assert [size for part in sizes for size in part] == sorted(len(one.tokens) for one in rows)
+
+
+def test_the_rate_rises_and_falls() -> None:
+    """Never above what was asked for, never below nothing; the shortest lesson has one, too."""
+    rates = [schedule(step, 40) for step in range(40)]
+    top = rates.index(max(rates))
+
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert 0 < min(rates) < 0.01 < 0.9 < max(rates) <= 1
+    assert schedule(0, 1) > 0
+
+
+def test_what_a_row_costs() -> None:
+    """Less the further it has gone where it should; a liked one is learned for itself, by its length."""
+    rows = [Rated(row("a", "bcde"), True), Rated(row("a", "bcde"), False), Rated(row("a", "bcde"), True, 0.5)]
+    recipe = Recipe(beta=0.5, anchor=0.1)
+
+    def cost(gain: float) -> Tensor:
+        return objective(rows, torch.full((3,), gain), torch.full((3,), -8.0), recipe)
+
+    liked = 1 - 1 / (1 + math.exp(-0.5 * 3)) + 0.1 * 8 / 4
+    disliked = 1 - 1 / (1 + math.exp(0.5 * 3))
+    assert cost(3.0).tolist() == pytest.approx([liked, disliked, liked / 2])
+    assert cost(0.0)[:2].tolist() == pytest.approx([0.7, 0.5])
+
+
+def test_a_lesson_is_known_by_what_it_is_made_of() -> None:
+    """What rows weigh fades by the minute, and does not make it another."""
+
+    def print_of(rows: Sequence[Rated]) -> str:
+        one = base()
+        tuning = Tuning(one.shape, 1, "cpu", 0)
+        with one.learning(tuning):
+            return fingerprint(Lesson(one, tuning, rows, (), QUICK))
+
+    assert print_of(ROWS) == print_of([replace(one, weight=0.9) for one in ROWS])
+    assert print_of(ROWS) != print_of(ROWS[1:])
