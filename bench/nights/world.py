@@ -1,7 +1,7 @@
 """A persona that people talk to, without Redis: prompts, replies of the real model, and nights over what was rated."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.nights.people import Rater, Reply, Taste, entries, votes
@@ -16,7 +16,7 @@ from worker.night import measure
 from worker.night.base import Base, prepare
 from worker.night.examples import Example, examples
 from worker.night.measure import Asked
-from worker.night.sight import seen
+from worker.night.sight import people, seen
 from worker.night.split import split
 from worker.night.study import Studied, study
 from worker.night.train import Recipe
@@ -31,7 +31,6 @@ CARD = Card(
         Exchange(user="What is that bird?", reply="That is my parrot. He knows more of the sea than most sailors."),
     )),
 )  # fmt: skip
-SYSTEM = f"You are {CARD.title}. {CARD.description}"
 TOPICS = (
     "your day", "the sea", "your ship", "breakfast", "the weather", "a good book", "music", "your crew", "treasure",
     "a bad storm", "your parrot", "the moon", "friends", "a joke", "winter", "the city", "cooking fish", "maps",
@@ -46,11 +45,31 @@ QUESTIONS = (
 )  # fmt: skip
 
 
-def prompts(seed: int) -> tuple[list[str], list[str]]:
-    """(those that people ask, those that nobody has asked when the persona is tested): no topic is in both."""
-    topics = random.Random(seed).sample(TOPICS, len(TOPICS))
-    known, unseen = topics[:40], topics[40:]
-    return [q.format(t) for t in known for q in QUESTIONS], [q.format(t) for t in unseen for q in QUESTIONS]
+@dataclass(frozen=True)
+class Stage:
+    """Who speaks, and what people may ask: each question about each topic."""
+
+    card: Card
+    topics: Sequence[str]
+    questions: Sequence[str]
+    known: int  # of the topics, that people ask about
+
+    @property
+    def system(self) -> str:
+        """What the model is told of the card."""
+        return f"You are {self.card.title}. {self.card.description}"
+
+    def prompts(self, seed: int) -> tuple[list[str], list[str]]:
+        """(those that people ask, those that nobody has asked when the persona is tested): no topic is in both."""
+        topics = random.Random(seed).sample(self.topics, len(self.topics))
+        known, unseen = topics[: self.known], topics[self.known :]
+        return [q.format(t) for t in known for q in self.questions], [
+            q.format(t) for t in unseen for q in self.questions
+        ]
+
+
+PIRATE = Stage(CARD, TOPICS, QUESTIONS, known=40)
+Voting = Callable[[Sequence[Reply], Sequence[Rater], Taste, int, random.Random], list[tuple[int, Rater, bool]]]
 
 
 @dataclass(eq=False)
@@ -61,6 +80,7 @@ class World:
     taste: Taste
     raters: Sequence[Rater]
     seed: int
+    stage: Stage = PIRATE
     live: Weights | None = None
     since: float = 0.0
     night: int = 0
@@ -68,20 +88,23 @@ class World:
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
-        self.asked, self.unseen = prompts(self.seed)
+        self.asked, self.unseen = self.stage.prompts(self.seed)
 
-    def day(self, rows: int) -> None:
+    def day(self, rows: int, voting: Voting = votes) -> None:
         """`rows` replies to what people ask, and as many reactions, on whichever of them."""
         texts = [self.dice.choice(self.asked) for _ in range(rows)]
         replies = self.speak(texts, self.live, self.seed * 1000 + self.night)
-        cast = votes(replies, self.raters, self.taste, rows, self.dice)
-        self.ledger += entries(replies, cast, SYSTEM, self.dice, len(self.ledger))
+        cast = voting(replies, self.raters, self.taste, rows, self.dice)
+        self.ledger += entries(replies, cast, self.stage.system, self.dice, len(self.ledger))
         self.night += 1
 
     def speak(self, texts: Sequence[str], weights: Weights | None, seed: int) -> list[Reply]:
         """A reply to each."""
-        asked = [Asked(text, measure.prompt(self.base, (Told("system", SYSTEM), Told("user", text)))) for text in texts]
-        ends = measure.answers(self.base, asked, weights, SAMPLING, seed)
+        asked = [
+            Asked(text, measure.prompt(self.base, (Told("system", self.stage.system), Told("user", text))))
+            for text in texts
+        ]
+        ends = measure.answers(self.base, asked, weights, self.stage.card.sampling, seed)
         name = weights.version if weights else "base"
         return [Reply(text, end.text, self.night, end.finish, name) for text, end in zip(texts, ends, strict=True)]
 
@@ -89,13 +112,13 @@ class World:
         """What a night would learn from now, and the weight of one label."""
         now = self.night * DAY
         reading = feedback.read(seen(self.ledger), polarity.ours(), shared=True, now=now)
-        everybody = {rater.name for rater in self.raters} | {entry.record.author.id for entry in self.ledger}
+        everybody = {person for entry in self.ledger for person in people(entry)}
         return examples(self.ledger, reading, everybody, now=now)[0], reading.unit
 
     def learn(self, recipe: Recipe) -> Studied:
         """A night: its LoRA and what the gate says; nothing goes live by that."""
         parts = split(self.rows()[0], since=self.since, seed=recipe.seed)
-        return study(self.base, CARD, parts, [recipe], self.live)
+        return study(self.base, self.stage.card, parts, [recipe], self.live)
 
     def promote(self, weights: Weights) -> None:
         """It goes live."""
