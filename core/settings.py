@@ -214,9 +214,9 @@ class Night(Part, frozen=True):
         str, Meta(description="A YAML file with the meaning of your own emoji (docs/nights.md); empty: only ours.")
     ] = ""
     rate: Annotated[float, Meta(ge=1e-6, le=0.1, description="The learning rate.")] = 1e-3
-    beta: Annotated[float, Meta(ge=0.01, le=2, description="How soon a row counts as learned.")] = 0.1
-    anchor: Annotated[float, Meta(ge=0, le=5, description="How much the liked replies themselves are learned.")] = 0.5
-    kl: Annotated[float, Meta(ge=0, le=5, description="How much straying from the base on neutral text costs.")] = 0.1
+    beta: Annotated[float, Meta(ge=0.01, le=2, description="How soon a row counts as learned.")] = 0.5
+    anchor: Annotated[float, Meta(ge=0, le=5, description="How much the liked replies themselves are learned.")] = 0.1
+    kl: Annotated[float, Meta(ge=0, le=5, description="How much straying from the base on neutral text costs.")] = 1.0
     passes: Annotated[int, Meta(ge=1, le=50, description="How often each example is seen, at most.")] = 3
     report: Annotated[
         str,

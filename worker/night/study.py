@@ -16,7 +16,7 @@ from worker.night.split import Split
 from worker.night.train import Rated, Recipe, Tell, train
 
 NEW = "new"  # what a LoRA is called until it has a name in the store
-RATES, ANCHORS = (5e-4, 1e-3, 2e-3), (0.2, 0.5)
+RATES, ANCHORS = (5e-4, 1e-3, 2e-3), (0.1, 0.3)
 
 
 @dataclass(frozen=True)

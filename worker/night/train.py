@@ -58,9 +58,9 @@ class Recipe:
     """How it is learned: see the settings of `night`. `batch` in rows, `patience` in looks at the rows held back."""
 
     rate: float = 1e-3
-    beta: float = 0.1
-    anchor: float = 0.5
-    kl: float = 0.1
+    beta: float = 0.5
+    anchor: float = 0.1
+    kl: float = 1.0
     passes: int = 3
     batch: int = 8
     looks: int = 3  # per pass
