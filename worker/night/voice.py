@@ -24,6 +24,13 @@ ABUSE = re.compile(
 )
 
 
+# Words in a name that say nothing of whose it is.
+SMALL = {
+    *("a", "an", "and", "das", "de", "del", "der", "die", "dr", "el", "la", "le"),
+    *("mr", "mrs", "ms", "of", "st", "the", "von"),
+}
+
+
 class Voice(msgspec.Struct, frozen=True, kw_only=True):
     """Means over replies. Shares are 0 to 1; `words` a reply; `distinct` is distinct-2 (Li et al. 2016), `repeated` the
     share of four-word runs that a reply has said before, `opening` the share of replies with the commonest first words.
@@ -73,6 +80,6 @@ def share(replies: Sequence[str], pattern: re.Pattern[str]) -> float:
 
 
 def knows(reply: str, names: Sequence[str]) -> bool:
-    """Does a reply name one of these?"""
-    words = set(tokens(reply))
-    return any(set(tokens(name)) & words for name in names)
+    """Does a reply name one of these? A part of a name is enough, but no mark and no small word."""
+    parts = {part for name in names for part in tokens(name) if part[0].isalnum() and part not in SMALL}
+    return bool(parts & set(tokens(reply)))
