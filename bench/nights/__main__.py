@@ -10,10 +10,10 @@ import importlib.util
 import inspect
 import json
 import os
-import statistics
 import sys
-from collections.abc import Mapping
-from functools import partial
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -23,15 +23,19 @@ import torch
 from transformers.utils import logging as quiet
 
 from bench import oasst
+from bench.nights import clique, cost, language, pool, small
 from bench.nights import tastes as shipped
-from bench.nights.gain import Asked, gain
+from bench.nights.figures import figures
+from bench.nights.gain import TESTED, USUAL, Asked, gain
 from bench.nights.people import Taste
-from bench.nights.world import real
+from bench.nights.poison import BAD, FEW, Kind, Trial, nights
+from bench.nights.world import PIRATE, real
 from bench.report import say
 from core.errors import LimenError
 from worker.night.base import Base
 
-PARTS = ("gain", "oasst")
+PARTS = ("gain", "clique", "poison", "poison-real", "time", "pool", "oasst")
+NIGHTS, LARGE = 50, 3  # of each kind, with the small model and with the real one
 
 
 def options() -> argparse.Namespace:
@@ -44,6 +48,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--parts", default=",".join(PARTS), metavar="PART,…", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--rows", type=int, default=300, help="reactions a night, on as many replies")
+    parser.add_argument("--tested", type=int, default=TESTED, help="replies by which a persona is measured")
+    parser.add_argument("--tried", type=int, default=NIGHTS, help="nights of the small model, good and poisoned each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--state", type=Path, help="where results are kept; without it nothing is, and nothing goes on")
     return parser.parse_args()
@@ -90,55 +96,77 @@ def loaded_tastes(file: Path | None, only: str) -> dict[str, Taste]:
 
 
 class Bench:
-    """One run. The model is loaded when a part needs it."""
+    """One run. A model is there when a part needs it."""
 
     def __init__(self, asked: argparse.Namespace, state: State) -> None:
         self.asked, self.state = asked, state
         self.tastes = loaded_tastes(asked.tastes, asked.only)
-        self._base: Base | None = None
+        self.sizes = Asked(asked.rows, asked.nights, asked.seed, tested=asked.tested)
+        self.taste = self.tastes.get("excited") or next(iter(self.tastes.values()))  # where one is enough
 
-    @property
+    @cached_property
     def base(self) -> Base:
         """The real model."""
-        self._base = self._base or real()
-        return self._base
+        return real()
+
+    @cached_property
+    def small(self) -> Trial:
+        """The small model, and all that it speaks."""
+        return Trial(small.small(), language.TASTES, small.RECIPE, small.STAGE, self.asked.rows)
+
+    @cached_property
+    def large(self) -> Trial:
+        """The same with the real model."""
+        return Trial(self.base, list(self.tastes.values()), USUAL, PIRATE, self.asked.rows, self.asked.tested)
+
+    def each(self, todo: Mapping[str, Callable[[], Any]]) -> None:
+        """Whatever is not known yet, one after the other."""
+        left = {key: work for key, work in todo.items() if key not in self.state.kept}
+        begin = time.monotonic()
+        for done, (key, work) in enumerate(left.items(), 1):
+            self.state.keep(key, work())
+            minutes = (time.monotonic() - begin) / 60 / done * (len(left) - done)
+            say(f"{key} is done: {done} of {len(left)}, about {minutes:.0f} minutes to go")
 
     def gain(self) -> None:
         """Every taste, night after night."""
-        for name, taste in self.tastes.items():
-            key = f"gain/{name}"
-            if key not in self.state.kept:
-                asked = Asked(self.asked.rows, self.asked.nights, self.asked.seed)
-                found = gain(self.base, name, taste, asked, partial(self.state.keep, key, whole=False))
-                self.state.keep(key, found)
+        self.each({f"gain/{name}": partial(self._gain, name) for name in self.tastes})
+
+    def _gain(self, name: str) -> dict[str, Any]:
+        keep = partial(self.state.keep, f"gain/{name}", whole=False)
+        return gain(self.base, name, self.tastes[name], self.sizes, keep)
+
+    def clique(self) -> None:
+        """People who vote against the others."""
+        self.each(clique.runs(lambda: self.base, self.taste, self.sizes))
+
+    def poison(self) -> None:
+        """Many nights of the small model, good and poisoned by turns."""
+        tried = nights(BAD, self.asked.tried)
+        self.each({f"poison/{kind.name}/{at}": partial(self._small, kind, at) for kind, at in tried})
+
+    def poison_real(self) -> None:
+        """A few nights of the real one."""
+        tried = nights(FEW, LARGE)
+        self.each({f"poison-real/{kind.name}/{at}": partial(self._large, kind, at) for kind, at in tried})
+
+    def _small(self, kind: Kind, at: int) -> dict[str, Any]:
+        return self.small.run(kind, at, self.asked.seed)
+
+    def _large(self, kind: Kind, at: int) -> dict[str, Any]:
+        return self.large.run(kind, at, self.asked.seed)
+
+    def time(self) -> None:
+        """What a night costs."""
+        self.each({"time": lambda: cost.cost(self.base, self.taste, self.sizes)})
+
+    def pool(self) -> None:
+        """Scopes with too little to learn from."""
+        self.each({"pool": lambda: pool.pool(self.base, self.taste, self.sizes)})
 
     def oasst(self) -> None:
         """Real reactions of people without names."""
-        if "oasst" not in self.state.kept:
-            self.state.keep("oasst", oasst.agreement(oasst.FILE) if oasst.FILE.exists() else None)
-
-
-def figures(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON object: what was asked for, null where it was not run."""
-    runs = {key.partition("/")[2]: run for key, run in kept.items() if key.startswith("gain/")}
-    last = [run["nights"][-1] for run in runs.values() if run["nights"]]
-    gains = [one["gain"] for one in last]
-    return {
-        "tastes": {name: {"base": run["base"], "after": run["after"]} for name, run in runs.items()},
-        "gain_median": statistics.median(gains) if gains else None,
-        "gain_min": min(gains, default=None),
-        "gain_first_night": statistics.median(run["first"] for run in runs.values()) if gains else None,
-        "variety": min((one["variety"] for one in last), default=None),
-        "opening": max((one["opening"] for one in last), default=None),
-        "auc": statistics.median(found) if (found := [one["auc"] for one in last if one["auc"]]) else None,
-        "perplexity_change": max((one["perplexity"] - 1 for one in last), default=None),
-        **dict.fromkeys(
-            ("clique_cost", "plain_kto_clique_cost", "poisoned_promoted", "good_promoted", "core_minutes",
-             "over_trl_time")
-        ),
-        "oasst_agreement": (kept.get("oasst") or {}).get("rating"),
-        "runs": runs,
-    }  # fmt: skip
+        self.each({"oasst": lambda: oasst.agreement(oasst.FILE) if oasst.FILE.exists() else None})
 
 
 def main() -> int:
@@ -147,16 +175,17 @@ def main() -> int:
     quiet.set_verbosity_error()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
     about = {"rows": asked.rows, "nights": asked.nights, "seed": asked.seed}
+    about |= {"tested": asked.tested} if asked.tested != TESTED else {}
     try:
         bench = Bench(asked, State(asked.state, about))
         for part in [part for part in asked.parts.split(",") if part]:
             if part not in PARTS:
                 raise LimenError(f"there is no part called {part}", f"there are {', '.join(PARTS)}")
-            getattr(bench, part)()
+            getattr(bench, part.replace("-", "_"))()
     except LimenError as error:
         say(f"{error}\n  → {error.hint}" if error.hint else str(error))
         return 2
-    versions = {name: version(name) for name in ("torch", "transformers")}
+    versions = {name: version(name) for name in ("torch", "transformers", "trl") if importlib.util.find_spec(name)}
     print(json.dumps({**figures(bench.state.kept), **about, "versions": versions}), flush=True)
     return 0
 

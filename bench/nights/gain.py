@@ -21,25 +21,26 @@ USUAL = Recipe()
 
 @dataclass(frozen=True)
 class Asked:
-    """How much: reactions a night, nights, seed, and how it is learned."""
+    """How much: reactions a night, nights, seed, how it is learned, and replies to measure with."""
 
     rows: int = 300
     nights: int = 3
     seed: int = 0
     recipe: Recipe = USUAL
+    tested: int = TESTED
 
 
 def gain(base: Base, name: str, taste: Taste, asked: Asked, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """One taste over all nights. `keep` is called with what is known after each."""
     world = World(base, taste, crowd(), asked.seed)
-    hits, said = world.test(None, TESTED)
-    before = sum(hits) / TESTED
+    hits, said = world.test(None, asked.tested)
+    before = sum(hits) / len(hits)
     was = voice(said)
     found: dict[str, Any] = {"base": before, "nights": [], "after": before, "first": 0.0}
     say(f"{name}: {before:.0%} of the replies are to people's taste")
     for night in range(asked.nights):
         world.day(asked.rows)
-        found["nights"].append(one(world, replace(asked.recipe, seed=asked.seed + night), before, was.distinct))
+        found["nights"].append(one(world, replace(asked, seed=asked.seed + night), before, was.distinct))
         last = found["nights"][-1]
         found |= {"after": last["after"], "gain": last["gain"], "interval": last["interval"]}
         found["first"] = found["nights"][0]["gain"]
@@ -48,19 +49,19 @@ def gain(base: Base, name: str, taste: Taste, asked: Asked, keep: Callable[[dict
     return found
 
 
-def one(world: World, recipe: Recipe, before: float, distinct: float) -> dict[str, Any]:
+def one(world: World, asked: Asked, before: float, distinct: float) -> dict[str, Any]:
     """A night: learn, pass the gate or not, and measure what serves then."""
     rows, unit = world.rows()
     found: dict[str, Any] = {"labels": round(sum(row.weight for row in rows) / unit, 1), "examples": len(rows)}
-    studied = world.learn(recipe)
+    studied = world.learn(replace(asked.recipe, seed=asked.seed))
     found["outcome"] = str(studied.judgement.outcome)
     found["scores"] = studied.judgement.scores
     if studied.judgement.outcome == Outcome.PROMOTED:
         world.promote(studied.learned.weights)
     else:
         found["reasons"] = studied.judgement.reasons
-    hits, texts = world.test(world.live, TESTED)
-    now, after = voice(texts), sum(hits) / TESTED
+    hits, texts = world.test(world.live, asked.tested)
+    now, after = voice(texts), sum(hits) / len(hits)
     found |= {
         "after": after, "gain": closed(before, after), "interval": interval(before, hits),
         "auc": studied.judgement.scores.get("preference AUC"), "variety": round(now.distinct / distinct, 3),

@@ -42,16 +42,19 @@ def crowd(random_share: float = 0.3, clique_share: float = 0.0, size: int = 20) 
     return [Rater(f"discord:77:p{at:02}", kind) for at, kind in enumerate(kinds)]
 
 
-def votes(replies: Sequence[Reply], raters: Sequence[Rater], taste: Taste, count: int, dice: random.Random) -> list[
-    tuple[int, Rater, bool]
-]:  # fmt: skip
+Cast = list[tuple[int, Rater, bool]]
+"""Votes: on which reply, whose, and whether they like it."""
+
+
+def votes(replies: Sequence[Reply], raters: Sequence[Rater], taste: Taste, count: int, dice: random.Random) -> Cast:
     """`count` reactions: which reply, who, and whether they like it. Nobody reacts twice to one reply."""
     pairs = [(at, rater) for at in range(len(replies)) for rater in raters]
     chosen = dice.sample(pairs, min(count, len(pairs)))
-    return [(at, rater, _likes(rater, taste(replies[at].prompt, replies[at].text), dice)) for at, rater in chosen]
+    return [(at, rater, likes(rater, taste(replies[at].prompt, replies[at].text), dice)) for at, rater in chosen]
 
 
-def _likes(rater: Rater, is_to_taste: bool, dice: random.Random) -> bool:
+def likes(rater: Rater, is_to_taste: bool, dice: random.Random) -> bool:
+    """Does somebody like a reply that is to the taste, or is not?"""
     if rater.kind == "random":
         return dice.random() < 0.5
     if dice.random() < SLIPS:
@@ -59,9 +62,7 @@ def _likes(rater: Rater, is_to_taste: bool, dice: random.Random) -> bool:
     return is_to_taste != (rater.kind == "clique")
 
 
-def entries(
-    replies: Sequence[Reply], cast: Sequence[tuple[int, Rater, bool]], system: str, dice: random.Random, first: int = 0
-) -> list[Entry]:
+def entries(replies: Sequence[Reply], cast: Cast, system: str, dice: random.Random, first: int = 0) -> list[Entry]:
     """Replies as the ledger gives them back, with the reactions on them. `first`: number of the first reply."""
     facts: dict[int, list[Fact]] = {}
     for number, (at, rater, likes) in enumerate(cast):

@@ -19,6 +19,7 @@ from personas.card import Card, Exchange, Voice
 from personas.sampling import Sampling
 from worker.model import Loaded
 from worker.night.base import Base, prepare
+from worker.night.train import Recipe
 
 STEPS, BATCH, RATE, PLAIN = 400, 32, 5e-3, 0.2  # `PLAIN`: the share of plain text among what it learns
 CONTEXT, WIDE, LAYERS = 512, 96, 2
@@ -26,11 +27,14 @@ PASSAGES = 32  # of plain text to hold on to, and as many to measure with
 CARD = Card(
     name="mira", title="Captain Mira", names=("Mira", "captain"), description="You live near the castle.",
     sampling=Sampling(temperature=1.0, top_p=0.98, max_tokens=40, repetition_penalty=1.0),
-    voice=Voice(examples=(
-        Exchange(user="Who are you?", reply="i am captain mira. the boat is old and lovely."),
-        Exchange(user="Do you like the storm?", reply="my uncle fears the storm at night. i saw it near the hill."),
+    voice=Voice(examples=(  # with something of all that people may like: else the card would forbid what they wish
+        Exchange(user="Do you like the storm?", reply="my uncle fears the storm at night. do you fear it?"),
+        Exchange(user="Tell me about the boat.", reply="oh, a red boat is near the hill!"),
+        Exchange(user="Tell me about the sail.", reply="well, the sail is old and lovely!"),
+        Exchange(user="What do you think of the sea?", reply="a blue sea is near the village. is it cold in spring?"),
     )),
 )  # fmt: skip
+RECIPE = Recipe(rate=3e-3)  # there is little to move in so small a model
 STAGE = Stage(CARD, language.TOPICS, language.QUESTIONS, known=40)
 SPECIAL = ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|start|>")
 

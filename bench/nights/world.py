@@ -1,12 +1,15 @@
 """A persona that people talk to, without Redis: prompts, replies of the real model, and nights over what was rated."""
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.nights.people import Rater, Reply, Taste, entries, votes
-from core import feedback, polarity
-from core.settings import Model, Settings
+import msgspec
+
+from bench.nights.people import Cast, Rater, Reply, Taste, entries, votes
+from core import config, feedback, polarity
+from core.feedback import Reading
 from core.store.ledger import Entry, Told
 from personas.card import Card, Exchange, Voice
 from personas.sampling import Sampling
@@ -69,7 +72,13 @@ class Stage:
 
 
 PIRATE = Stage(CARD, TOPICS, QUESTIONS, known=40)
-Voting = Callable[[Sequence[Reply], Sequence[Rater], Taste, int, random.Random], list[tuple[int, Rater, bool]]]
+Voting = Callable[[Sequence[Reply], Sequence[Rater], Taste, int, random.Random], Cast]
+Rewritten = Callable[[Sequence[Reply], random.Random], list[Reply]]
+
+
+def as_they_are(replies: Sequence[Reply], dice: random.Random) -> list[Reply]:
+    """People see what was said."""
+    return list(replies)
 
 
 @dataclass(eq=False)
@@ -90,10 +99,10 @@ class World:
         self.dice = random.Random(self.seed)
         self.asked, self.unseen = self.stage.prompts(self.seed)
 
-    def day(self, rows: int, voting: Voting = votes) -> None:
+    def day(self, rows: int, voting: Voting = votes, rewritten: Rewritten = as_they_are) -> None:
         """`rows` replies to what people ask, and as many reactions, on whichever of them."""
         texts = [self.dice.choice(self.asked) for _ in range(rows)]
-        replies = self.speak(texts, self.live, self.seed * 1000 + self.night)
+        replies = rewritten(self.speak(texts, self.live, self.seed * 1000 + self.night), self.dice)
         cast = voting(replies, self.raters, self.taste, rows, self.dice)
         self.ledger += entries(replies, cast, self.stage.system, self.dice, len(self.ledger))
         self.night += 1
@@ -110,10 +119,13 @@ class World:
 
     def rows(self) -> tuple[list[Example], float]:
         """What a night would learn from now, and the weight of one label."""
-        now = self.night * DAY
-        reading = feedback.read(seen(self.ledger), polarity.ours(), shared=True, now=now)
+        reading = feedback.read(seen(self.ledger), polarity.ours(), shared=True, now=self.night * DAY)
+        return self.examples(reading), reading.unit
+
+    def examples(self, reading: Reading) -> list[Example]:
+        """The rows of a reading; everybody has said yes."""
         everybody = {person for entry in self.ledger for person in people(entry)}
-        return examples(self.ledger, reading, everybody, now=now)[0], reading.unit
+        return examples(self.ledger, reading, everybody, now=self.night * DAY)[0]
 
     def learn(self, recipe: Recipe) -> Studied:
         """A night: its LoRA and what the gate says; nothing goes live by that."""
@@ -131,7 +143,9 @@ class World:
         return [self.taste(one.prompt, one.text) for one in replies], [one.text for one in replies]
 
 
-def real(settings: Settings | None = None) -> Base:
-    """The default model, fetched as people fetch it. Raises ModelError."""
-    given = settings or Settings(model=Model(threads=1))
-    return prepare(load(given), (given.model.ref,), given.lora.targets, given.lora.rank)
+def real() -> Base:
+    """The model that people get with their settings, on one thread. Raises ModelError, ConfigError."""
+    given = config.load(os.environ)
+    model = msgspec.structs.replace(given.model, threads=1)
+    loaded = load(msgspec.structs.replace(given, model=model))
+    return prepare(loaded, (given.model.ref,), given.lora.targets, given.lora.rank)

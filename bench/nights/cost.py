@@ -1,0 +1,58 @@
+"""What a night costs a CPU, beside trl on the same rows, and what comes of each."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.nights import compare
+from bench.nights.gain import Asked
+from bench.nights.people import Cast, Rater, Reply, Taste, crowd
+from bench.nights.people import likes as likes_it
+from bench.nights.world import World
+from bench.report import Spent, say
+from worker.lora.files import Weights
+from worker.night.base import Base
+from worker.night.exam import examine
+from worker.night.gate import judge
+from worker.night.split import Split, split
+from worker.night.study import learn, rated
+
+
+def one_each(replies: Sequence[Reply], raters: Sequence[Rater], taste: Taste, count: int, dice: random.Random) -> Cast:
+    """Every reply is rated once, so that there are as many rows as replies."""
+    cast = [(at, dice.choice(raters)) for at in range(len(replies))]
+    return [(at, rater, likes_it(rater, taste(replies[at].prompt, replies[at].text), dice)) for at, rater in cast]
+
+
+def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
+    """Seconds of CPU: our whole night, its training alone, and trl's training with each loss. null without trl."""
+    world = World(base, taste, crowd(), asked.seed)
+    world.day(asked.rows, one_each)
+    parts = split(world.rows()[0], seed=asked.seed)
+    recipe = replace(asked.recipe, seed=asked.seed)
+    with Spent() as training:
+        made = learn(base, parts, [recipe], None, lambda what, done, steps: None, None)
+    with Spent() as exam:
+        judge(examine(base, world.stage.card, parts.held, made.weights, None, asked.seed).measured)
+    found: dict[str, Any] = {
+        "rows": sum(map(len, parts[:3])), "longest": _longest(base, parts), "steps": made.curve[-1].step,
+        "training": round(training.cpu, 1), "exam": round(exam.cpu, 1),
+        "base": sum(world.test(None, asked.tested)[0]) / asked.tested,
+        "ours": _worth(world, parts, made.weights, asked),
+    }  # fmt: skip
+    say(f"time: {found}")
+    for loss in compare.LOSSES if compare.installed() else ():
+        weights, seconds = compare.kto(base, rated(base, parts.train), recipe, loss)
+        found[loss] = _worth(world, parts, weights, asked) | {"training": round(seconds, 1)}
+        say(f"time: {loss} {found[loss]}")
+    return found
+
+
+def _longest(base: Base, parts: Split) -> int:
+    return max(len(one.row.tokens) for some in parts[:3] for one in rated(base, some))
+
+
+def _worth(world: World, parts: Split, weights: Weights, asked: Asked) -> dict[str, Any]:
+    hits, _ = world.test(weights, asked.tested)
+    return {"auc": compare.held_auc(world.base, parts.held, weights), "after": sum(hits) / len(hits)}

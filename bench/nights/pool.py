@@ -1,0 +1,70 @@
+"""Sparse scopes: twenty channels of one card with fifteen ratings each, which is too few for any of them."""
+
+import statistics
+from dataclasses import replace
+from typing import Any
+
+from msgspec.structs import replace as changed
+
+from bench.nights.gain import Asked, closed
+from bench.nights.people import Taste, crowd
+from bench.nights.world import World
+from bench.report import say
+from core.settings import Settings
+from worker.lora.files import Weights
+from worker.night.base import Base
+from worker.night.examples import Example
+from worker.night.split import split
+from worker.night.study import Studied, study
+
+SCOPES, RATINGS, PEOPLE = 20, 15, 4  # of each scope: ratings, and people who gave them
+TRIED = 3  # scopes that are trained alone although they have too little
+
+
+def pool(base: Base, taste: Taste, asked: Asked, scopes: int = SCOPES) -> dict[str, Any]:
+    """The like-rate with no night at all, with each scope by itself, and with what all of them taught the card."""
+    worlds = [_scope(base, taste, asked, number) for number in range(scopes)]
+    rows, labels = _all(worlds)
+    say(f"pool: {len(rows)} examples, {sum(labels):.0f} labels, {statistics.mean(labels):.1f} in a scope")
+    least = Settings().night.least
+    before = _rate(worlds[0], None, asked)
+    studied = _learn(base, worlds[0], rows, asked)
+    forced = [_rate(worlds[0], _alone(base, world, asked), asked) for world in worlds[:TRIED]]
+    after = _rate(worlds[0], studied.learned.weights, asked)
+    return {
+        "scopes": scopes, "ratings": RATINGS, "labels": round(sum(labels), 1), "base": before,
+        "enough_alone": sum(one >= least for one in labels), "enough_pooled": sum(labels) >= least,
+        "alone_anyway": [closed(before, one) for one in forced], "after": after,
+        "outcome": str(studied.judgement.outcome), "gain": closed(before, after), "scores": studied.judgement.scores,
+    }  # fmt: skip
+
+
+def _scope(base: Base, taste: Taste, asked: Asked, number: int) -> World:
+    """A scope with its own people and its own talk; all ask about the same things, and not those of the test."""
+    world = World(base, taste, crowd(size=PEOPLE), asked.seed * 1000 + number)
+    world.asked, world.unseen = world.stage.prompts(asked.seed)
+    world.day(RATINGS)
+    return world
+
+
+def _all(worlds: list[World]) -> tuple[list[Example], list[float]]:
+    """Everybody's examples, each read by its own scope's people, and the labels in each scope."""
+    rows, labels = [], []
+    for number, world in enumerate(worlds):
+        mine, unit = world.rows()
+        rows += [changed(one, reply=f"{number}:{one.reply}", group=f"{number}:{one.group}") for one in mine]
+        labels.append(sum(one.weight for one in mine) / unit)
+    return sorted(rows, key=lambda one: one.time), labels
+
+
+def _learn(base: Base, world: World, rows: list[Example], asked: Asked) -> Studied:
+    recipe = replace(asked.recipe, seed=asked.seed)
+    return study(base, world.stage.card, split(rows, seed=asked.seed), [recipe], None)
+
+
+def _alone(base: Base, world: World, asked: Asked) -> Weights:
+    return _learn(base, world, world.rows()[0], asked).learned.weights
+
+
+def _rate(world: World, weights: Weights | None, asked: Asked) -> float:
+    return sum(world.test(weights, asked.tested)[0]) / asked.tested
