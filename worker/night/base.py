@@ -19,11 +19,12 @@ from worker.model import Loaded
 from worker.night import rows
 from worker.night.tuning import Both, Tuning
 from worker.render import Renderer
-from worker.start import far
+from worker.start import far, free
 
 PLAIN = rows.NAME  # the attention that learns; the one that speaks has no gradients
 SLOTS = 4
-ROWS, STEP, CONTEXTS = 32, 512, 8  # replies at once, tokens in a step, and contexts' worth of keys and values
+ROWS, STEP = 32, 512  # replies at once, tokens in a step
+CONTEXTS, SHARE = 4, 0.125  # room for keys and values: contexts' worth, of an eighth of the free memory at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,10 @@ def prepare(
     install(loaded.model, both)
     packed.prepare(loaded.model)
     layers, heads, size = kv.shape(loaded.model.config.get_text_config())
-    arena = kv.Arena(layers, heads, size, CONTEXTS * loaded.context, loaded.model.dtype, loaded.device)
+    each = 2 * layers * heads * size * loaded.model.dtype.itemsize
+    room = kv.capacity(0, each, loaded.context, int(SHARE * free(loaded.device)))
+    tokens = min(CONTEXTS * loaded.context, room)
+    arena = kv.Arena(layers, heads, size, tokens, loaded.model.dtype, loaded.device)
     loras: dict[str, Weights] = {}
     engine = Engine(
         loaded, arena, Desk(slots, Loading(loras.__getitem__)), Limits(ROWS, STEP, far(loaded.model)), together=gpu
