@@ -26,6 +26,7 @@ from worker.night.tuning import Tuning
 
 LONGEST = 64  # tokens of a reply that is only looked at
 SEEDS = 7_000_003
+MOST = 700.0  # the loss of which e to it is still a number
 SOMEBODY = Person("console:night:somebody", "Somebody")
 
 
@@ -99,9 +100,9 @@ def gains(base: Base, rows: Sequence[Row], *loras: Weights | None) -> list[list[
 
 
 def perplexity(base: Base, rows: Sequence[Row], weights: Weights | None) -> float:
-    """e to the mean loss per token of these replies; NaN if there are none."""
+    """e to the mean loss per token of these replies; NaN if there are none, and no error however wrong it is."""
     tokens = sum(len(one.reply) for one in rows)
-    return math.exp(-sum(totals(base, rows, weights)) / tokens) if tokens else float("nan")
+    return math.exp(min(-sum(totals(base, rows, weights)) / tokens, MOST)) if tokens else float("nan")
 
 
 def plain_text(base: Base, weights: Weights | None) -> float:

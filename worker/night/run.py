@@ -6,6 +6,7 @@ step, which moves one pointer: whatever goes wrong before, the live persona is a
 
 import asyncio
 import logging
+import math
 import tempfile
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from core import feedback, polarity
-from core.errors import LimenError, StoreError
+from core.errors import LimenError, LoraError, StoreError
 from core.events import PersonaKey
 from core.feedback import Reading, Seen
 from core.jobs import BASE
@@ -32,8 +33,8 @@ from worker import fetch
 from worker.lora.basehash import base_hash
 from worker.lora.check import base_names
 from worker.lora.files import Weights, read, write
-from worker.lora.keeping import clear_tainted, keep_night
-from worker.lora.manifest import read as read_manifest
+from worker.lora.keeping import clear_tainted, introduce, keep_night
+from worker.lora.manifest import check_base
 from worker.lora.store import LoraStore
 from worker.model import load
 from worker.night.base import Base, prepare
@@ -126,6 +127,9 @@ class Teacher:
             raise
         except LimenError as error:
             page.end(Outcome.FAILED, f"{error}. Nothing was changed.")
+        self._kept(persona).unlink(
+            missing_ok=True
+        )  # a night that was killed left it, with rows that may be gone by now
         if not self._plan.dry:
             await clear_tainted(self._tools.store, self._tools.loras, persona)
             if page.outcome not in (Outcome.FAILED, Outcome.NOT_ENOUGH):
@@ -140,7 +144,7 @@ class Teacher:
         parts = split(rows, since=self._since(serving), seed=self._plan.seed)
         page.divide(parts)
         base = await asyncio.to_thread(lambda: self.base)
-        parent, live = await self._weights(base, persona, serving)
+        parent, live = await self._weights(base, persona, serving, page)
         found = await asyncio.to_thread(
             study, base, card, parts, self._recipes(), live, parent, tell=self._tell, kept=self._kept(persona)
         )
@@ -168,9 +172,11 @@ class Teacher:
         found = founds[0] if len(founds) == 1 else _together(founds)
         page.count(found)
         needed, effective = self._tools.settings.night.least, found.effective
-        if effective < needed:
-            said = f"{effective:.0f} of {needed:.0f} labels that it needs: {needed - effective:.0f} are missing."
-            raise Over(Outcome.NOT_ENOUGH, f"Not enough yet: {said}")
+        if (missing := math.ceil(needed - effective)) > 0:
+            said = f"{effective:.1f} of {needed:g} labels that it needs"
+            raise Over(
+                Outcome.NOT_ENOUGH, f"Not enough yet: {said}; {missing} {'are' if missing > 1 else 'is'} missing."
+            )
         for kind, verb in ((True, "liked"), (False, "disliked")):
             if not any(one.liked == kind for one in found.examples):
                 raise Over(Outcome.NOT_ENOUGH, f"Nobody {verb} anything, so there is nothing to tell apart.")
@@ -206,30 +212,38 @@ class Teacher:
         return card
 
     def _since(self, serving: Serving) -> float:
-        """Until when the live version has learned, in seconds UTC."""
+        """Until when the live version has learned, in seconds UTC: what came after it first went live is new to it,
+        also where it came back by a rollback."""
         times = [past.time for past in serving.history if past.version == serving.live != BASE]
-        return max(times, default=0.0)
+        return min(times, default=0.0)
 
     async def _weights(
-        self, base: Base, persona: PersonaKey, serving: Serving
+        self, base: Base, persona: PersonaKey, serving: Serving, page: Draft
     ) -> tuple[Weights | None, Weights | None]:
         """(what it begins with: the card's LoRA if its scopes learn together; what serves now); None is the base."""
         pooled = common(persona)
         parent = None
         if self._tools.settings.night.pool == "card" and persona != pooled:
-            parent = await asyncio.to_thread(self._read, base, (await self._tools.loras.serving(pooled)).live)
-        return parent, await asyncio.to_thread(self._read, base, serving.live)
+            theirs = (await self._tools.loras.serving(pooled)).live
+            parent = await asyncio.to_thread(self._read, base, theirs, page)
+            if serving.untaught:
+                page.before = theirs
+                return parent, parent
+        return parent, await asyncio.to_thread(self._read, base, serving.live, page)
 
-    def _read(self, base: Base, version: str) -> Weights | None:
-        """A version's weights; None for the base, and for one that cannot be read: then the base is what we compare."""
+    def _read(self, base: Base, version: str, page: Draft) -> Weights | None:
+        """A version's weights; None for the base, and for one that cannot be read: then the base is what we compare,
+        and the page says so."""
         if version == BASE:
             return None
-        folder = self._tools.store.folder(version)
-        manifest = read_manifest(folder)
-        if manifest and manifest.base_hash and manifest.base_hash != self._base_hash:
-            log.warning("%s is for another base, and set aside", version)
+        try:
+            folder = self._tools.store.folder(version)
+            check_base(folder, self._folder)
+            return read(folder, base.shape, version)
+        except LoraError as error:
+            log.warning("%s is set aside: %s", version, error)
+            page.notes.append(f"{version} is set aside, and the base is what the new one is compared with: {error}.")
             return None
-        return read(folder, base.shape, version)
 
     # Learning.
 
@@ -295,12 +309,7 @@ class Teacher:
             await asyncio.to_thread(write, folder, found.learned.weights, self._base_name)
             kept = await keep_night(tools.store, tools.loras, tools.ledger, persona, page.day, folder, manifest)
         page.version = kept.version
-        if share:
-            await tools.loras.canary(persona, kept.version, share, "night")
-            page.end(Outcome.TRIAL, *found.judgement.reasons)
-        else:
-            await tools.loras.promote(persona, kept.version, "night")
-            page.end(Outcome.PROMOTED, *found.judgement.reasons)
+        page.end(await introduce(tools.loras, persona, kept.version, share), *found.judgement.reasons)
 
 
 def _together(founds: Sequence[Collected]) -> Collected:
@@ -313,7 +322,9 @@ def _together(founds: Sequence[Collected]) -> Collected:
     reading = Reading(
         tuple(verdict for one in readings for verdict in one.verdicts),
         tuple(voter for one in readings for voter in one.voters),
-        sum(one.effective for one in readings), sum(one.unit for one in readings) / len(readings), dict(unknown),
+        sum(one.effective for one in readings),
+        sum(one.unit for one in readings) / len(readings) if readings else 1.0, dict(unknown),
+        tuple(dict.fromkeys(note for one in readings for note in one.notes)),
     )  # fmt: skip
     rows = sorted((row for found in founds for row in found.examples), key=lambda row: row.time)
     return Collected(

@@ -13,7 +13,7 @@ from worker.night.examples import Example
 from worker.night.gate import Judgement, judge
 from worker.night.measure import row
 from worker.night.split import Split
-from worker.night.train import Rated, Recipe, Tell, train
+from worker.night.train import Diverged, Rated, Recipe, Tell, train
 
 NEW = "new"  # what a LoRA is called until it has a name in the store
 RATES, ANCHORS = (5e-4, 1e-3, 2e-3), (0.1, 0.3)
@@ -62,17 +62,24 @@ def grid(usual: Recipe) -> list[Recipe]:
 def learn(
     base: Base, parts: Split, recipes: Sequence[Recipe], parent: Weights | None, tell: Telling, kept: Path | None
 ) -> Learned:
-    """The best of the recipes, by the rows that say when to stop."""
+    """The best of the recipes, by the rows that say when to stop. Raises Diverged if none of them came to an end."""
     rows, stop = (rated(base, some) for some in (parts.train, parts.stop))
-    made = []
+    made: list[Learned] = []
+    notes: list[str] = []
     for at, recipe in enumerate(recipes):
         what = f"training {at + 1} of {len(recipes)}" if len(recipes) > 1 else "training"
-        weights, curve = train(base, rows, stop, recipe, NEW, parent, _telling(tell, what), kept)
-        made.append(Learned(weights, curve, recipe))
+        try:
+            weights, curve = train(base, rows, stop, recipe, NEW, parent, _telling(tell, what), kept)
+            made.append(Learned(weights, curve, recipe))
+            notes.append(_tried(recipe, f"held-back loss {_held_loss(made[-1]):.4f}"))
+        except Diverged as error:
+            if at == len(recipes) - 1 and not made:
+                raise
+            notes.append(_tried(recipe, str(error)))
         if kept:
             kept.unlink(missing_ok=True)
     best = min(made, key=_held_loss)
-    return replace(best, notes=tuple(map(_tried, made))) if len(made) > 1 else best
+    return replace(best, notes=tuple(notes)) if len(recipes) > 1 else best
 
 
 def _telling(tell: Telling, what: str) -> Tell:
@@ -90,6 +97,5 @@ def _held_loss(made: Learned) -> float:
     return min(looks) if looks else made.curve[-1].loss
 
 
-def _tried(made: Learned) -> str:
-    one = made.recipe
-    return f"Tried rate {one.rate:g}, anchor {one.anchor:g}: held-back loss {_held_loss(made):.4f}."
+def _tried(one: Recipe, said: str) -> str:
+    return f"Tried rate {one.rate:g}, anchor {one.anchor:g}: {said}."

@@ -1,0 +1,421 @@
+"""One persona's night from ledger to LoRA, with a model that speaks a little, a real Redis and a real store: every way
+that it can end, and that whatever goes wrong leaves the live one as it was."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import core.store.loras
+from bots.assemble import Parts, parts
+from bots.loras import store
+from core.config import load
+from core.errors import StoreError
+from core.events import Kind, Person, PersonaKey, Place
+from core.feedback import Fact
+from core.nights import Night, Outcome
+from core.settings import Settings
+from core.store.consents import Consents, Purpose
+from core.store.ledger import Record, Told
+from core.store.loras import CARD, Made, common, family
+from personas.card import Card
+from personas.sampling import Sampling
+from tests.fakes import loras, school
+from worker.lora.manifest import read as manifest
+from worker.night import run, train
+from worker.night.measure import Asked, prompt, speak
+from worker.night.run import Plan, Teacher, Tools
+
+BOT = "discord:b1"
+ANN = Card(name="ann", title="Ann", description="You are Ann.", sampling=Sampling(temperature=1.0, max_tokens=40))
+HERE, THERE = (PersonaKey(BOT, "ann", f"discord:{server}:channel:room") for server in (77, 88))
+BASE = "base"
+# Of its own, so that what is best for large models may change.
+RECIPE = {
+    "LIMEN_NIGHT__RATE": "0.005", "LIMEN_NIGHT__PASSES": "3", "LIMEN_NIGHT__BETA": "0.1", "LIMEN_NIGHT__ANCHOR": "0.5",
+    "LIMEN_NIGHT__KL": "0.1",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return school.folder(tmp_path_factory.mktemp("model"))
+
+
+def settings(home: Path, model: Path, **night: object) -> Settings:
+    given = {f"LIMEN_NIGHT__{name.upper()}": str(value) for name, value in night.items()}
+    return load(
+        {
+            "LIMEN_MODEL__REF": str(model),
+            "LIMEN_MODEL__THREADS": "1",
+            "LIMEN_MODEL__DTYPE": "float32",
+            "LIMEN_NIGHT__THREADS": "1",
+            **RECIPE,
+            "LIMEN_NIGHT__CANARY": "0.5",
+            "LIMEN_LORA__TARGETS": "all",
+            **given,
+        },
+        home=home,
+    )
+
+
+@pytest.fixture
+async def p(redis_url: str, home: Path, model: Path) -> AsyncIterator[Parts]:
+    async with parts(settings(home, model), redis_url) as found:
+        await found.personas.publish(ANN)
+        yield found
+
+
+def teacher(p: Parts, model: Path, plan: Plan | None = None, **night: object) -> Teacher:
+    given = settings(p.settings.home, model, **night)
+    tools = Tools(given, p.ledger, Consents(p.client), p.loras, p.personas, store(given))
+    return Teacher(tools, plan or Plan(day="20261127", code="test"))
+
+
+async def talked(
+    p: Parts, persona: PersonaKey = HERE, count: int = 90, seed: int = 0, people: int = 12,
+    likes: Callable[[str], bool] = school.likes, ago: float = 86_400.0, yes: bool = True,
+) -> list[str]:  # fmt: skip
+    """So many replies, an hour apart so that each is a session, and a vote on each, by people who allow training."""
+    dice, now, server = random.Random(seed), time.time() - ago, persona.scope.split(":")[1]
+    place, ids = Place("discord", server, "room", kind=Kind.CHANNEL), list[str]()
+    for at in range(count):
+        who, text, said = Person(f"discord:{server}:u{at % people}"), school.reply(dice), now - (count - at) * 7200
+        record = Record(
+            id=f"{server}-{seed}-{at}", persona=persona, conversation=persona.conversation(place), place=place,
+            author=who, answers=(f"m{at}",), time=said, text=text, sections=(), roles=(), people=(who.id,),
+            card_hash=ANN.hash,
+        )  # fmt: skip
+        await p.ledger.keep(record, [Told("system", "You are Ann."), Told("user", f"what of {dice.random():.3f}?")])
+        fact = Fact(f"f-{record.id}", who.id, "👍" if likes(text) else "👎", said + 60)
+        await p.ledger.rate(record.id, fact)
+        ids.append(record.id)
+        if yes and at < people:
+            await p.privacy.say(who.id, True, Purpose.TRAIN)
+    return ids
+
+
+def share(t: Teacher, p: Parts, version: str) -> float:
+    """Of a hundred replies with this version, how many are to people's taste."""
+    weights = t._read(t.base, version, run.Draft(HERE, "", p.settings, 0))
+    asked = [
+        Asked("", prompt(t.base, (Told("system", "You are Ann."), Told("user", f"what of {n}?")))) for n in range(100)
+    ]
+    return sum(map(school.likes, speak(t.base, asked, weights, ANN.sampling, 3))) / 100
+
+
+def why(night: Night) -> str:
+    return " ".join(night.reasons)
+
+
+async def test_what_people_liked_goes_on_trial(p: Parts, model: Path) -> None:
+    """It says more of it; where it comes from stands in its manifest, and how it came about on the page."""
+    ids = await talked(p)
+    t = teacher(p, model)
+    (due,) = await t.due()
+    night = await t.night(HERE)
+    serving = await p.loras.serving(HERE)
+
+    assert (HERE, 90) == (due.persona, due.fresh)
+    assert Outcome.TRIAL == night.outcome, why(night)
+    assert (BASE, night.version, 0.5) == (serving.live, serving.canary, serving.share)
+    assert share(t, p, night.version) > 0.2 + share(t, p, BASE)
+    told = manifest(store(p.settings).folder(night.version))
+    assert told
+    assert (night.version, str(HERE), "test", "") == (told.version, told.persona, told.code, told.parent)
+    assert (set(ids), {f"discord:77:u{n}" for n in range(12)}) == ({*told.rows}, {*told.people})
+    assert (90, 90, 90) == (
+        night.ratings.reactions, night.ratings.replies, night.rows.train + night.rows.stop + night.rows.held
+    )  # fmt: skip
+    assert all(check.passed for check in night.checks)
+    assert night.samples
+    assert night.voice
+    assert night.curve
+    assert ("Ann", BASE, 0.005) == (night.title, night.before, night.settings["rate"])
+    assert [] == await t.due()
+    assert [] == list((p.settings.home / "nights").glob("*"))
+
+
+async def test_without_a_trial_it_is_live_at_once(p: Parts, model: Path) -> None:
+    """As the plan says, or the settings; the next night is compared with it, and holds out what came since."""
+    await talked(p)
+    first = await teacher(p, model, Plan("20261127", live=True)).night(HERE)
+    assert (Outcome.PROMOTED, first.version) == (first.outcome, (await p.loras.serving(HERE)).live), why(first)
+
+    second = await teacher(p, model, canary=0).night(HERE)
+    assert (first.version, Outcome.UNDECIDED) == (second.before, second.outcome), why(second)
+    assert "nothing new since the last night: what is held out has been learned from" in second.notes
+    assert "what serves now does in" in why(second)
+    assert first.version == (await p.loras.serving(HERE)).live
+
+
+async def test_after_a_rollback_what_came_since_its_night_is_new_to_it(p: Parts, model: Path, monkeypatch) -> None:
+    """And is held out: it was learned by the one that was taken back, not by the one that serves."""
+    with monkeypatch.context() as long_ago:
+        long_ago.setattr(core.store.loras, "time", SimpleNamespace(time=lambda: 1e9))
+        await p.loras.promote(HERE, loras_of(p, model, "x/1"), "night")
+    await talked(p)
+    await p.loras.promote(HERE, "x/2", "night")
+    await p.loras.rollback(HERE)
+    night = await teacher(p, model, Plan("20261127", dry=True)).night(HERE)
+
+    assert ("x/1", Outcome.DRY_RUN) == (night.before, night.outcome), why(night)
+    assert not [note for note in night.notes if "nothing new" in note]
+
+
+def loras_of(p: Parts, model: Path, version: str, base: str = "") -> str:
+    """A version in the store that changes next to nothing, as peft writes it."""
+    one = teacher(p, model)
+    shape = one.base.shape
+    folder = p.settings.home / version.replace("/", "-")
+    loras.write(folder, shape, 4, ("q_proj",), 1, alpha=0.001, base=base or str(model))
+    store(p.settings).add(version, folder)
+    return version
+
+
+async def test_a_rehearsal_keeps_nothing(p: Parts, model: Path) -> None:
+    """It says what would have been."""
+    await talked(p)
+    before = await p.client.scan("*")
+    t = teacher(p, model, Plan("20261127", dry=True))
+    night = await t.night(HERE)
+
+    assert (Outcome.DRY_RUN, "") == (night.outcome, night.version), why(night)
+    assert "it finds the liked one likelier" in why(night)
+    assert sorted(before) == sorted(await p.client.scan("*"))
+    assert [] == list(store(p.settings).versions())
+    assert 1 == len(await t.due())
+
+
+async def test_too_few_ratings_are_told_with_how_many_are_missing(p: Parts, model: Path) -> None:
+    """No model is even loaded, and the reactions are not lost: the next night has them, too."""
+    await talked(p, count=12)
+    t = teacher(p, model)
+    night = await t.night(HERE)
+
+    assert Outcome.NOT_ENOUGH == night.outcome
+    missing = int(why(night).split("; ")[1].split()[0])
+    assert night.ratings.effective + missing >= 50 > night.ratings.effective + missing - 1
+    assert "base" not in vars(t)
+    assert [12] == [due.fresh for due in await t.due()]
+
+
+@pytest.mark.parametrize(("likes", "said"), [(True, "disliked"), (False, "liked")])
+async def test_only_likes_or_only_dislikes_teach_nothing(p: Parts, model: Path, likes: bool, said: str) -> None:
+    """With the reason."""
+    await talked(p, likes=lambda _: likes)
+    night = await teacher(p, model, least=10).night(HERE)
+
+    assert (Outcome.NOT_ENOUGH, f"Nobody {said} anything, so there is nothing to tell apart.") == (
+        night.outcome, why(night)
+    )  # fmt: skip
+
+
+async def test_who_is_pinned_learns_nothing(p: Parts, model: Path) -> None:
+    """Nor does who is on trial by the clock, or whose card does not evolve."""
+    await talked(p)
+    await p.loras.pin(HERE, BASE)
+    pinned = await teacher(p, model).night(HERE)
+    await p.loras.unpin(HERE)
+    await p.loras.canary(HERE, "x/1", 0.5)
+    trial = await teacher(p, model, Plan("20261127", scheduled=True)).night(HERE)
+
+    assert (Outcome.PINNED, Outcome.UNDECIDED) == (pinned.outcome, trial.outcome)
+    assert "limen lora pin --off" in why(pinned)
+    assert "x/1 is on trial" in why(trial)
+
+
+async def test_votes_of_coins_change_nothing(p: Parts, model: Path) -> None:
+    """Whatever was learned from them is not let in."""
+    dice = random.Random(5)
+    await talked(p, likes=lambda _: dice.random() < 0.5)
+    night = await teacher(p, model).night(HERE)
+
+    assert night.outcome in (Outcome.UNDECIDED, Outcome.REJECTED), why(night)
+    assert (BASE, "") == ((await p.loras.serving(HERE)).live, (await p.loras.serving(HERE)).canary)
+    assert [] == list(store(p.settings).versions())
+
+
+async def test_numbers_that_are_none_leave_the_live_one(p: Parts, model: Path, monkeypatch) -> None:
+    """The night says so, and its reactions wait for the next one."""
+    await talked(p)
+    live = loras_of(p, model, "x/1")
+    await p.loras.promote(HERE, live, "command")
+    monkeypatch.setattr(train, "schedule", lambda step, steps: float("nan"))
+    t = teacher(p, model)
+    night = await t.night(HERE)
+
+    assert Outcome.FAILED == night.outcome
+    assert "the loss of step 2 is nan" in why(night)
+    assert live == (await p.loras.serving(HERE)).live
+    assert 1 == len(await t.due())
+
+
+async def test_a_night_that_goes_wrong_in_one_of_a_grid_goes_on(p: Parts, model: Path, monkeypatch) -> None:
+    """The settings that broke are named, and the best of the others are kept."""
+    await talked(p)
+    real = train.objective
+
+    def fragile(rows, gain, likelihood, recipe):  # type: ignore[no-untyped-def]
+        return real(rows, gain, likelihood, recipe) * (float("nan") if recipe.rate > 1e-3 else 1)
+
+    monkeypatch.setattr(train, "objective", fragile)
+    night = await teacher(p, model, Plan("20261127", dry=True, sweep=True)).night(HERE)
+
+    tried = [note for note in night.notes if note.startswith("Tried rate")]
+    assert 6 == len(tried)
+    assert 2 == sum("nan" in note for note in tried)
+    assert float(str(night.settings["rate"])) <= 1e-3
+    assert night.outcome != Outcome.FAILED, why(night)
+
+
+async def test_somebody_who_is_forgotten_while_it_trains_is_in_no_lora(p: Parts, model: Path, monkeypatch) -> None:
+    """Nothing is kept, neither in the store nor of whose words it was."""
+    await talked(p)
+    loop, real = asyncio.get_running_loop(), run.study
+
+    def meanwhile(*args, **more):  # type: ignore[no-untyped-def]
+        found = real(*args, **more)
+        asyncio.run_coroutine_threadsafe(p.privacy.forget("discord:77:u3"), loop).result(30)
+        return found
+
+    monkeypatch.setattr(run, "study", meanwhile)
+    night = await teacher(p, model).night(HERE)
+
+    assert (Outcome.FAILED, "") == (night.outcome, night.version)
+    assert "was forgotten while it was trained" in why(night)
+    assert (BASE, "") == ((await p.loras.serving(HERE)).live, (await p.loras.serving(HERE)).canary)
+    assert [] == list(store(p.settings).versions())
+    assert [] == await p.loras.of_person("discord:77:u2")
+
+
+async def test_what_a_killed_training_left_goes_with_the_next_night(p: Parts, model: Path) -> None:
+    """Whether it is gone on from or not: it has learned from rows that may be gone by now."""
+    await talked(p, count=12)
+    left = p.settings.home / "nights" / f"{family(HERE)}.pt"
+    left.parent.mkdir()
+    left.write_bytes(b"half a LoRA")
+    await teacher(p, model).night(HERE)
+
+    assert not left.exists()
+
+
+async def test_a_lora_of_another_base_is_set_aside(p: Parts, model: Path) -> None:
+    """The page names it, the base is what the new one is compared with, and the new one is of the base of now."""
+    await talked(p)
+    live = loras_of(p, model, "x/1", base="another/model")
+    await p.loras.promote(HERE, live, "command")
+    t = teacher(p, model)
+    night = await t.night(HERE)
+
+    assert Outcome.TRIAL == night.outcome, why(night)
+    (note,) = [note for note in night.notes if "set aside" in note]
+    assert "x/1 is set aside" in note
+    assert "another/model" in note
+    assert "the base does in" in why(night)
+
+
+async def test_a_base_that_has_changed_since_is_noticed_by_its_weights(p: Parts, model: Path, tmp_path: Path) -> None:
+    """Though it has the same name and sizes."""
+    place = tmp_path / "model"
+    await asyncio.to_thread(school.folder, place)
+    await talked(p)
+    first = await teacher(p, place, Plan("20261127", live=True)).night(HERE)
+    tuned = school._taught(school.STEPS)
+    weight = tuned.model.norm.weight
+    with torch.no_grad():
+        weight += 1e-3
+        tuned.save_pretrained(place)
+        weight -= 1e-3
+    second = await teacher(p, place, Plan("20261128", live=True)).night(HERE)
+
+    assert (Outcome.PROMOTED, Outcome.PROMOTED) == (first.outcome, second.outcome), why(second)
+    assert any(first.version in note and "set aside" in note for note in second.notes)
+
+
+async def test_nothing_crosses_a_scope_without_consent_to_it(p: Parts, model: Path) -> None:
+    """Scopes of a card learn together from those who agreed to that, and from nobody else."""
+    await talked(p, HERE, count=80)
+    theirs = await talked(p, THERE, count=80, seed=1)
+    t = teacher(p, model, pool="card", canary=0)
+    pooled = common(HERE)
+    none = await t.night(pooled)
+    for n in range(12):
+        await p.privacy.say(f"discord:88:u{n}", True, Purpose.POOL)
+    some = await t.night(pooled)
+
+    assert [pooled, HERE, THERE] == [due.persona for due in await t.due()]
+    assert (Outcome.NOT_ENOUGH, {"no consent": 160}) == (none.outcome, none.ratings.refused)
+    assert Outcome.PROMOTED == some.outcome, why(some)
+    told = manifest(store(p.settings).folder(some.version))
+    assert told
+    assert ({*theirs}, str(pooled)) == ({*told.rows}, told.persona)
+    assert all(person.startswith("discord:88:") for person in told.people)
+    assert some.version == (await p.loras.serving(pooled)).live
+    assert {"no consent": 80} == some.ratings.refused
+
+
+async def test_a_scope_builds_on_the_cards_lora_and_must_be_better_than_it(p: Parts, model: Path) -> None:
+    """It serves where a scope has none of its own, so it is what the new one is compared with; its people are taken
+    over into the manifest."""
+    await talked(p, HERE, count=80)
+    await talked(p, THERE, count=80, seed=1)
+    for n in range(12):
+        await p.privacy.say(f"discord:88:u{n}", True, Purpose.POOL)
+    t = teacher(p, model, pool="card", canary=0)
+    card = await t.night(common(HERE))
+    own = await t.night(HERE)
+
+    assert card.version == own.before, why(own)
+    assert "what serves now does in" in why(own)
+    assert abs(own.curve[0].margin) < 1e-3  # counted from where it began
+
+
+async def test_a_card_that_nobody_talks_to_has_nothing_to_learn(p: Parts, model: Path) -> None:
+    """Nor is that an error."""
+    night = await teacher(p, model, pool="card").night(PersonaKey(BOT, "noa", CARD))
+
+    assert Outcome.NOT_ENOUGH == night.outcome
+
+
+async def test_two_personas_in_one_night_are_examined_by_their_own(p: Parts, model: Path) -> None:
+    """One copy of the model: the second's samples are of what it learned, the opposite of the first's."""
+    await talked(p, HERE)
+    await talked(p, THERE, likes=lambda text: not school.likes(text))
+    t = teacher(p, model)
+    first, second = await t.night(HERE), await t.night(THERE)
+
+    shares = [sum(school.likes(one.after) for one in night.samples) for night in (first, second)]
+    assert shares[0] >= 6 > 2 >= shares[1]
+
+
+async def test_who_must_be_rebuilt_comes_first_and_its_files_go(p: Parts, model: Path) -> None:
+    """Whether there was enough to learn from, or not."""
+    await talked(p, HERE, count=20)
+    await talked(p, THERE, count=30)
+    version = loras_of(p, model, f"{family(HERE)}/20261126-1")
+    await p.loras.made(version, Made(str(HERE)), ["discord:77:u1"])
+    await p.loras.promote(HERE, version, "night")
+    await p.privacy.forget("discord:77:u1")
+    t = teacher(p, model)
+
+    assert [HERE, THERE] == [due.persona for due in await t.due()]
+    assert Outcome.NOT_ENOUGH == (await t.night(HERE)).outcome
+    assert [] == [*store(p.settings).versions(), *await p.loras.rebuild_due()]
+
+
+async def test_a_redis_that_fails_is_not_the_personas_fault(p: Parts, model: Path, monkeypatch) -> None:
+    """The night is not over: whoever runs it tries again."""
+
+    async def gone(*_: object) -> None:
+        raise StoreError("Redis is gone")
+
+    await talked(p, count=12)
+    monkeypatch.setattr(p.loras, "serving", gone)
+    with pytest.raises(StoreError):
+        await teacher(p, model).night(HERE)
