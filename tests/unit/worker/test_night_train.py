@@ -37,7 +37,7 @@ from worker.night.tuning import Tuning
 
 ROWS = rated(16)
 HELD = rated(8, seed=1)
-QUICK = Recipe(rate=3e-3, passes=4, batch=4, patience=99)
+QUICK = Recipe(rate=3e-3, passes=4, batch=4, patience=99, beta=0.1, anchor=0.5, kl=0.1)
 Made = tuple[Weights, tuple[Point, ...]]
 
 
