@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +10,12 @@ from typing import Any
 
 from peft import LoraConfig
 
-from bench.nights.world import World
+from bench.nights.world import World, fresh
 from bench.report import Spent, say
-from core import polarity
+from core import config, polarity
 from core.feedback import Reading, Verdict, Vote, standing
-from core.settings import Model, Settings
 from core.store.ledger import Entry
 from worker.lora.files import Weights, read
-from worker.model import load
 from worker.night import measure
 from worker.night.base import Base
 from worker.night.examples import Example
@@ -44,15 +43,15 @@ def kto(base: Base, rows: Sequence[Rated], recipe: Recipe, loss: str = "kto") ->
     """
     trl, datasets = importlib.import_module("trl"), importlib.import_module("datasets")
     datasets.disable_progress_bars()
-    fresh = load(Settings(model=Model(threads=1)))
+    copy = fresh(config.load(os.environ))
     lora = LoraConfig(
         r=base.shape.rank, lora_alpha=round(SCALE * base.shape.rank), target_modules=list(base.shape.targets),
         task_type="CAUSAL_LM",
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="limen-trl-") as folder:
         trainer = trl.KTOTrainer(
-            model=fresh.model, args=_config(trl, folder, recipe, loss, fresh.dtype), peft_config=lora,
-            processing_class=fresh.tokenizer, train_dataset=datasets.Dataset.from_list(_texts(fresh.tokenizer, rows)),
+            model=copy.model, args=_config(trl, folder, recipe, loss, copy.dtype), peft_config=lora,
+            processing_class=copy.tokenizer, train_dataset=datasets.Dataset.from_list(_texts(copy.tokenizer, rows)),
         )  # fmt: skip
         with Spent() as spent:
             trainer.train()

@@ -10,11 +10,12 @@ import msgspec
 from bench.nights.people import Cast, Rater, Reply, Taste, entries, votes
 from core import config, feedback, polarity
 from core.feedback import Reading
+from core.settings import Settings
 from core.store.ledger import Entry, Told
 from personas.card import Card, Exchange, Voice
 from personas.sampling import Sampling
 from worker.lora.files import Weights
-from worker.model import load
+from worker.model import Loaded, load
 from worker.night import measure
 from worker.night.base import Base, prepare
 from worker.night.examples import Example, examples
@@ -146,6 +147,9 @@ class World:
 def real() -> Base:
     """The model that people get with their settings, on one thread. Raises ModelError, ConfigError."""
     given = config.load(os.environ)
-    model = msgspec.structs.replace(given.model, threads=1)
-    loaded = load(msgspec.structs.replace(given, model=model))
-    return prepare(loaded, (given.model.ref,), given.lora.targets, given.lora.rank)
+    return prepare(fresh(given), (given.model.ref,), given.lora.targets, given.lora.rank)
+
+
+def fresh(given: Settings) -> Loaded:
+    """The same as it was loaded: nobody has prepared it."""
+    return load(msgspec.structs.replace(given, model=msgspec.structs.replace(given.model, threads=1)))
