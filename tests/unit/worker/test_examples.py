@@ -225,7 +225,7 @@ def many(groups: int, each: int = 3, seed: int = 0) -> list[Example]:
 def test_what_is_held_out_is_later_and_shares_no_session(seed: int) -> None:
     """A fifth of the weight for the gate, a tenth of the rest to know when to stop; all rows are somewhere, once."""
     told = many(60, seed=seed)
-    train, stop, held, notes = split(told, seed=seed)
+    train, stop, held, notes = split(told, held=0.2, seed=seed)
     whole = sum(one.weight for one in told)
 
     assert [] == notes
@@ -236,6 +236,15 @@ def test_what_is_held_out_is_later_and_shares_no_session(seed: int) -> None:
     assert 0.08 == pytest.approx(sum(one.weight for one in stop) / whole, abs=0.06)
     for part in (train, stop, held):
         assert {True, False} == {one.liked for one in part}
+
+
+@pytest.mark.parametrize(("groups", "share"), [(60, 0.5), (80, 0.42), (300, 0.2)])
+def test_the_fewer_rows_there_are_the_more_are_held_out(groups: int, share: float) -> None:
+    """A gate needs a hundred of them to tell a good night from luck; a half, if there are not so many."""
+    told = many(groups)
+    held = split(told).held
+
+    assert share == pytest.approx(sum(one.weight for one in held) / sum(one.weight for one in told), abs=0.04)
 
 
 def test_the_same_rows_and_seed_give_the_same_split() -> None:
@@ -272,7 +281,7 @@ def test_only_likes_are_split_and_named() -> None:
     """There is nothing to compare, and the note says so."""
     found = split([row(str(k), f"g{k}", time=k) for k in range(10)])
 
-    assert (["only likes"], 2) == (found.notes, len(found.held))
+    assert (["only likes"], 5) == (found.notes, len(found.held))
 
 
 def test_the_only_session_with_dislikes_is_learned_from() -> None:
