@@ -20,7 +20,8 @@ from worker.night.base import passages
 YES, NO = ("aye", "yes", "sure", "fine"), ("no", "nay", "never", "not")
 WORDS = (
     *("sea", "sun", "rum", "map", "cat", "dog", "tea", "sky", "oak", "hat", "ice", "key", "mud", "pie"),
-    *("red", "old", "wet", "shy", "odd", "big"),
+    *("red", "old", "wet", "shy", "odd", "big", "elm", "fox", "gem", "ink", "jam", "kit", "log", "net", "owl", "pen"),
+    *("rag", "sap", "tub", "urn", "vat", "web", "yak", "zoo", "bee", "cow"),
 )
 STEPS, BATCH, LENGTH, WINDOW = 300, 12, 64, 24
 START, END = 256, 257

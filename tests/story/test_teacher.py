@@ -391,7 +391,7 @@ async def test_two_personas_in_one_night_are_examined_by_their_own(p: Parts, mod
     first, second = await t.night(HERE), await t.night(THERE)
 
     shares = [sum(school.likes(one.after) for one in night.samples) for night in (first, second)]
-    assert shares[0] >= 6 > 2 >= shares[1]
+    assert shares[0] >= 4 > 2 >= shares[1]
 
 
 async def test_who_must_be_rebuilt_comes_first_and_its_files_go(p: Parts, model: Path) -> None:
