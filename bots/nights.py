@@ -25,6 +25,7 @@ from core.jobs import Done
 from core.nights import Night, Outcome
 from core.settings import Settings
 from core.store.consents import Consents
+from core.store.loras import CARD
 from core.store.nights import RUN
 from core.store.presence import FRESH
 from core.store.presence import NIGHTS as LANE
@@ -190,7 +191,9 @@ async def standing(settings: Settings, p: Parts | None) -> Standing:
     from worker.night.schedule import missed
 
     holder = await p.nights.holder(RUN)
-    fresh = sorted((await p.ledger.fresh()).items(), key=lambda one: -one[1])
+    alone = s.pool == "none"
+    found = [(key, count) for key, count in (await p.ledger.fresh()).items() if not (alone and key.scope == CARD)]
+    fresh = sorted(found, key=lambda one: -one[1])
     latest, success = await p.nights.latest(), await p.nights.last_success()
     return msgspec.structs.replace(
         known,

@@ -68,7 +68,7 @@ class Renderer:
     def render(self, prompt: Prompt, reserve: int) -> Rendered:
         """The prompt with room for `reserve` tokens of reply. Never refuses: something always fits."""
         budget = max(self._context - reserve, self._context // 4)
-        prompt, more = _mapped(prompt, self._safe), 0
+        prompt, more = _mapped(prompt, self.safe), 0
         for _ in range(4):
             draft = self._fit(prompt, budget - more)
             tokens = self.tokens(draft.messages())
@@ -104,7 +104,7 @@ class Renderer:
         each = max(0, three - one + 1) // 2 + 1
         return each, max(0, one - each)
 
-    def _safe(self, text: str) -> str:
+    def safe(self, text: str) -> str:
         """Nobody's text may hold a control token: `<|im_start|>` becomes `< |im_start|>`."""
         text = clean(text)
         for token in self._special:

@@ -47,7 +47,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="NAME,…", help="only these tastes")
     parser.add_argument("--parts", default=",".join(PARTS), metavar="PART,…", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--nights", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=300, help="reactions a night, on as many replies")
+    parser.add_argument("--rows", type=int, default=300, help="reactions a night, on two thirds as many replies")
     parser.add_argument("--tested", type=int, default=TESTED, help="replies by which a persona is measured")
     parser.add_argument("--tried", type=int, default=NIGHTS, help="nights of the small model, good and poisoned each")
     parser.add_argument("--seed", type=int, default=0)

@@ -29,7 +29,7 @@ DAY = 86_400.0
 SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=56, repetition_penalty=1.0)
 CARD = Card(
     name="mira", title="Captain Mira", sampling=SAMPLING, names=("Mira", "captain"),
-    description="You are a pirate captain who loves parrots. You answer in one or two short sentences.",
+    description="You are a pirate who loves parrots. Stay in character.",
     voice=Voice(examples=(
         Exchange(user="Who are you?", reply="I am Captain Mira, and this is my ship."),
         Exchange(user="What is that bird?", reply="That is my parrot. He knows more of the sea than most sailors."),
@@ -101,8 +101,8 @@ class World:
         self.asked, self.unseen = self.stage.prompts(self.seed)
 
     def day(self, rows: int, voting: Voting = votes, rewritten: Rewritten = as_they_are) -> None:
-        """`rows` replies to what people ask, and as many reactions, on whichever of them."""
-        texts = [self.dice.choice(self.asked) for _ in range(rows)]
+        """`rows` reactions on whichever of two thirds as many replies to what people ask."""
+        texts = [self.dice.choice(self.asked) for _ in range(rows * 2 // 3)]
         replies = rewritten(self.speak(texts, self.live, self.seed * 1000 + self.night), self.dice)
         cast = voting(replies, self.raters, self.taste, rows, self.dice)
         self.ledger += entries(replies, cast, self.stage.system, self.dice, len(self.ledger))

@@ -8,7 +8,9 @@ local function key(name, id) return (string.gsub(K[name], '{}', (string.gsub(id,
 local function keep(reply, ttl)
   local record = cmsgpack.unpack(call('GET', key('reply', reply)))
   local persona = record.persona
-  call('HINCRBY', K.fresh, persona.account .. '|' .. persona.card .. '|' .. persona.scope, 1)
+  for _, scope in ipairs({persona.scope, '*'}) do -- and for what all scopes of the card learn together
+    call('HINCRBY', K.fresh, persona.account .. '|' .. persona.card .. '|' .. scope, 1)
+  end
   call('EXPIRE', key('reply', reply), ttl, 'GT')
   for _, name in ipairs(record.sections) do call('EXPIRE', key('section', name), ttl, 'GT') end
   call('EXPIRE', key('reactions', reply), call('TTL', key('reply', reply)))

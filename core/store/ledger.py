@@ -208,7 +208,8 @@ class Ledger:
         return [PersonaKey.parse(name) for name in sorted(name.decode() for name in names)]
 
     async def fresh(self) -> dict[PersonaKey, int]:
-        """How many reactions each persona got since it last learned; nobody who got none."""
+        """How many reactions each persona got since it last learned; nobody who got none. Under the scope `*`: how many
+        all scopes of a card got since they last learned together."""
         fields = await self._client.do("HGETALL", keys.FRESH.pattern)
         pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
         return {PersonaKey.parse(name.decode()): int(count) for name, count in pairs if int(count) > 0}

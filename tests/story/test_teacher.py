@@ -344,12 +344,13 @@ async def test_nothing_crosses_a_scope_without_consent_to_it(p: Parts, model: Pa
     theirs = await talked(p, THERE, count=80, seed=1)
     t = teacher(p, model, pool="card", canary=0)
     pooled = common(HERE)
+    before = [due.persona for due in await t.due()]
     none = await t.night(pooled)
     for n in range(12):
         await p.privacy.say(f"discord:88:u{n}", True, Purpose.POOL)
     some = await t.night(pooled)
 
-    assert [pooled, HERE, THERE] == [due.persona for due in await t.due()]
+    assert ([pooled, HERE, THERE], [HERE, THERE]) == (before, [due.persona for due in await t.due()])
     assert (Outcome.NOT_ENOUGH, {"no consent": 160}) == (none.outcome, none.ratings.refused)
     assert Outcome.PROMOTED == some.outcome, why(some)
     told = manifest(store(p.settings).folder(some.version))

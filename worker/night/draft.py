@@ -76,6 +76,11 @@ class Draft:
         """How it ended, and why."""
         self.outcome, self._reasons = outcome, reasons
 
+    @property
+    def has_learned(self) -> bool:
+        """Did it get as far as a verdict on what came in?"""
+        return bool(self._checks)
+
     def night(self) -> Night:
         """The page."""
         return Night(

@@ -41,12 +41,13 @@ class Asked:
 def row(base: Base, one: Example) -> Row:
     """A prompt and the reply to it, as the model is given them when it serves."""
     said = reply(base, one.text)
-    return Row(prompt(base, one.messages), said[:-1] if one.cut and len(said) > 1 else said)
+    asked = prompt(base, one.messages)[-(base.loaded.context - len(said)) :]
+    return Row(asked, said[:-1] if one.cut and len(said) > 1 else said)
 
 
 def prompt(base: Base, messages: Sequence[Told]) -> tuple[int, ...]:
     """The tokens of a prompt, its end rather than its beginning if the model's context is too short for it."""
-    told = [{"role": one.role, "content": one.content} for one in messages]
+    told = [{"role": one.role, "content": base.renderer.safe(one.content)} for one in messages]
     return tuple(base.renderer.tokens(told)[-(base.loaded.context - LONGEST) :])
 
 
@@ -54,7 +55,8 @@ def reply(base: Base, text: str) -> tuple[int, ...]:
     """The tokens of a reply and of its end."""
     end = base.loaded.tokenizer.eos_token_id
     ends = (end if end in base.loaded.ends else min(base.loaded.ends),)
-    return (*base.loaded.tokenizer.encode(text, add_special_tokens=False)[: base.loaded.context // 2], *ends)
+    ids = base.loaded.tokenizer.encode(base.renderer.safe(text), add_special_tokens=False)
+    return (*ids[: base.loaded.context // 2], *ends)
 
 
 def examples(base: Base, card: Card) -> list[Row]:

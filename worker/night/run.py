@@ -102,18 +102,12 @@ class Teacher:
     async def due(self) -> list[Due]:
         """Who has something to learn, who has most first; a card's scopes before what each learns by itself."""
         fresh = await self._tools.ledger.fresh()
+        if self._tools.settings.night.pool == "none":
+            fresh = {persona: count for persona, count in fresh.items() if persona.scope != CARD}
         stale = [one.persona for one in await self._tools.loras.rebuild_due() if one.persona]
-        pools = self._pools(fresh)
-        found = {**dict.fromkeys(stale, 0), **fresh, **pools}
-        order = sorted(found, key=lambda persona: (persona not in stale, persona not in pools, -found[persona]))
+        found = {**dict.fromkeys(stale, 0), **fresh}
+        order = sorted(found, key=lambda persona: (persona not in stale, persona.scope != CARD, -found[persona]))
         return [Due(persona, float(found[persona]), found[persona]) for persona in order]
-
-    def _pools(self, fresh: dict[PersonaKey, int]) -> dict[PersonaKey, int]:
-        """Cards whose scopes learn together, with the reactions of all of them."""
-        pools: dict[PersonaKey, int] = {}
-        for persona, count in fresh.items() if self._tools.settings.night.pool == "card" else ():
-            pools[common(persona)] = pools.get(common(persona), 0) + count
-        return pools
 
     async def night(self, persona: PersonaKey) -> Night:
         """One persona's night. What it can name goes wrong in the outcome FAILED. Raises StoreError."""
@@ -127,12 +121,10 @@ class Teacher:
             raise
         except LimenError as error:
             page.end(Outcome.FAILED, f"{error}. Nothing was changed.")
-        self._kept(persona).unlink(
-            missing_ok=True
-        )  # a night that was killed left it, with rows that may be gone by now
+        self._kept(persona).unlink(missing_ok=True)  # of a night that was killed: its rows may be gone by now
         if not self._plan.dry:
             await clear_tainted(self._tools.store, self._tools.loras, persona)
-            if page.outcome not in (Outcome.FAILED, Outcome.NOT_ENOUGH):
+            if page.has_learned:
                 await self._tools.ledger.learned(persona, seen.get(persona, 0))
         return page.night()
 

@@ -74,8 +74,8 @@ class Course:
 
     step: int = 0
     curve: list[Point] = field(default_factory=list)
-    best: float = math.inf
-    since: int = 0  # looks without a better one
+    lowest: list[float] = field(default_factory=list)  # what rows held back cost, when they cost least
+    since: int = 0  # looks at which it was surely worse
 
 
 Tell = Callable[[int, int], None]  # steps done, steps in all
@@ -142,16 +142,22 @@ class Lesson:
                 checkpoint.now_and_then()
 
     def _note(self, step: int, loss: float, margin: float, looks: bool) -> None:
-        held_loss, held_margin = self._look() if looks else (None, None)
+        costs, held_margin = self._look() if looks else ([], None)
+        held_loss = sum(costs) / len(costs) if costs else None
         self.course.curve.append(Point(step, loss, margin, held_loss, held_margin))
-        if held_loss is not None:
-            better = held_loss < self.course.best
-            self.course.best, self.course.since = (
-                min(held_loss, self.course.best),
-                0 if better else self.course.since + 1,
-            )
-            if better:
-                self.best = self.tuning.copy()
+        if costs:
+            self._compare(costs)
+
+    def _compare(self, costs: list[float]) -> None:
+        """Is this still better than before? A few noisy rows are soon a little worse by luck: what is given up for an
+        earlier state must be worse beyond the standard error of the difference, row by row."""
+        lowest = self.course.lowest
+        if lowest and surely_worse(costs, lowest):
+            self.course.since += 1
+            return
+        self.best, self.course.since = self.tuning.copy(), 0
+        if not lowest or sum(costs) < sum(lowest):
+            self.course.lowest = costs
 
     def _batches(self) -> Iterator[list[int]]:
         """Rows by number, each once in a pass, liked and disliked spread evenly."""
@@ -197,13 +203,23 @@ class Lesson:
             found[part] = self._read([rows[at] for at in part]).cpu()
         return found.to(self.base.loaded.device)
 
-    def _look(self) -> tuple[float, float]:
-        """(loss, margin) of the rows held back."""
+    def _look(self) -> tuple[list[float], float]:
+        """(what each of the rows held back costs, their margin)"""
         now = self._reference(self.held)
         gain = now - self.held_before
         plain = replace(self.recipe, anchor=0.0)
-        loss = float(objective(self.held, gain, now, plain).mean())
-        return loss, spread_of(list(zip([row.liked for row in self.held], gain.tolist(), strict=True)))
+        costs: list[float] = objective(self.held, gain, now, plain).tolist()
+        return costs, spread_of(list(zip([row.liked for row in self.held], gain.tolist(), strict=True)))
+
+
+def surely_worse(now: Sequence[float], then: Sequence[float]) -> bool:
+    """Has the mean risen by more than the standard error of the paired difference? Of one row nothing can be said."""
+    rises = [a - b for a, b in zip(now, then, strict=True)]
+    mean, count = sum(rises) / len(rises), len(rises)
+    if count < 2 or mean <= 0:
+        return False
+    variance = sum((rise - mean) ** 2 for rise in rises) / (count - 1)
+    return mean > math.sqrt(variance / count)
 
 
 class Diverged(LimenError):
@@ -227,7 +243,7 @@ class Checkpoint:
         state = {
             "about": self._about,
             "step": one.course.step,
-            "course": msgspec.msgpack.encode((one.course.curve, one.course.best, one.course.since)),
+            "course": msgspec.msgpack.encode((one.course.curve, one.course.lowest, one.course.since)),
             "parts": [part.detach().cpu() for part in one.tuning.parameters()],
             "best": [part.cpu() for part in one.best.parameters()] if one.best else [],
             "optimizer": one.optimizer.state_dict(),
@@ -246,14 +262,14 @@ class Checkpoint:
             state = torch.load(self._file, weights_only=True)
             if state["about"] != self._about:
                 return
-            curve, best, since = msgspec.msgpack.decode(state["course"], type=tuple[list[Point], float, int])
+            curve, lowest, since = msgspec.msgpack.decode(state["course"], type=tuple[list[Point], list[float], int])
         except UNREADABLE as error:
             log.warning("%s cannot be gone on from: %s", self._file, error)
             return
         one = self._lesson
         one.optimizer.load_state_dict(state["optimizer"])
         one.tuning.fill(state["parts"])
-        one.course = Course(state["step"], curve, best, since)
+        one.course = Course(state["step"], curve, lowest, since)
         if state["best"]:
             one.best = one.tuning.copy()
             one.best.fill(state["best"])

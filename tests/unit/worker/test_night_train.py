@@ -32,6 +32,7 @@ from worker.night.train import (
     schedule,
     spread,
     spread_of,
+    surely_worse,
 )
 from worker.night.tuning import Tuning
 
@@ -310,3 +311,13 @@ def test_a_lesson_is_known_by_what_it_is_made_of() -> None:
 
     assert print_of(ROWS) == print_of([replace(one, weight=0.9) for one in ROWS])
     assert print_of(ROWS) != print_of(ROWS[1:])
+
+
+def test_a_little_worse_by_luck_is_not_surely_worse() -> None:
+    """Rows that were held back are few and noisy: only what is beyond their standard error counts."""
+    then = [0.5] * 8
+
+    assert not surely_worse([0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6, 0.3], then)
+    assert not surely_worse([0.4] * 8, then)
+    assert surely_worse([0.6, 0.61, 0.59, 0.6, 0.62, 0.6, 0.58, 0.6], then)
+    assert not surely_worse([0.9], [0.5])
