@@ -26,7 +26,7 @@ from worker.night.study import Studied, study
 from worker.night.train import Recipe
 
 DAY = 86_400.0
-SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=56, repetition_penalty=1.0)
+SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=56)
 CARD = Card(
     name="mira", title="Captain Mira", sampling=SAMPLING, names=("Mira", "captain"),
     description="You are a pirate who loves parrots. Stay in character.",
