@@ -19,7 +19,7 @@ from worker.night.train import Tell
 from worker.night.voice import Voice, knows, voice
 
 TALKS = 32  # prompts that both answer
-TWICE = 2  # how often they are asked who they are
+TIMES = 4  # that they are asked who they are: sixteen answers, for eight were too few to judge by
 SHOWN = 8  # samples in the report
 # Who it is, and what people say first; the card's own examples are asked besides.
 WHO = ("Who are you?", "What is your name?", "Tell me about yourself.", "Hello! Who am I talking to?")
@@ -44,7 +44,7 @@ def examine(
     shortest = min(card.sampling.max_tokens, measure.LONGEST)
     sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
     prompts = talks(base, card, held)
-    who = [measure.asked(base, card, text) for text in WHO] * TWICE
+    who = [measure.asked(base, card, text) for text in WHO] * TIMES
     said: dict[Weights | None, list[str]] = {}
     for one in dict.fromkeys((None, live, new)):
         tell(len(said), 5)

@@ -16,7 +16,7 @@ SURE = 0.9  # that it is better than the live one, over resampled conversations
 BY_CHANCE = 0.998  # of shuffled votes must do worse: one night in five hundred passes by luck alone
 RESAMPLES = 2000
 EACH = 3  # likes and dislikes that must be held out, at least
-PERPLEXITY, PROBES, KL = 1.03, 0.15, 1.0
+PERPLEXITY, LINES, KNOWS, KL = 1.03, 1.15, 0.25, 1.0
 DISTINCT, REPEATED, OPENING = 0.9, 0.05, 0.25
 LENGTH, REFUSALS, ABUSE = 1.4, 0.05, 0.02
 
@@ -109,9 +109,9 @@ def _bounds(seen: Measured) -> Iterator[Check]:
     """Is it still the same character, and does it still speak the same language?"""
     was, now = seen.voices
     yield _ratio("neutral perplexity", seen.perplexity, PERPLEXITY, "plain text has become harder for it")
-    yield _ratio("the card's own lines", seen.card, 1 + PROBES, "its own example lines have become strange to it")
+    yield _ratio("the card's own lines", seen.card, LINES, "its own example lines have become strange to it")
     yield _most("distance to the base", seen.kl, KL, "its words are far from the base's, in nats per token")
-    yield _least("knows who it is", seen.knows[1], seen.knows[0] - PROBES, "asked who it is, it says so less often")
+    yield _least("knows who it is", seen.knows[1], seen.knows[0] - KNOWS, "asked who it is, it says so less often")
     yield _least("variety", now.distinct, DISTINCT * was.distinct, "it says the same things more often (distinct-2)")
     yield _most("repetition", now.repeated, was.repeated + REPEATED, "it repeats itself within a reply")
     yield _most("same beginning", now.opening, max(OPENING, was.opening + 0.1), "replies begin with the same words")

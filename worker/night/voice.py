@@ -33,7 +33,8 @@ SMALL = {
 
 class Voice(msgspec.Struct, frozen=True, kw_only=True):
     """Means over replies. Shares are 0 to 1; `words` a reply; `distinct` is distinct-2 (Li et al. 2016), `repeated` the
-    share of four-word runs that a reply has said before, `opening` the share of replies with the commonest first words.
+    share of four-word runs that a reply has said before, or of words that are said twice in a row, `opening` the share
+    of replies with the commonest first words.
     """
 
     words: float
@@ -54,7 +55,7 @@ def voice(replies: Sequence[str]) -> Voice:
     return Voice(
         words=sum(map(len, said)) / len(said),
         distinct=len(set(pairs)) / max(1, len(pairs)),
-        repeated=sum(map(repeated, said)) / len(said),
+        repeated=sum(max(repeated(words), stuttered(words)) for words in said) / len(said),
         opening=max(firsts.values()) / len(said),
         refusals=share(replies, REFUSAL),
         abuse=share(replies, ABUSE),
@@ -72,6 +73,11 @@ def repeated(words: Sequence[str], run: int = 4) -> float:
     """The share of runs of words that came before in the same text."""
     runs = [tuple(words[at : at + run]) for at in range(len(words) - run + 1)]
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
+
+
+def stuttered(words: Sequence[str]) -> float:
+    """The share of words that are the same as the one before."""
+    return sum(a == b for a, b in pairwise(words)) / (len(words) - 1) if len(words) > 1 else 0.0
 
 
 def share(replies: Sequence[str], pattern: re.Pattern[str]) -> float:

@@ -107,7 +107,7 @@ BOUNDS = [
     ({"card": (5.0, 5.8)}, "Its own example lines have become strange to it: 5.00 before, 5.80 after (+16.0%)."),
     ({"kl": 1.01}, "Its words are far from the base's, in nats per token (1.01)."),
     ({"kl": math.nan}, "Its words are far from the base's"),
-    ({"knows": (0.9, 0.7)}, "Asked who it is, it says so less often (0.70)."),
+    ({"knows": (0.9, 0.6)}, "Asked who it is, it says so less often (0.60)."),
     ({"distinct": 0.7}, "It says the same things more often (distinct-2) (0.70)."),
     ({"repeated": 0.07}, "It repeats itself within a reply (0.07)."),
     ({"opening": 0.3}, "Replies begin with the same words (0.30)."),

@@ -65,3 +65,9 @@ def test_refusals_and_insults_are_told_from_talk(said: str, refuses: int, abuses
 def test_a_name_is_known_by_its_words(reply: str, names: list[str], does: bool) -> None:
     """Not by its marks, nor by words that any reply has."""
     assert does is knows(reply, names)
+
+
+def test_words_said_twice_in_a_row_are_repetition() -> None:
+    """A night of the benchmark taught that, and runs of four words did not see it."""
+    assert voice(["the the sea sea is is wide wide"]).repeated > 0.5
+    assert 0 == voice(["the sea is wide, the sea is deep"]).repeated
