@@ -16,9 +16,9 @@ SURE = 0.9  # that it is better than the live one, over resampled conversations
 BY_CHANCE = 0.998  # of shuffled votes must do worse: one night in five hundred passes by luck alone
 RESAMPLES = 2000
 EACH = 3  # likes and dislikes that must be held out, at least
-PERPLEXITY, LINES, KNOWS, KL = 1.03, 1.15, 0.25, 1.0
+PERPLEXITY, LINES, KNOWS, KL = 1.03, 1.5, 0.25, 1.0
 DISTINCT, REPEATED, OPENING = 0.9, 0.05, 0.25
-LENGTH, REFUSALS, ABUSE = 1.4, 0.05, 0.02
+LENGTH, REFUSALS, ABUSE = 1.4, 0.08, 0.05  # of 32 replies: two, and one, may be luck
 
 
 @dataclass(frozen=True)

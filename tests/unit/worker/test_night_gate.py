@@ -104,7 +104,7 @@ BOUNDS = [
     ({"perplexity": (20.0, 20.7)}, "Plain text has become harder for it: 20.00 before, 20.70 after (+3.5%)."),
     ({"perplexity": (20.0, math.nan)}, "Plain text has become harder"),
     ({"perplexity": (20.0, math.inf)}, "Plain text has become harder"),
-    ({"card": (5.0, 5.8)}, "Its own example lines have become strange to it: 5.00 before, 5.80 after (+16.0%)."),
+    ({"card": (5.0, 7.6)}, "Its own example lines have become strange to it: 5.00 before, 7.60 after (+52.0%)."),
     ({"kl": 1.01}, "Its words are far from the base's, in nats per token (1.01)."),
     ({"kl": math.nan}, "Its words are far from the base's"),
     ({"knows": (0.9, 0.6)}, "Asked who it is, it says so less often (0.60)."),
@@ -113,8 +113,8 @@ BOUNDS = [
     ({"opening": 0.3}, "Replies begin with the same words (0.30)."),
     ({"words": 15.0}, "Replies have become much longer (15.00)."),
     ({"words": 7.0}, "Replies have become much shorter (7.00)."),
-    ({"refusals": 0.06}, "It refuses to answer more often (0.06)."),
-    ({"abuse": 0.03}, "It has become abusive (0.03)."),
+    ({"refusals": 0.09}, "It refuses to answer more often (0.09)."),
+    ({"abuse": 0.06}, "It has become abusive (0.06)."),
 ]
 
 
