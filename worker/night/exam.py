@@ -16,7 +16,7 @@ from worker.night.gate import Held, Measured
 from worker.night.measure import Asked, row
 from worker.night.rows import Row
 from worker.night.train import Tell
-from worker.night.voice import Voice, knows, voice
+from worker.night.voice import Voice, knows, voices
 
 TALKS = 32  # prompts that both answer
 TIMES = 4  # that they are asked who they are: sixteen answers, for eight were too few to judge by
@@ -56,13 +56,13 @@ def examine(
     measured = Measured(
         held=_held(base, held, new, live), live=live.version if live else BASE, seed=seed,
         perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)), card=_card(base, card, new),
-        kl=_distance(base, prompts, after, new), voices=(voice(said[None]), voice(after)), knows=(knew, known),
+        kl=_distance(base, prompts, after, new), voices=voices(said[None], after), knows=(knew, known),
     )  # fmt: skip
     tell(5, 5)
     samples = tuple(
         Sample(asked.text, was, now) for asked, was, now in zip(prompts, before, after, strict=True) if was != now
     )
-    return Exam(measured, samples[:SHOWN], _shifts(voice(before), voice(after)))
+    return Exam(measured, samples[:SHOWN], _shifts(*voices(before, after)))
 
 
 def talks(base: Base, card: Card, held: Sequence[Example]) -> list[Asked]:

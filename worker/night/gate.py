@@ -13,7 +13,7 @@ from core.nights import Check, Outcome
 from worker.night.voice import Voice
 
 SURE = 0.9  # that it is better than the live one, over resampled conversations
-BY_CHANCE = 0.998  # of shuffled votes must do worse: one night in five hundred passes by luck alone
+BY_CHANCE = 0.995  # of shuffled votes must do worse: one night in two hundred passes by luck alone
 RESAMPLES = 2000
 EACH = 3  # likes and dislikes that must be held out, at least
 PERPLEXITY, LINES, KNOWS, KL = 1.03, 1.5, 0.25, 1.0

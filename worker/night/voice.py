@@ -47,10 +47,20 @@ class Voice(msgspec.Struct, frozen=True, kw_only=True):
     exclamations: float
 
 
-def voice(replies: Sequence[str]) -> Voice:
-    """The voice of these replies; there must be at least one."""
+def voices(before: Sequence[str], after: Sequence[str]) -> tuple[Voice, Voice]:
+    """Two voices to be compared: variety is told by as many words of each, for who says more says more of it again."""
+    most = min(len(_pairs(before)), len(_pairs(after)))
+    return voice(before, most), voice(after, most)
+
+
+def _pairs(replies: Sequence[str]) -> list[tuple[str, str]]:
+    return [pair for reply in replies for pair in pairwise(tokens(reply))]
+
+
+def voice(replies: Sequence[str], most: int | None = None) -> Voice:
+    """The voice of these replies; there must be at least one. `most`: pairs of words by which its variety is told."""
     said = [tokens(reply) for reply in replies]
-    pairs = [pair for words in said for pair in pairwise(words)]
+    pairs = _pairs(replies)[:most]
     firsts = Counter(" ".join(words[:OPENING]) for words in said)
     return Voice(
         words=sum(map(len, said)) / len(said),

@@ -1,8 +1,12 @@
 """worker/night/voice.py: what can be counted about a voice."""
 
+import random
+
 import pytest
 
-from worker.night.voice import knows, repeated, tokens, voice
+from worker.night.voice import knows, repeated, tokens, voice, voices
+
+LETTERS = "abcdefghijklmnop"
 
 
 def test_a_voice_is_counted_by_hand() -> None:
@@ -71,3 +75,14 @@ def test_words_said_twice_in_a_row_are_repetition() -> None:
     """A night of the benchmark taught that, and runs of four words did not see it."""
     assert voice(["the the sea sea is is wide wide"]).repeated > 0.5
     assert 0 == voice(["the sea is wide, the sea is deep"]).repeated
+
+
+def test_who_says_more_is_not_less_varied_for_that() -> None:
+    """A night was refused because its replies had grown longer: the more is said, the more comes again."""
+    dice = random.Random(0)
+    short, long = ([" ".join(dice.choice(LETTERS) for _ in range(size)) for _ in range(20)] for size in (10, 40))
+    one, other = voices(short, long)
+
+    assert voice(long).distinct < 0.6 * voice(short).distinct
+    assert other.distinct == pytest.approx(one.distinct, rel=0.15)
+    assert (10, 40) == (one.words, other.words)
