@@ -11,7 +11,7 @@ from core.feedback import Reading, Seen
 from core.jobs import Done
 from core.store.consents import Purpose
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, house_at, react, say, unsay
-from worker.night.examples import Collected, collect, poolable
+from worker.night.examples import Collected, collect
 
 HERE = PersonaKey(BOT, "mira", "discord:77:channel:room")
 THERE = PersonaKey(BOT, "mira", "discord:88:channel:room")
@@ -87,9 +87,6 @@ async def test_pooling_takes_only_rows_in_which_everybody_agreed_to_it(house: Ho
 
     assert ([], {"no consent": 3}) == (none.examples, none.refused)
     assert [(ANN.id,)] == [row.people for row in hers.examples]
-    allowed = await house.p.privacy.consents.allowing([ANN.id, BOB.id], pool=True)
-    (one,) = poolable((await collected(house)).examples, allowed)
-    assert one.reply == hers.examples[0].reply
 
 
 async def test_rows_of_who_says_no_leave_the_next_night(house: House) -> None:

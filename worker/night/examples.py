@@ -176,11 +176,6 @@ def _example(entry: Entry, verdict: Verdict, group: str, fading: float) -> Examp
     )  # fmt: skip
 
 
-def poolable(rows: Iterable[Example], allowed: Collection[str]) -> list[Example]:
-    """Those that may leave their scope: everybody in them said yes to pooling (`Consents.allowing(…, pool=True)`)."""
-    return [row for row in rows if all(person in allowed for person in row.people)]
-
-
 def pairs(rows: Iterable[Example]) -> list[Pair]:
     """Liked against disliked, where one prompt has replies of both kinds: the strongest with the strongest, and every
     reply at least once, so that there are no more pairs than replies."""

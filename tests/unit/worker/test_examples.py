@@ -10,7 +10,7 @@ import pytest
 from core.events import Person, PersonaKey, Place
 from core.feedback import Fact, Reading, Seen, Verdict, Vote
 from core.store.ledger import FORGOTTEN, Entry, Record, Told
-from worker.night.examples import Example, examples, pairs, poolable
+from worker.night.examples import Example, examples, pairs
 from worker.night.sight import seen, thanks
 from worker.night.split import split
 
@@ -138,14 +138,6 @@ def test_replies_of_two_personas_are_never_taken_together() -> None:
     other = entry("x", persona=PersonaKey("discord:b1", "mira", "discord:88:channel:room"))
     with pytest.raises(AssertionError, match="wall"):
         rows(entry(), other)
-
-
-def test_only_rows_of_people_who_agreed_leave_a_scope() -> None:
-    """Everybody in them: speakers, the one answered, and voters."""
-    alone, together = rows(entry("a"), entry("b", people=("ann", "cy")))
-
-    assert [alone] == poolable([alone, together], {"ann", "bob"})
-    assert [] == poolable([alone, together], set())
 
 
 # A reading's input.
