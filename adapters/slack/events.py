@@ -1,0 +1,404 @@
+"""What Slack tells → events. Pure: payloads go in as Slack sent them, with who we are and whom we know.
+
+Knows the Events API and slash commands. A payload that is malformed, of another workspace or of no concern to anybody
+is None. Where our own table of names has nothing, a mention stays readable by its id: `@U012ABC`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from adapters.slack.names import drawn, key
+from core.events import (
+    Addressed,
+    AnyEvent,
+    Attachment,
+    Command,
+    Deletion,
+    Edit,
+    Joined,
+    Kind,
+    Message,
+    Person,
+    Place,
+    Reaction,
+)
+
+Json = Mapping[str, Any]
+
+# Messages that somebody said. All other subtypes are Slack's own notices: joined, renamed, pinned, archived …
+TALK = {"", "bot_message", "file_share", "me_message", "reply_broadcast", "thread_broadcast"}
+_TOKEN = re.compile(r"<([^<>]+)>")
+_USER = re.compile(r"<@([UWB][A-Z0-9]+)(?:\|[^<>]*)?>")
+_COMMAND = re.compile(r"/([a-z][a-z_-]*)(?:\s+(.*))?", re.DOTALL | re.IGNORECASE)
+
+
+class Us(msgspec.Struct, frozen=True):
+    """Who we are in this workspace, as `auth.test` tells it."""
+
+    team: str
+    user: str
+    bot: str = ""
+    name: str = ""
+
+    @property
+    def account(self) -> str:
+        """The bot account."""
+        return person_id(self.team, self.user)
+
+
+class View(msgspec.Struct, frozen=True):
+    """What it takes to understand a payload besides itself.
+
+    `people` by user id; `takes_part`: are we in this thread (channel, ts); `last`: the thread in which this person
+    talked to us last (channel, user), for slash commands never tell theirs.
+    """
+
+    us: Us
+    people: Mapping[str, Person] = {}
+    takes_part: Callable[[str, str], bool] = lambda channel, thread: False
+    last: Callable[[str, str], str] = lambda channel, user: ""
+
+
+def person_id(team: str, user: str) -> str:
+    """The stable id of somebody in a workspace."""
+    return f"slack:{team}:{user}"
+
+
+def to_event(body: Json, view: View, now: float) -> AnyEvent | None:
+    """An Events API body, or that of a slash command, as an event; `now` where Slack tells no time."""
+    try:
+        if "command" in body:
+            return _slash(body, view, now)
+        if body.get("type") != "event_callback" or not _is_ours(body, view.us):
+            return None
+        return _event(body, body["event"], view)
+    except (KeyError, TypeError, ValueError, AttributeError):  # not what Slack documents: nothing that we could say
+        return None
+
+
+def strangers(body: Json, known: Mapping[str, Person]) -> list[str]:
+    """Ids of users in it of whom nothing is known yet: ask Slack before `to_event`."""
+    event = body.get("event")
+    if not isinstance(event, Mapping):
+        return []
+    inner = event.get("message")
+    message = inner if isinstance(inner, Mapping) else event
+    text = message.get("text")
+    ids = [event.get("user"), message.get("user"), *_USER.findall(text if isinstance(text, str) else "")]
+    return list(dict.fromkeys(id_ for id_ in ids if isinstance(id_, str) and id_[:1] in "UW" and id_ not in known))
+
+
+def _is_ours(body: Json, us: Us) -> bool:
+    """An app that several workspaces have installed hears them all on one connection; each account takes its own."""
+    given = [one for one in body.get("authorizations") or () if one.get("user_id")]
+    if given:
+        return any(one["user_id"] == us.user for one in given)
+    return body.get("team_id") in (None, "", us.team)
+
+
+def _event(body: Json, event: Json, view: View) -> AnyEvent | None:
+    match event["type"]:
+        case "message" | "app_mention":
+            return _message(body, event, view)
+        case "reaction_added" | "reaction_removed":
+            return _reaction(body, event, view)
+        case "member_joined_channel":
+            return _joined(body, event, view)
+    return None
+
+
+def _message(body: Json, event: Json, view: View) -> AnyEvent | None:
+    match event.get("subtype") or "":
+        case "message_changed":
+            return _changed(body, event, view)
+        case "message_deleted":
+            return _deleted(body, event, event.get("previous_message") or {}, view)
+        case subtype if subtype in TALK and not event.get("hidden"):
+            return _said(event, view)
+    return None
+
+
+def _said(event: Json, view: View) -> Message | Command | None:
+    author = _author(event, view)
+    place = _place(event, event["channel"], view, event.get("channel_type"))
+    written = source(event)
+    text, aimed = readable(written, view), _mentions_us(written, view.us)
+    common: dict[str, Any] = {"id": _ts(event["ts"]), "account": view.us.account, "place": place, "author": author,
+                              "time": float(event["ts"])}  # fmt: skip
+    if aimed and (said := _without_us(written, view)) != text:
+        if found := _COMMAND.fullmatch(said):
+            return _command(found[1], found[2] or "", common)
+        text = said or text
+    thread = event.get("thread_ts") or ""
+    return Message(
+        **common, text=text, addressed=_addressed(event, place, aimed, view), attachments=_files(event),
+        reply_to=thread if thread != event["ts"] else "",
+    )  # fmt: skip
+
+
+def _changed(body: Json, event: Json, view: View) -> Edit | Deletion | None:
+    """Slack tells of unfurled links and counted replies the same way as of edits: only a new text is one."""
+    new, old = event["message"], event.get("previous_message") or {}
+    if new.get("subtype") == "tombstone":  # the root of a thread was deleted, and keeps its place
+        return _deleted(body, {**event, "deleted_ts": new["ts"]}, old or new, view)
+    if (new.get("subtype") or "") not in TALK or _is_us(new, view.us) or source(new) == source(old):
+        return None
+    text = _without_us(source(new), view) or readable(source(new), view)
+    return Edit(
+        id=_id(body, event), account=view.us.account, author=_author(new, view), time=_time(event),
+        place=_place(new, event["channel"], view, event.get("channel_type"), source(old or new)),
+        message_id=_ts(new["ts"]), text=text,
+    )  # fmt: skip
+
+
+def _deleted(body: Json, event: Json, old: Json, view: View) -> Deletion | None:
+    """What we said is known by channel and id alone, as reactions know it; what others said by its conversation."""
+    ours, ts = _is_us(old, view.us), _ts(event["deleted_ts"])
+    root: Json = {} if ours else {**old, "ts": ts}
+    return Deletion(
+        id=_id(body, event), account=view.us.account, author=_author(old, view), time=_time(event),
+        place=_place(root, event["channel"], view, event.get("channel_type")), message_id=ts,
+    )  # fmt: skip
+
+
+def _reaction(body: Json, event: Json, view: View) -> Reaction | None:
+    """On a message, for files can be reacted to as well. It does not say in which thread the message is."""
+    item = event["item"]
+    if item.get("type") != "message":
+        return None
+    return Reaction(
+        id=_id(body, event), account=view.us.account, author=_known(event["user"], view), time=_time(event),
+        place=_place({}, item["channel"], view), message_id=_ts(item["ts"]), emoji=key(event["reaction"]),
+        removed=event["type"] == "reaction_removed",
+    )  # fmt: skip
+
+
+def _joined(body: Json, event: Json, view: View) -> Joined:
+    return Joined(
+        id=_id(body, event), account=view.us.account, author=_known(event["user"], view), time=_time(event),
+        place=_place({}, event["channel"], view),
+    )  # fmt: skip
+
+
+def _slash(body: Json, view: View, now: float) -> Command | None:
+    """`/limen switch orrin`. Slack gives slash commands outside threads only: it is meant where they talked last."""
+    if body.get("team_id") not in (None, "", view.us.team):
+        return None
+    channel, user = body["channel_id"], body["user_id"]
+    thread = view.last(channel, user)
+    name, _, args = readable(body.get("text") or "", view).strip().partition(" ")
+    author = view.people.get(user) or Person(person_id(view.us.team, user), body.get("user_name") or "")
+    place = _place({"thread_ts": thread} if thread else {}, channel, view)
+    common = {"id": body["trigger_id"], "account": view.us.account, "place": place, "author": author, "time": now}
+    return _command(name.lstrip("/") or "help", args, common)
+
+
+def _command(name: str, args: str, common: dict[str, Any]) -> Command:
+    name, words = name.lower(), args.split()
+    if name in ("react", "unreact") and words and not words[0].isdecimal():
+        args = " ".join([key(words[0]), *words[1:]])
+    return Command(**common, name=name, args=args.strip())
+
+
+def _id(body: Json, event: Json) -> str:
+    """Stable over redeliveries: Slack gives a retry the same event id."""
+    item = event.get("item") or {}
+    parts = [event["event_ts"], event.get("user"), event.get("reaction"), item.get("channel"), item.get("ts")]
+    return str(body.get("event_id") or ":".join(str(part) for part in parts if part))
+
+
+def _ts(value: object) -> str:
+    """A message's id: seconds and a counter. Raises ValueError if it is none."""
+    text = str(value)
+    float(text)
+    return text
+
+
+def _time(event: Json) -> float:
+    return float(event.get("event_ts") or event["ts"])
+
+
+def _place(message: Json, channel: object, view: View, kind: str | None = None, written: str | None = None) -> Place:
+    """Where a message belongs. One that calls us in a channel opens a thread: our answer goes there, and so does all
+    that follows. `written`: what it said first, for an edit moves nothing."""
+    if not isinstance(channel, str) or not channel:
+        raise ValueError("no channel")
+    ts, thread = message.get("ts") or "", message.get("thread_ts") or ""
+    is_dm = kind == "im" if kind else channel.startswith("D")
+    if thread == ts:
+        thread = ""
+    if not thread and ts and not is_dm:
+        text = source(message) if written is None else written
+        thread = ts if _mentions_us(text, view.us) and not _is_us(message, view.us) else ""
+    what = Kind.DM if is_dm else Kind.THREAD if thread else Kind.CHANNEL
+    return Place("slack", view.us.team, channel, thread, what)
+
+
+def _addressed(event: Json, place: Place, aimed: bool, view: View) -> Addressed:
+    if place.kind == Kind.DM:
+        return Addressed.DM
+    if aimed or event["type"] == "app_mention":
+        return Addressed.MENTION
+    thread = event.get("thread_ts")
+    if thread and (event.get("parent_user_id") == view.us.user or view.takes_part(place.channel, thread)):
+        return Addressed.REPLY
+    return Addressed.NO
+
+
+def _is_us(message: Json, us: Us) -> bool:
+    return message.get("user") == us.user or bool(us.bot and message.get("bot_id") == us.bot)
+
+
+def _author(message: Json, view: View) -> Person:
+    """Bots may lack a user, a bot id or both; whoever has neither is known by the name that it goes by."""
+    us = view.us
+    if _is_us(message, us):
+        return Person(us.account, us.name, is_bot=True)
+    user = message.get("user") or message.get("bot_id") or message.get("username") or "unknown"
+    known = view.people.get(user)
+    machine = ("bot_id", "bot_profile")
+    is_bot = any(message.get(field) for field in machine) or message.get("subtype") == "bot_message"
+    is_bot = is_bot or user in ("USLACKBOT", "unknown") or bool(known and known.is_bot)
+    name = known.name if known else _name(message)
+    return Person(person_id(us.team, user), name, is_bot)
+
+
+def _name(message: Json) -> str:
+    profile = message.get("user_profile") or message.get("bot_profile") or {}
+    names = (profile.get("display_name"), profile.get("real_name"), profile.get("name"), message.get("username"))
+    return next((name for name in names if name), "")
+
+
+def _known(user: str, view: View) -> Person:
+    if user == view.us.user:
+        return Person(view.us.account, view.us.name, is_bot=True)
+    return view.people.get(user) or Person(person_id(view.us.team, str(user)))
+
+
+def _mentions_us(text: str, us: Us) -> bool:
+    return f"<@{us.user}" in text and us.user in _USER.findall(text)
+
+
+def _without_us(text: str, view: View) -> str:
+    """What follows a mention of us at the beginning, which only says whom it is for."""
+    us = view.us.user
+    return readable(re.sub(rf"\A\s*(?:<@{us}(?:\|[^<>]*)?>[\s,:]*)+", "", text), view)
+
+
+def _files(event: Json) -> tuple[Attachment, ...]:
+    """References, as Slack gives them. Of a file in a shared channel it may tell the id alone."""
+    return tuple(
+        Attachment(
+            name=file.get("name") or file.get("title") or file["id"],
+            media_type=file.get("mimetype") or "application/octet-stream",
+            size=file["size"] if isinstance(file.get("size"), int) else -1,
+            url=file.get("url_private_download") or file.get("url_private") or "",
+        )
+        for file in event.get("files") or ()
+        if file.get("mode") not in ("tombstone", "hidden_by_limit")
+    )
+
+
+# Text.
+
+
+def readable(text: str, view: View) -> str:
+    """Slack's way of writing → as people read it: names, addresses, emoji, and no escapes."""
+    if "<" in text:
+        text = _TOKEN.sub(lambda found: _token(found[1], view), text)
+    if "&" in text:
+        text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return drawn(text).strip()
+
+
+def _token(token: str, view: View) -> str:
+    """What stands between `<` and `>`. A name from the text is not escaped twice: it is put in as it will be read."""
+    body, _, label = token.partition("|")
+    match body[:1]:
+        case "@":
+            return "@" + (label.lstrip("@") or _called(body[1:], view))
+        case "#":
+            return "#" + (label.lstrip("#") or body[1:])
+        case "!":
+            what = body[1:].partition("^")[0]
+            return label or ("@" + (body.split("^")[1] if what == "subteam" and "^" in body else what))
+    if body.startswith(("mailto:", "tel:")):
+        return label or body.partition(":")[2]
+    return f"{label} ({body})" if label and label not in body else body
+
+
+def _called(user: str, view: View) -> str:
+    known = view.people.get(user)
+    name = view.us.name if user == view.us.user else known.name if known else ""
+    return (name or user).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def source(message: Json) -> str:
+    """What was written, in Slack's way: its text, else what its blocks say, else what its attachments fall back to."""
+    text = message.get("text")
+    if isinstance(text, str) and text.strip():
+        return text
+    blocks = [said for block in message.get("blocks") or () if (said := "".join(_said_by(block)).strip())]
+    if blocks:
+        return "\n".join(blocks)
+    return "\n".join(one["fallback"] for one in message.get("attachments") or () if one.get("fallback"))
+
+
+def _said_by(block: Json) -> Iterator[str]:
+    """The words of one block, or of one element in it."""
+    kind = block.get("type", "")
+    match kind:
+        case "text":
+            yield _marked(_escaped(block["text"]), block.get("style"))
+        case "user":
+            yield f"<@{block['user_id']}>"
+        case "channel":
+            yield f"<#{block['channel_id']}>"
+        case "usergroup":
+            yield f"<!subteam^{block['usergroup_id']}>"
+        case "broadcast":
+            yield f"<!{block['range']}>"
+        case "emoji":
+            yield f":{block['name']}:"
+        case "link":
+            yield f"<{block['url']}|{_escaped(block['text'])}>" if block.get("text") else f"<{block['url']}>"
+        case "date" | "color":
+            yield _escaped(block.get("fallback") or block.get("value") or "")
+        case "markdown":
+            yield _escaped(block["text"])
+        case "mrkdwn" | "plain_text":
+            yield block["text"] if kind == "mrkdwn" else _escaped(block["text"])
+        case "header" | "section" | "context":
+            parts = [block.get("text"), *(block.get("fields") or ()), *(block.get("elements") or ())]
+            yield "\n".join("".join(_said_by(part)) for part in parts if isinstance(part, Mapping))
+        case _ if kind.startswith("rich_text"):
+            yield from _rich(kind, block)
+
+
+def _rich(kind: str, block: Json) -> Iterator[str]:
+    inside = ["".join(_said_by(element)) for element in block.get("elements") or ()]
+    match kind:
+        case "rich_text_list":
+            ordered, start = block.get("style") == "ordered", 1 + int(block.get("offset") or 0)
+            rows = [f"{f'{start + n}.' if ordered else '•'} {row}" for n, row in enumerate(inside)]
+            yield "\n".join("    " * int(block.get("indent") or 0) + row for row in rows) + "\n"
+        case "rich_text_preformatted":
+            yield f"```\n{''.join(inside)}\n```\n"
+        case "rich_text_quote":
+            yield "".join(f"&gt; {line}\n" for line in "".join(inside).splitlines())
+        case _:
+            yield "".join(inside)
+
+
+def _marked(text: str, style: Json | None) -> str:
+    for name, mark in (("code", "`"), ("strike", "~"), ("italic", "_"), ("bold", "*")):
+        if style and style.get(name) and text.strip():
+            text = f"{mark}{text}{mark}"
+    return text
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
