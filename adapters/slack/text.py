@@ -12,6 +12,7 @@ from typing import Any
 from slackify_markdown import slackify_markdown  # type: ignore[import-untyped]
 
 from adapters.pieces import split
+from core.commands import COMMANDS
 
 LENGTH = 11_000  # of a piece: Slack takes 12,000 in the markdown blocks of a message, and counts some of them twice
 _SECTION = 3_000  # of a plain section
@@ -25,6 +26,7 @@ _TARGET = re.compile(r"(\]\(\s*<?|\]:\s*<?)(?=\\*[!@#])")
 _BARE = re.compile(
     r"((?<![\w.+-])@|&commat;?|&#0*64;?|&#x0*40;?)(?=\\*(?:channel|here|everyone|group)\b)", re.IGNORECASE
 )
+_COMMAND = re.compile(rf"(?<![\w/])/({'|'.join(COMMANDS)})\b")
 
 Json = dict[str, Any]
 
@@ -39,6 +41,11 @@ def disarmed(text: str) -> str:
     for pattern in (_OPENING, _TARGET, _BARE):
         text = pattern.sub(rf"\1{_GAP}", text)
     return text
+
+
+def spelled(text: str, slash: str) -> str:
+    """Our commands in a text as Slack wants them given: `/limen switch NAME`."""
+    return _COMMAND.sub(rf"{slash} \1", text)
 
 
 def message(piece: str) -> Json:

@@ -1,0 +1,111 @@
+"""Whom and what we know in a workspace: names by user id, the threads that we take part in, where each talked last.
+
+Kept in memory, the least used forgotten first; what is missing after a start is asked of Slack once.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from adapters.slack.events import Json, Us, View, person_id, strangers
+from adapters.slack.web import Busy, Refused, Unsure, Web
+from core.events import Person
+
+K = TypeVar("K")
+V = TypeVar("V")
+MOST = 20_000
+
+
+class Recent(Mapping[K, V], Generic[K, V]):
+    """A dict that forgets what was not needed for longest."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._items: OrderedDict[K, V] = OrderedDict()
+
+    def __getitem__(self, key: K) -> V:
+        self._items.move_to_end(key)
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def keep(self, key: K, value: V) -> bool:
+        """Keep it. Whether it is news."""
+        is_new = key not in self._items
+        self._items[key] = value
+        self._items.move_to_end(key)
+        while len(self._items) > self._most:
+            self._items.popitem(last=False)
+        return is_new
+
+    def forget(self, key: K) -> None:
+        """As if it had never been known."""
+        self._items.pop(key, None)
+
+
+class Acquaintances:
+    """What one bot account knows. `view` is what `to_event` needs of it."""
+
+    def __init__(self, us: Us, web: Web) -> None:
+        self._us, self._web = us, web
+        self.people: Recent[str, Person] = Recent()
+        self.threads: Recent[tuple[str, str], bool] = Recent()  # do we take part?
+        self.last: Recent[tuple[str, str], str] = Recent()
+        self.view = View(
+            us,
+            self.people,
+            takes_part=lambda channel, thread: self.threads.get((channel, thread), False),
+            last=lambda channel, user: self.last.get((channel, user), ""),
+        )
+
+    async def meet(self, body: Json) -> None:
+        """Learn whatever a payload takes for granted. What Slack does not tell now is asked again another time."""
+        event = body.get("event")
+        if not isinstance(event, Mapping):
+            return
+        if event.get("type") == "user_change" and isinstance(user := event.get("user"), Mapping):
+            self.people.forget(str(user.get("id")))
+        else:
+            await self._learn(strangers(body, self.people))
+            await self._recall(event)
+
+    async def _learn(self, users: Iterable[str]) -> None:
+        await asyncio.gather(*(self._ask(user) for user in users))
+
+    async def _ask(self, user: str) -> None:
+        told = await self._quickly(self._web.client.users_info, user=user)
+        if told and isinstance(found := told.get("user"), dict):
+            profile = found.get("profile") or {}
+            name = profile.get("display_name") or profile.get("real_name") or found.get("name") or ""
+            self.people.keep(user, Person(person_id(self._us.team, user), name, bool(found.get("is_bot"))))
+
+    async def _recall(self, event: Json) -> None:
+        """Are we in the thread that this was said in? After a start, what was said there tells."""
+        channel, thread = event.get("channel"), event.get("thread_ts")
+        if event.get("type") != "message" or not isinstance(channel, str) or not isinstance(thread, str):
+            return
+        if (channel, thread) in self.threads or thread == event.get("ts") or channel.startswith("D"):
+            return
+        told = await self._quickly(self._web.client.conversations_replies, channel=channel, ts=thread, limit=100)
+        if told is not None:
+            said = [one for one in told.get("messages") or () if isinstance(one, dict)]
+            takes_part = any(self._is_ours(one) for one in said)
+            self.threads.keep((channel, thread), takes_part)
+
+    def _is_ours(self, message: Json) -> bool:
+        return message.get("user") == self._us.user or f"<@{self._us.user}" in str(message.get("text"))
+
+    async def _quickly(self, method: Any, **arguments: Any) -> dict[str, Any] | None:
+        """An answer, if there is one now: nobody's message waits for a name."""
+        try:
+            async with asyncio.timeout(3.0):
+                return await self._web.call(method, patient=False, **arguments)
+        except Refused:
+            return {}
+        except (Busy, Unsure, TimeoutError):
+            return None

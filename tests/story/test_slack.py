@@ -1,0 +1,458 @@
+"""A persona in Slack: from what people type there to the edits they see, over the real libraries and a real queue."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from msgspec.structs import replace
+
+pytest.importorskip("slack_bolt")
+
+from adapters.slack.client import Listening, Slack
+from bots.run import beside, converse
+from core.delivery import Delivery, Sending
+from core.errors import ConfigError
+from core.events import Kind, Line, PersonaKey, Place
+from core.intake import Intake
+from core.jobs import Done
+from core.store import keys
+from core.store.ledger import Entry, message_key
+from tests.fakes.house import House, house_at, quick
+from tests.fakes.jobs import until
+from tests.fakes.slack import APP_TOKEN, BOT_TOKEN, BOT_USER, SECRET, TEAM, Fake, slack
+from worker.compose import Composer
+from worker.echo import Echo
+from worker.serve import Server
+
+ME = f"<@{BOT_USER}>"
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[Fake]:
+    """A workspace."""
+    async with slack() as it:
+        yield it
+
+
+@pytest.fixture
+async def house(redis_url: str) -> AsyncIterator[House]:
+    """Engine and worker, as everywhere."""
+    async with house_at(redis_url, quick()) as it:
+        yield it
+
+
+@dataclass
+class Bot:
+    """One process of the bot, and how it is doing."""
+
+    fake: Fake
+    house: House
+    adapter: Slack
+    life: asyncio.Task[None] | None = None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def reply(self, channel: str = "C1", number: int = 0, holds: str = "You said") -> dict:
+        """Our message there, once it reads so."""
+
+        def there() -> dict | None:
+            ours = self.fake.replies(channel)
+            return ours[number] if len(ours) > number and holds in self.fake.revisions[ours[number]["ts"]][-1] else None
+
+        return await self.fake.wait(there)
+
+    async def entry(self, holds: Callable[[Entry], object]) -> Entry:
+        """The one reply in the ledger, once it is so."""
+        async with asyncio.timeout(15):
+            while True:
+                (persona,) = await self.house.p.ledger.personas() or [None]
+                ids = await self.house.p.ledger.replies(persona) if persona else []
+                entries = await self.house.p.ledger.entries(ids)
+                if entries and holds(entries[-1]):
+                    return entries[-1]
+                await asyncio.sleep(0.005)
+
+    async def heard(self, thread: str, holds: Callable[[list[Line]], bool]) -> None:
+        """Until the history of a thread in C1 is so."""
+        persona = PersonaKey(self.adapter.account, "mira", f"slack:{TEAM}:channel:C1")
+        talk = persona.conversation(Place("slack", TEAM, "C1", thread))
+        async with asyncio.timeout(15):
+            while not holds(await self.house.p.conversations.last(talk, 10)):
+                await asyncio.sleep(0.005)
+
+    async def delivered(self) -> None:
+        """Until no reply is on its way."""
+        async with asyncio.timeout(15):
+            while await self.house.p.client.do("XLEN", keys.REPLIES(self.adapter.account)):
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def bot(fake: Fake, house: House, listening: Listening | None = None, every: float = 0.0) -> AsyncIterator[Bot]:
+    """A bot process with a delivery of its own; its end is the end that `limen run` makes."""
+    listening = listening or Listening(app_token=APP_TOKEN, ping=0.2)
+    adapter = await Slack.sign_in(BOT_TOKEN, listening, f"{fake.url}/api/", every)
+    intake, desk = Intake(house.engine.handle), house.p.desk(house.engine)
+    delivery = Delivery(house.p.client, house.p.ledger, adapter, adapter.account)
+    it = Bot(fake, house, adapter)
+    it.life = asyncio.create_task(beside(converse(adapter, intake, desk), intake.run(), delivery.run()))
+    try:
+        if listening.app_token:
+            await fake.wait(lambda: fake.sockets or it.life.done())
+        yield it
+    finally:
+        adapter.close()
+        with suppress(asyncio.CancelledError):
+            await it.life
+        await delivery.release()
+        await adapter.leave()
+
+
+@asynccontextmanager
+async def worker(house: House, model: Echo | None = None) -> AsyncIterator[None]:
+    """Somebody who answers."""
+    model, p = model or Echo(), house.p
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, False)
+    server = Server(p.client, p.queue, composer, model, 4, {"model": "echo"})
+    task = asyncio.create_task(server.run())
+    try:
+        yield
+    finally:
+        server.stop()
+        await task
+
+
+async def test_a_mention_is_answered_in_a_thread_and_a_thumb_lands(fake: Fake, house: House) -> None:
+    """Message → streamed reply → 👍 → rating on the right reply → removed → gone."""
+    async with bot(fake, house) as it, worker(house, Echo(delay=0.01, words=20)):
+        asked = fake.say("C1", "UANN", f"{ME} hello there 👋")
+        reply = await it.reply(holds="-19")
+        assert asked == reply["thread_ts"]
+        assert "You said: Ann: hello there 👋" in fake.shown("C1")[-1]
+
+        grown = fake.revisions[reply["ts"]]
+        assert len(grown) > 2
+        assert all(later.startswith(sooner) for sooner, later in pairwise(grown))
+        await it.delivered()
+
+        fake.react("C1", reply["ts"], "UANN", "+1::skin-tone-3")
+        entry = await it.entry(lambda entry: entry.facts)
+        assert [("👍", False, f"slack:{TEAM}:UANN")] == [(fact.emoji, fact.removed, fact.user) for fact in entry.facts]
+        fake.react("C1", reply["ts"], "UANN", "+1::skin-tone-3", removed=True)
+        entry = await it.entry(lambda entry: len(entry.facts) == 2)
+        assert entry.facts[-1].removed
+        assert [("C1", asked, "is typing…")] == fake.statuses
+    assert [] == fake.pinged
+
+
+async def test_a_thread_goes_on_without_a_mention(fake: Fake, house: House) -> None:
+    """It remembers the beginning, and so does the next process; what others say elsewhere is only heard."""
+    async with worker(house):
+        async with bot(fake, house) as it:
+            asked = fake.say("C1", "UANN", f"{ME} one")
+            await it.reply()
+            await it.delivered()
+            fake.say("C1", "UBOB", "two", thread=asked)
+            assert "I heard 2 lines" in (await it.reply(number=1))["text"]
+            await it.delivered()
+        async with bot(fake, house) as it:
+            fake.say("C1", "UBOB", "nobody asked you")
+            fake.say("C1", "UANN", "three", thread=asked)
+            reply = await it.reply(number=2)
+            assert ("I heard 3 lines. You said: Ann: three", asked) == (reply["text"], reply["thread_ts"])
+    assert 3 == len(fake.replies("C1"))
+
+
+async def test_a_dm_is_answered_where_it_was_said(fake: Fake, house: House) -> None:
+    """No thread; and what was said there does not leak into the channel."""
+    async with bot(fake, house) as it, worker(house):
+        fake.say("DANN", "UANN", "a secret")
+        assert "thread_ts" not in await it.reply("DANN")
+        fake.say("C1", "UANN", f"{ME} hello")
+        assert "I heard 1 lines" in (await it.reply("C1"))["text"]
+        scopes = {persona.scope for persona in await house.p.ledger.personas()}
+        assert {f"slack:{TEAM}:user:UANN", f"slack:{TEAM}:channel:C1"} == scopes
+
+
+async def test_what_slack_tells_twice_is_answered_once(fake: Fake, house: House) -> None:
+    """`message` and `app_mention`, and a retry of each."""
+    async with bot(fake, house) as it, worker(house):
+        fake.say("C1", "UANN", f"{ME} hello")
+        await it.reply()
+        for envelope in list(fake.envelopes.values())[:2]:
+            fake.again(envelope)
+        fake.say("C1", "UANN", f"{ME} once more")
+        await it.reply(number=1)
+        await fake.wait(lambda: all(envelope.acked for envelope in fake.envelopes.values()))
+        await it.delivered()
+    assert 2 == len(fake.replies("C1"))
+
+
+async def test_edits_and_deletions_count_while_an_answer_waits(fake: Fake, house: House) -> None:
+    """Nobody works yet; what was taken back is not answered, and an unfurled link is no edit."""
+    async with bot(fake, house) as it:
+        asked = fake.say("C1", "UANN", f"{ME} frist")
+        gone = fake.say("C1", "UBOB", f"{ME} never mind")
+        fake.unfurl("C1", asked)
+        fake.edit("C1", asked, f"{ME} first")
+        fake.delete("C1", gone)
+        await it.heard(asked, lambda lines: [line.text for line in lines] == ["first"])
+        await it.heard(gone, lambda lines: not lines)
+        async with worker(house):
+            assert "You said: Ann: first" in (await it.reply())["text"]
+            await it.delivered()
+    assert 1 == len(fake.replies("C1"))
+
+
+async def test_bots_and_notices_are_not_answered(fake: Fake, house: House) -> None:
+    """Our own echo, a bot that lacks a bot id, somebody who joins."""
+    fake.person("UROB", "Rob", is_bot=True)
+    async with bot(fake, house) as it, worker(house):
+        fake.say("C1", "UROB", f"{ME} beep")
+        fake.say("C1", "UBOB", f"{ME} joined", subtype="channel_join")
+        fake.say("C1", BOT_USER, f"{ME} me")
+        fake.join("C1", "UBOB")
+        fake.say("DANN", "UANN", "hello")
+        await it.reply("DANN")
+    assert not [message for message in fake.replies("C1") if "You said" in message["text"]]
+
+
+async def test_slash_commands_are_answered_to_one_person(fake: Fake, house: House) -> None:
+    """Acknowledged at once, meant for the thread where they talked last, spelled as Slack wants them."""
+    async with bot(fake, house) as it, worker(house):
+        fake.command("C1", "UANN", "help")
+        whisper = await fake.wait(lambda: fake.whispers)
+        assert ("UANN", True, False) == (whisper[0]["user"], "/limen switch" in whisper[0]["text"], "UBOB" in whisper)
+        asked = fake.say("C1", "UANN", f"{ME} hello")
+        await it.reply()
+        await it.delivered()
+        fake.command("C1", "UANN", "regenerate")
+        assert asked == (await it.reply(number=1))["thread_ts"]
+        fake.say("C1", "UANN", f"{ME} /stop", thread=asked)
+        await fake.wait(lambda: len(fake.whispers) == 2)
+        assert ("Nothing is being written.", asked) == (fake.whispers[1]["text"], fake.whispers[1]["thread"])
+        assert all(envelope.acked for envelope in fake.envelopes.values())
+
+
+async def test_an_export_comes_as_a_file_in_a_dm(fake: Fake, house: House) -> None:
+    """Or the reason why it does not."""
+    async with bot(fake, house) as it, worker(house):
+        fake.say("DANN", "UANN", "remember me")
+        await it.reply("DANN")
+        fake.command("C1", "UANN", "export")
+        await fake.wait(lambda: fake.whispers)
+        (file,) = fake.files
+        assert ("DANN", True) == (file["channel"], "remember me" in json.dumps(json.loads(file["content"])))
+        fake.scopes_missing.add("files.getUploadURLExternal")
+        fake.command("C1", "UANN", "export")
+        await fake.wait(lambda: len(fake.whispers) == 2)
+        assert "missing_scope" in fake.whispers[1]["text"]
+
+
+async def test_a_long_reply_is_several_messages_and_a_thumb_on_any_counts(fake: Fake, house: House) -> None:
+    """All of them in the thread, all of them recorded; a shorter one takes back what is too much."""
+    async with bot(fake, house) as it:
+        asked = fake.say("C1", "UANN", "hello")
+        place = Place("slack", TEAM, "C1", asked, Kind.THREAD)
+        persona = PersonaKey(it.adapter.account, "mira", "scope")
+        done = Done(job="j", reply_id="r", conversation="c", place=place, persona=persona, text="")
+        sending = Sending(house.p.ledger, it.adapter.account, "r", "me")
+        sending.place = place
+        words = " ".join(f"word{number}" for number in range(3_000))
+        await it.adapter.draft(words[:15_000], 1, sending)
+        await it.adapter.final(replace(done, text=words), sending)
+
+        parts = fake.replies("C1")
+        assert ([asked] * 3, words) == ([part["thread_ts"] for part in parts], " ".join(fake.shown("C1")[1:]))
+        for part in parts:
+            key = message_key(it.adapter.account, replace(place, thread=""), part["ts"])
+            assert "r" == (await house.p.ledger.behind(key))
+
+        await it.adapter.final(replace(done, text="short"), sending)
+        assert ["hello", "short"] == fake.shown("C1")
+
+
+async def test_nothing_it_says_pings_a_channel(fake: Fake, house: House) -> None:
+    """Whatever people make it say."""
+    async with bot(fake, house) as it, worker(house):
+        for number, bait in enumerate(
+            ("<!channel>", "`&lt;!here&gt;`", "[x](!everyone)", "&amp;lt;!channel&amp;gt; @here")
+        ):
+            fake.say("DANN", "UANN", bait + " end")
+            await it.reply("DANN", number, "end")
+        await it.delivered()
+    assert [] == fake.pinged
+
+
+# Bad days.
+
+
+async def test_a_dropped_socket_loses_nothing(fake: Fake, house: House) -> None:
+    """What was said meanwhile is told on the next one; Slack may also ask for a new one itself."""
+    async with bot(fake, house) as it, worker(house):
+        fake.drop()
+        await fake.wait(lambda: not fake.sockets)
+        fake.say("C1", "UANN", f"{ME} while you were away")
+        await it.reply()
+        await fake.refresh()
+        await fake.wait(lambda: len(fake.calls("apps.connections.open")) == 3 and fake.sockets)
+        fake.say("C1", "UANN", f"{ME} and after")
+        await it.reply(number=1)
+
+
+async def test_too_many_requests_are_waited_out(fake: Fake, house: House) -> None:
+    """Ten times in a row, for the first words and for the last edit."""
+    fake.limit("chat.postMessage", 10)
+    fake.limit("chat.update", 10)
+    async with bot(fake, house) as it, worker(house, Echo(delay=0.005, words=10)):
+        fake.say("C1", "UANN", f"{ME} hello")
+        await it.reply(holds="-9")
+        await it.delivered()
+    assert 1 == len(fake.replies("C1"))
+
+
+async def test_a_lost_answer_doubles_nothing(fake: Fake, house: House) -> None:
+    """The message was posted, and nobody told us: we look before we say it again. So with a proxy's error page."""
+    async with bot(fake, house) as it, worker(house):
+        fake.lose("chat.postMessage")
+        fake.fail("chat.update", "html")
+        asked = fake.say("C1", "UANN", f"{ME} hello")
+        await it.reply()
+        await it.delivered()
+        (reply,) = fake.replies("C1")
+        fake.react("C1", reply["ts"], "UANN", "+1")
+        assert await it.entry(lambda entry: entry.facts)
+    assert asked == reply["thread_ts"]
+    assert fake.calls("conversations.replies")
+
+
+async def test_a_process_that_dies_while_sending_doubles_nothing(fake: Fake, house: House) -> None:
+    """Killed between sending and recording: the next one finds what is there."""
+    async with worker(house):
+        async with bot(fake, house) as it:
+            began = asyncio.Event()
+
+            async def dies(*_: object) -> None:
+                began.set()
+                await asyncio.Event().wait()
+
+            sent, house.p.ledger.sent = house.p.ledger.sent, dies  # type: ignore[method-assign]
+            fake.say("DANN", "UANN", "hello")
+            await began.wait()
+            assert it.life
+            for task in [it.life, *it.adapter._tasks]:
+                task.cancel()
+            house.p.ledger.sent = sent  # type: ignore[method-assign]
+        assert 1 == len(fake.replies("DANN"))
+        async with bot(fake, house) as it:
+            await it.delivered()
+            (reply,) = fake.replies("DANN")
+            assert "You said: hello" in reply["text"]
+            fake.react("DANN", reply["ts"], "UANN", "+1")
+            assert await it.entry(lambda entry: entry.facts)
+
+
+async def test_what_is_being_sent_when_it_is_stopped_is_finished(fake: Fake, house: House) -> None:
+    """A clean end: the message goes out, and is recorded."""
+    async with worker(house):
+        async with bot(fake, house) as it:
+            gate = fake.hold("chat.postMessage")
+            fake.say("DANN", "UANN", "hello")
+            await fake.wait(lambda: fake.calls("chat.postMessage"))
+            it.adapter.close()
+            asyncio.get_running_loop().call_later(0.05, gate.set)
+        async with bot(fake, house) as it:
+            await it.delivered()
+    assert 1 == len(fake.calls("chat.postMessage")) == len(fake.replies("DANN"))
+
+
+async def test_a_channel_that_is_gone_or_closed_breaks_nothing(fake: Fake, house: House, caplog) -> None:
+    """In the middle of a reply: it is said once in the log, and the next conversation goes on."""
+    fake.channel("C2", "UANN")
+    fake.channel("C3", "UANN")
+    async with bot(fake, house) as it, worker(house):
+        fake.fail("chat.postMessage", *["is_archived"] * 40)
+        fake.say("C2", "UANN", f"{ME} hello")
+        await fake.wait(lambda: fake.calls("chat.postMessage"))
+        await it.delivered()
+        fake._fails.clear()
+        gone = fake.say("C3", "UANN", f"{ME} hello")
+        del fake.channels["C3"]
+        assert gone
+        fake.say("C1", "UANN", f"{ME} hello")
+        await it.reply()
+        await it.delivered()
+    told = [record.message for record in caplog.records if "could not be shown" in record.message]
+    assert ["C2", "C3"] == [one.split(" in ")[1].split(":")[0] for one in told]
+
+
+async def test_where_edits_are_forbidden_a_reply_comes_whole(fake: Fake, house: House) -> None:
+    """The workspace says so with the first edit; the fragment is taken back."""
+    fake.edits_allowed = False
+    async with bot(fake, house) as it, worker(house, Echo(delay=0.01, words=10)):
+        for number in range(2):
+            fake.say("DANN", "UANN", f"hello {number}")
+            await it.reply("DANN", number, "-9")
+        await it.delivered()
+        assert ["hello 0", "hello 1"] == [text for text in fake.shown("DANN") if text.startswith("hello")]
+    assert 2 == len(fake.replies("DANN"))
+
+
+async def test_a_message_whose_looks_are_refused_goes_out_plain(fake: Fake, house: House) -> None:
+    """With every word."""
+    async with bot(fake, house) as it, worker(house):
+        fake.fail("chat.postMessage", "invalid_blocks")
+        fake.say("DANN", "UANN", "hello")
+        await it.reply("DANN")
+        assert "section" == fake.calls("chat.postMessage")[1]["blocks"][0]["type"]
+
+
+async def test_a_reaction_without_an_author_counts(fake: Fake, house: House) -> None:
+    """Slack often leaves `item_user` out; one on a stranger's message counts for nothing."""
+    fake.quiet_about_authors = True
+    async with bot(fake, house) as it, worker(house):
+        asked = fake.say("C1", "UANN", f"{ME} hello")
+        reply = await it.reply()
+        await it.delivered()
+        fake.react("C1", asked, "UBOB", "-1")
+        fake.react("C1", reply["ts"], "UBOB", "tada")
+        entry = await it.entry(lambda entry: entry.facts)
+        assert ["🎉"] == [fact.emoji for fact in entry.facts]
+
+
+async def test_over_http_only_slack_itself_is_heard(fake: Fake, house: House, unused_tcp_port: int) -> None:
+    """By its signature, and its clock."""
+    listening = Listening(signing_secret=SECRET, port=unused_tcp_port)
+    url = f"http://127.0.0.1:{unused_tcp_port}/slack/events"
+    async with bot(fake, house, listening) as it, worker(house):
+        event = {"type": "message", "channel": "DANN", "channel_type": "im", "user": "UANN", "text": "hello"}
+        event["ts"] = event["event_ts"] = fake.ts()
+        await until(lambda: is_open(unused_tcp_port))
+        assert 401 == await fake.call(url, event, secret="wrong")
+        assert 401 == await fake.call(url, event, age=600)
+        assert 200 == await fake.call(url, event)
+        await it.reply("DANN")
+
+
+async def is_open(port: int) -> bool:
+    """Does somebody listen there?"""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def test_a_bad_token_is_named(fake: Fake) -> None:
+    """With what to do about it, for either of them."""
+    with pytest.raises(ConfigError, match="invalid_auth") as said:
+        await Slack.sign_in("xoxb-wrong", Listening(app_token=APP_TOKEN), f"{fake.url}/api/")
+    assert "OAuth & Permissions" in said.value.hint
+    adapter = await Slack.sign_in(BOT_TOKEN, Listening(app_token=BOT_TOKEN), f"{fake.url}/api/")
+    with pytest.raises(ConfigError, match="not_allowed_token_type"):
+        await anext(adapter.listen())
+    await adapter.leave()
