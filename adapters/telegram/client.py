@@ -1,0 +1,250 @@
+"""Telegram as a platform: updates become events, replies become messages, notes and answers reach who asked.
+
+Updates are asked for by long polling. An update is done with when its events are: one that a crash interrupted comes
+again, with the same ids.
+"""
+
+import asyncio
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from adapters.base import Limits
+from adapters.telegram.events import PLATFORM, Me, crowd, left, mentioned, moved, to_events
+from adapters.telegram.pace import Pace
+from adapters.telegram.payloads import Message as Said
+from adapters.telegram.payloads import Update, read
+from adapters.telegram.replies import Replies
+from adapters.telegram.text import LIMIT
+from adapters.telegram.waiting import Waiting
+from adapters.telegram.wire import Contested, Flooded, Refused, Unreachable, Wire
+from core.commands import COMMANDS, Answer
+from core.delivery import Sending
+from core.engine import Act, Outcome
+from core.errors import LimenError
+from core.events import Addressed, AnyEvent, Command, Event, Kind, Message, Place
+from core.jobs import Done, Failed
+
+log = logging.getLogger("limen.telegram")
+K = TypeVar("K")
+V = TypeVar("V")
+
+POLL = 30  # seconds that a request for updates may wait for one
+FIRST_RETRY, LAST_RETRY, CONTESTED = 0.5, 30.0, 5.0
+CHATS, NAMES, CROWDS = 1024, 64, 4096  # what is remembered at most, while we run
+NATIVE = ("react", "unreact")  # on Telegram people react
+
+Move = Callable[[Place, Place], Awaitable[None]]
+
+
+class Telegram:
+    """The adapter of one bot account. `base_url`: another Bot API server. `move`: told when a group gets another id."""
+
+    limits = Limits(length=LIMIT, unit="utf-16", edits=True, reactions=True, rate=1.0)
+
+    def __init__(
+        self, token: str, base_url: str = "", pace: Pace | None = None, move: Move | None = None, poll: int = POLL
+    ) -> None:
+        self._wire = Wire(token, base_url)
+        self.account = f"{PLATFORM}:{self._wire.id}"
+        self._replies = Replies(self._wire, pace or Pace(), self._called)
+        self._waiting = Waiting(self._wire)
+        self._move, self._poll = move or _only_tell, poll
+        self._offset = 0
+        self._retry = FIRST_RETRY
+        self._closing = asyncio.Event()
+        self._crowds: OrderedDict[tuple[int, int], list[str]] = OrderedDict()
+        self._people: OrderedDict[str, OrderedDict[str, int]] = OrderedDict()
+
+    # What happens there.
+
+    async def listen(self) -> AsyncGenerator[AnyEvent, None]:
+        """What happens, until `close` or `stop`. Raises ConfigError if the token is not, or no longer, any good."""
+        if not (me := await self._started()):
+            return
+        try:
+            while not self._closing.is_set():
+                for raw in await self._updates():
+                    for event in await self._heard(raw, me):
+                        yield event
+                    self._offset = max(self._offset, raw["update_id"] + 1)
+                    if self._closing.is_set():
+                        return
+        finally:
+            with suppress(LimenError):  # what is done with need not come again after a restart
+                await self._wire.updates(self._offset, limit=1)
+
+    def stop(self) -> None:
+        """Hear nothing more; what is being said is said to its end."""
+        self._closing.set()
+
+    async def close(self) -> None:
+        """Stop, finish what is being said, and hang up."""
+        self.stop()
+        await self._waiting.close()
+        await self._replies.close()
+        await self._wire.close()
+
+    async def _started(self) -> Me | None:
+        """Who we are; None if we are to stop before we know."""
+        while not self._closing.is_set():
+            try:
+                me = await self._wire.me()
+            except (Flooded, Unreachable) as error:
+                await self._pause(error)
+                continue
+            await self._optional(self._wire.poll())
+            await self._optional(self._wire.menu(menu()))
+            log.info("on Telegram as @%s", me.username)
+            return me
+        return None
+
+    async def _optional(self, call: Awaitable[object]) -> None:
+        try:
+            await call
+        except LimenError as error:
+            log.warning("Telegram did not do what it need not: %s", error)
+
+    async def _updates(self) -> list[dict[str, Any]]:
+        """The next few; none when we are to stop, or after a pause if there was trouble."""
+        poll = asyncio.create_task(self._wire.updates(self._offset, self._poll))
+        stop = asyncio.create_task(self._closing.wait())
+        try:
+            await asyncio.wait({poll, stop}, return_when=asyncio.FIRST_COMPLETED)
+            updates = poll.result() if poll.done() else []
+        except (Flooded, Unreachable, Refused, Contested) as error:
+            await self._pause(error)
+            return []
+        finally:
+            poll.cancel()
+            stop.cancel()
+        self._retry = FIRST_RETRY
+        return [update for update in updates if isinstance(update.get("update_id"), int)]
+
+    async def _pause(self, error: LimenError) -> None:
+        """Wait before the next try, longer each time; less if we are to stop."""
+        seconds = error.seconds if isinstance(error, Flooded) else self._retry
+        if isinstance(error, Contested):
+            seconds = max(seconds, CONTESTED)
+            error.hint = "only one process may poll for a bot: is another one running?"
+        log.warning("%s %s (again in %g s)", error, error.hint, seconds)
+        self._retry = min(self._retry * 2, LAST_RETRY)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    async def _heard(self, raw: Mapping[str, Any], me: Me) -> tuple[AnyEvent, ...]:
+        update = read(raw)
+        if update is None:
+            log.info("an update that cannot be read was passed over: %s", raw["update_id"])
+            return ()
+        if where := moved(update):
+            await self._move(*where)
+        if chat := left(update):
+            log.info("Telegram says that we are no longer in %s", chat)
+            self._people.pop(chat, None)
+        if update.message:
+            self._meet(update.message)
+        return to_events(update, me, self._stood(update))
+
+    def _stood(self, update: Update) -> list[str]:
+        """What a crowd felt before about the message that it feels something else about now."""
+        counted = update.message_reaction_count
+        if counted is None:
+            return []
+        key = (counted.chat.id, counted.message_id)
+        stood = self._crowds.pop(key, [])
+        _remember(self._crowds, key, crowd(counted), CROWDS)
+        return stood
+
+    def _meet(self, message: Said) -> None:
+        """Remember whom only an id can call."""
+        met = {name: int(person.rpartition(":")[2]) for name, person in mentioned(message).items()}
+        if (author := message.from_) and not author.username and not author.is_bot:
+            met[author.first_name] = author.id
+        if met:
+            people = self._people.pop(str(message.chat.id), OrderedDict())
+            for name, user in met.items():
+                people.pop(name, None)
+                _remember(people, name, user, NAMES)
+            _remember(self._people, str(message.chat.id), people, CHATS)
+
+    def _called(self, place: Place) -> Mapping[str, int]:
+        return self._people.get(place.channel, {})
+
+    # What the engine says of it.
+
+    async def told(self, event: AnyEvent, outcome: Outcome) -> None:
+        """A reply is due now, or there is a note."""
+        if outcome.act in (Act.QUEUED, Act.MERGED) and outcome.job:
+            self._waiting.expect(outcome.job, event.place)
+        elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED) and _asked(event):
+            await self._replies.say(event.place, outcome.note, _number(event))
+
+    async def refused(self, event: AnyEvent, error: LimenError) -> None:
+        """It could not be taken: say why to somebody who meant us."""
+        if _asked(event):
+            await self._replies.say(event.place, f"{error}\n{error.hint}".strip(), _number(event))
+
+    async def answered(self, command: Command, answer: Answer) -> None:
+        """Show an answer; what is kept of somebody goes to them in private, wherever they asked."""
+        if answer.job and answer.job.job:
+            self._waiting.expect(answer.job.job, command.place)
+        elif answer.data is not None:
+            await self._replies.say(command.place, await self._handed(command, answer.data), _number(command))
+        elif answer.text:
+            await self._replies.say(command.place, answer.text, _number(command))
+
+    async def _handed(self, command: Command, data: dict[str, Any]) -> str:
+        content = json.dumps(data, ensure_ascii=False, indent=2).encode()
+        caption = "All that is kept of you."
+        try:
+            await self._wire.hand(command.author.id.rpartition(":")[2], "limen-export.json", content, caption)
+        except Refused:  # a bot may not begin a private talk
+            return "I can send it only to you alone. Write to me in private, and ask me there."
+        except (Flooded, Unreachable):
+            return "Telegram does not take the file just now. Please ask again in a minute."
+        return "That is the whole of it." if command.place.kind == Kind.DM else "I have sent it to you in private."
+
+    # Replies.
+
+    async def draft(self, text: str, attempt: int, sending: Sending) -> None:
+        """A reply grows: by edits, as often as its chat allows."""
+        await self._replies.draft(text, sending)
+
+    async def final(self, done: Done, sending: Sending) -> None:
+        """The whole reply."""
+        self._waiting.settle(done.job)
+        await self._replies.final(done, sending)
+
+    async def failed(self, failed: Failed, sending: Sending) -> None:
+        """There will be none."""
+        self._waiting.settle(failed.job)
+        await self._replies.failed(failed, sending)
+
+
+def menu() -> list[tuple[str, str]]:
+    """What people see when they type a slash: every command, except what Telegram has a better way for."""
+    return [(name, act.__doc__ or name) for name, act in sorted(COMMANDS.items()) if name not in NATIVE]
+
+
+def _asked(event: Event) -> bool:
+    """Did its author mean us? What was only overheard is not answered with excuses."""
+    return isinstance(event, Command) or (isinstance(event, Message) and event.addressed != Addressed.NO)
+
+
+def _number(event: Event) -> str:
+    """The message that an event came with."""
+    return event.id.rpartition(".")[2]
+
+
+async def _only_tell(old: Place, new: Place) -> None:
+    log.warning("the group %s is %s from now on", old, new)
+
+
+def _remember(these: OrderedDict[K, V], key: K, value: V, most: int) -> None:
+    these[key] = value
+    if len(these) > most:
+        these.popitem(last=False)

@@ -1,0 +1,254 @@
+"""Our calls of the Bot API, over python-telegram-bot. Every error that leaves here is ours: wait, try again, or never.
+
+Telegram knows no idempotency key: a message whose answer got lost on its way may be said twice. An edit may not.
+"""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+os.environ.setdefault("PTB_TIMEDELTA", "true")  # the library complains of how it tells spans of time by default
+
+from telegram import (
+    Bot,
+    BotCommand,
+    InputFile,
+    LinkPreviewOptions,
+    MessageEntity,
+    ReactionTypeCustomEmoji,
+    ReactionTypeEmoji,
+    ReplyParameters,
+)
+from telegram.constants import ChatAction, ReactionEmoji
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    RetryAfter,
+    TelegramError,
+)
+from telegram.request import HTTPXRequest
+
+from adapters.telegram.events import PLATFORM, Me
+from adapters.telegram.payloads import KINDS
+from adapters.telegram.text import Piece
+from core.errors import ConfigError, LimenError
+from core.events import Place
+
+log = logging.getLogger("limen.telegram")
+T = TypeVar("T")
+
+OFFICIAL = "https://api.telegram.org"
+UNASKED = LinkPreviewOptions(is_disabled=True)  # nobody asked the model for a preview of what it links to
+# A 400 that has one of these in it is not about the format of a text.
+_NOT_FORMAT = ("not found", "not modified", "can't be edited", "rights", "too long", "closed", "empty", "deactivated")
+
+
+class Flooded(LimenError):
+    """Too much at once: not before `seconds` have passed."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"Telegram asks us to wait {seconds:g} s")
+        self.seconds = seconds
+
+
+class Unreachable(LimenError):
+    """Telegram did not answer, or is broken. What was asked of it may have been done."""
+
+
+class Refused(LimenError):
+    """Telegram will never do this: no right, no such chat, no such topic."""
+
+
+class Missing(Refused):
+    """The message is not there any more, or is too old to be changed."""
+
+
+class Contested(LimenError):
+    """Another process takes the updates of this bot."""
+
+
+class _Line(Bot):
+    """The library's bot, and updates as they came: its own objects are made twice as slowly, and know less."""
+
+    async def updates(self, offset: int, seconds: int, limit: int) -> list[dict[str, Any]]:
+        asked = {"offset": offset, "timeout": seconds, "limit": limit, "allowed_updates": list(KINDS)}
+        return cast(list[dict[str, Any]], await self._post("getUpdates", asked, read_timeout=seconds + 10.0))
+
+
+class Wire:
+    """One bot account's calls. `base_url` is another server's address, with or without the `/bot` at its end."""
+
+    def __init__(self, token: str, base_url: str = "") -> None:
+        bot_id, _, secret = token.partition(":")
+        if not (bot_id.isascii() and bot_id.isdigit() and secret):
+            raise _bad_token()
+        # Both of its log lines for each request hold the token.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        server = (base_url or OFFICIAL).rstrip("/").removesuffix("/bot")
+        self.id = int(bot_id)
+        self._moved: dict[str, str] = {}  # groups that became supergroups while we spoke in them
+        self._calls = HTTPXRequest(connection_pool_size=64, read_timeout=15.0, pool_timeout=30.0)
+        self._polls = HTTPXRequest(connection_pool_size=1, pool_timeout=30.0)
+        self._bot = _Line(
+            token,
+            base_url=f"{server}/bot",
+            base_file_url=f"{server}/file/bot",
+            request=self._calls,
+            get_updates_request=self._polls,
+        )
+
+    async def close(self) -> None:
+        """No more calls. The library's bot would leave its connections open if we never asked who we are."""
+        await self._calls.shutdown()
+        await self._polls.shutdown()
+
+    # Who we are, and what happened.
+
+    async def me(self) -> Me:
+        """Who we are."""
+        with _translated():
+            await self._bot.initialize()
+            user = self._bot.bot
+        return Me(user.id, user.username or "", user.first_name)
+
+    async def poll(self) -> None:
+        """From now on updates are for whoever asks: no webhook takes them."""
+        with _translated():
+            await self._bot.delete_webhook(drop_pending_updates=False)
+
+    async def updates(self, offset: int, seconds: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+        """What happened since, waiting so long for something. Those before `offset` are done with for good."""
+        with _translated():
+            return await self._bot.updates(offset, seconds, limit)
+
+    async def menu(self, commands: Sequence[tuple[str, str]]) -> bool:
+        """Show these (name, help) in people's menu. False: it shows them already."""
+        with _translated():
+            wanted = tuple(BotCommand(name, told[:256]) for name, told in commands)
+            if await self._bot.get_my_commands() == wanted:
+                return False
+            await self._bot.set_my_commands(wanted)
+            return True
+
+    # What we say.
+
+    async def say(self, place: Place, piece: Piece, answers: str = "") -> str:
+        """Say something; its message id. Plain, if the format is refused."""
+
+        async def send(piece: Piece) -> str:
+            sent = await self._bot.send_message(
+                self._chat(place),
+                piece.text,
+                entities=_entities(piece),
+                message_thread_id=_thread(place),
+                reply_parameters=_reply(answers),
+                link_preview_options=UNASKED,
+            )
+            return str(sent.message_id)
+
+        with _translated():
+            try:
+                return await self._formatted(piece, send)
+            except ChatMigrated as moved:
+                self._moved[place.channel] = str(moved.new_chat_id)
+                return await self._formatted(piece, send)
+
+    async def change(self, place: Place, message: str, piece: Piece) -> None:
+        """Let a message of ours read differently; that it does so already is no error."""
+
+        async def edit(piece: Piece) -> None:
+            await self._bot.edit_message_text(
+                piece.text, self._chat(place), int(message), entities=_entities(piece), link_preview_options=UNASKED
+            )
+
+        with _translated():
+            try:
+                await self._formatted(piece, edit)
+            except BadRequest as error:
+                if "not modified" not in error.message:
+                    raise
+
+    async def _formatted(self, piece: Piece, act: Callable[[Piece], Awaitable[T]]) -> T:
+        try:
+            return await act(piece)
+        except BadRequest as error:
+            if not piece.entities or any(words in error.message.lower() for words in _NOT_FORMAT):
+                raise
+            log.warning("a text was refused with its format, and is sent without: %s", error.message)
+            return await act(Piece(piece.text))
+
+    async def unsay(self, place: Place, message: str) -> None:
+        """Delete a message of ours."""
+        with _translated():
+            await self._bot.delete_message(self._chat(place), int(message))
+
+    async def feel(self, place: Place, message: str, emoji: str) -> bool:
+        """Put an emoji on a message. False: it is not one of those that Telegram lets bots use."""
+        kind, _, custom = emoji.partition(":")
+        if kind != PLATFORM and emoji not in _ALLOWED:
+            return False
+        with _translated():
+            reaction = ReactionTypeCustomEmoji(custom) if kind == PLATFORM else ReactionTypeEmoji(_ALLOWED[emoji])
+            await self._bot.set_message_reaction(self._chat(place), int(message), [reaction])
+            return True
+
+    async def typing(self, place: Place) -> None:
+        """For five seconds, or until something is said."""
+        with _translated():
+            await self._bot.send_chat_action(self._chat(place), ChatAction.TYPING, message_thread_id=_thread(place))
+
+    async def hand(self, chat: str, name: str, content: bytes, caption: str) -> None:
+        """Give somebody a file."""
+        with _translated():
+            await self._bot.send_document(int(chat), InputFile(content, name), caption=caption)
+
+    def _chat(self, place: Place) -> int:
+        return int(self._moved.get(place.channel, place.channel))
+
+
+_ALLOWED = {str(emoji.value).replace("\ufe0f", ""): str(emoji.value) for emoji in ReactionEmoji}
+
+
+def _entities(piece: Piece) -> list[MessageEntity] | None:
+    return list(MessageEntity.de_list([entity.to_dict() for entity in piece.entities], None)) or None
+
+
+def _thread(place: Place) -> int | None:
+    return int(place.thread) if place.thread else None
+
+
+def _reply(answers: str) -> ReplyParameters | None:
+    """A reply to a message that has been deleted meanwhile is said all the same."""
+    return ReplyParameters(int(answers), allow_sending_without_reply=True) if answers.isdecimal() else None
+
+
+def _bad_token() -> ConfigError:
+    return ConfigError(
+        "Telegram does not know the bot's token",
+        "set TELEGRAM_TOKEN to what @BotFather shows under /mybots → API Token",
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except RetryAfter as error:
+        wait = error.retry_after
+        raise Flooded(float(wait if isinstance(wait, int) else wait.total_seconds())) from error
+    except InvalidToken:
+        raise _bad_token() from None  # the library's message has the token in it
+    except BadRequest as error:
+        gone = any(words in error.message.lower() for words in ("to edit not found", "can't be edited"))
+        raise (Missing if gone else Refused)(error.message) from error
+    except (Forbidden, ChatMigrated) as error:
+        raise Refused(error.message) from error
+    except Conflict as error:
+        raise Contested(error.message) from error
+    except TelegramError as error:
+        raise Unreachable(error.message) from error

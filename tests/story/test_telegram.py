@@ -1,0 +1,556 @@
+"""A bot on Telegram: the real client library against a server on this machine, from what people do to what they see."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from adapters.telegram import replies as telegram_replies
+from adapters.telegram.client import Telegram, menu
+from adapters.telegram.events import place_of
+from adapters.telegram.pace import Pace, Rate
+from adapters.telegram.payloads import Chat
+from bots.run import beside, converse
+from core.commands import Answer
+from core.delivery import Delivery, Sending
+from core.engine import Act, Outcome
+from core.errors import ConfigError, StoreUnreachable
+from core.events import AnyEvent, Command, Message, Person, PersonaKey, Place, Reaction
+from core.feedback import Fact, standing
+from core.intake import Intake
+from core.jobs import Done, Failed
+from core.store.client import Client
+from core.store.ledger import Ledger, Record, message_key
+from tests.fakes.house import House, house_at
+from tests.fakes.telegram import ANN, BOB, DM, GROUP, ME, TOKEN, Fake, No, Trouble, telegram
+from worker.compose import Composer
+from worker.echo import Echo
+from worker.serve import Server
+
+ACCOUNT = f"telegram:{ME['id']}"
+FAST = Rate(tokens=1000, every=0.001, gap=0.0)
+PRIVATE = place_of(Chat(DM["id"], "private"))
+ROOM = place_of(Chat(GROUP["id"], "supergroup"))
+TOPIC = place_of(Chat(GROUP["id"], "supergroup"), 5)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[Fake]:
+    """A server; whatever was asked of it and whatever it told is as published."""
+    async with telegram() as fake:
+        yield fake
+        assert fake.faults == []
+
+
+@pytest.fixture
+async def bot(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Telegram]:
+    """An adapter that nobody holds back."""
+    monkeypatch.setattr(telegram_replies, "FIRST_RETRY", 0.01)
+    bot = adapter(fake)
+    yield bot
+    await bot.close()
+
+
+def adapter(fake: Fake, pace: Pace | None = None) -> Telegram:
+    return Telegram(TOKEN, fake.url, pace or Pace(FAST, FAST, FAST), poll=5)
+
+
+@pytest.fixture
+async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
+    """A real one."""
+    client = Client(redis_url)
+    yield Ledger(client)
+    await client.close()
+
+
+class Reply:
+    """One reply on its way to Telegram."""
+
+    def __init__(self, ledger: Ledger, text: str = "Arr, matey!", place: Place = PRIVATE, answers: str = "") -> None:
+        self.ledger, self.text, self.place = ledger, text, place
+        self.answers = (answers,) if answers else ()
+        self.id = secrets.token_hex(6)
+        self.persona = PersonaKey(ACCOUNT, "mira", "scope")
+
+    def done(self, **fields: Any) -> Done:
+        talk = self.persona.conversation(self.place)
+        whole = {"text": self.text, "answers": self.answers, **fields}
+        return Done(
+            job=f"j-{self.id}", reply_id=self.id, conversation=talk, place=self.place, persona=self.persona, **whole
+        )
+
+    def failed(self, **fields: Any) -> Failed:
+        talk = self.persona.conversation(self.place)
+        return Failed(
+            job=f"j-{self.id}", reply_id=self.id, conversation=talk, place=self.place, reason="no voice", **fields
+        )
+
+    async def sending(self) -> Sending:
+        """As a carrier begins it, or takes it up."""
+        made = Sending(self.ledger, ACCOUNT, self.id, secrets.token_hex(4))
+        made.place, made.answers = self.place, self.answers
+        await made.recall()
+        return made
+
+    async def ids(self) -> list[str]:
+        """The platform ids on record."""
+        return [one for _, ids in sorted((await self.sending()).ids.items()) for one in ids]
+
+    async def landed(self, message: str, place: Place) -> tuple[str, str]:
+        """A reaction to that message, in that place."""
+        key = message_key(ACCOUNT, place, message)
+        return await self.ledger.react(secrets.token_hex(4), key, Fact(secrets.token_hex(4), "u", "👍", 2.0))
+
+    async def keep(self) -> None:
+        """On record, as the worker does it."""
+        record = Record(
+            id=self.id, persona=self.persona, conversation=self.done().conversation, place=self.place,
+            author=Person("a:b"), answers=("1",), time=1.0, text=self.text, sections=(), roles=(),
+        )  # fmt: skip
+        await self.ledger.keep(record, [])
+
+
+async def heard(bot: Telegram, fake: Fake) -> list[AnyEvent]:
+    """Everything that has happened there."""
+    fake.on_quiet = bot.stop
+    async with asyncio.timeout(10):
+        return [event async for event in bot.listen()]
+
+
+# The whole path.
+
+
+@asynccontextmanager
+async def at_work(house: House, bot: Telegram, echo: Echo) -> AsyncIterator[None]:
+    """A whole bot with a worker, for as long as the block lasts."""
+    p = house.p
+    server = Server(
+        p.client, p.queue, Composer(p.conversations, p.ledger, p.personas, p.loras, echo), echo, 4, {"model": "echo"}
+    )
+    intake = Intake(house.engine.handle)
+    delivery = Delivery(p.client, p.ledger, bot, ACCOUNT)
+    talk = converse(bot, intake, p.desk(house.engine))
+    task = asyncio.create_task(beside(talk, intake.run(), server.run(), delivery.run()))
+    try:
+        yield
+    finally:
+        bot.stop()
+        with suppress(asyncio.CancelledError):
+            await task
+        await bot.close()
+        await delivery.release()
+
+
+async def test_a_reply_is_rated_by_its_reactions(redis_url: str, fake: Fake, bot: Telegram):
+    """Message, reply that grows, 👍, changed to 👎, taken back: each counts for the right reply, late ones too."""
+    async with house_at(redis_url) as house, at_work(house, bot, Echo(delay=0.01)):
+        fake.say("Ahoy there")
+        await fake.wait(lambda: fake.shown() == ["I heard 1 lines. You said: Ahoy there"])
+        fake.say("And now")
+        await fake.wait(lambda: any("And now" in text for text in fake.shown()))
+        number = fake.ours()[0]["message_id"]
+        behind = await until(lambda: house.p.ledger.behind(message_key(ACCOUNT, PRIVATE, str(number))))
+
+        async def stands(*emoji: str) -> None:
+            await until(lambda: _stands(house, behind, list(emoji)))
+
+        fake.react(number, "👍")
+        await stands("👍")
+        fake.react(number, "👎")
+        await stands("👎")
+        fake.react(number)
+        await stands()
+        assert fake.typing
+
+
+async def _stands(house: House, reply: str, emoji: list[str]) -> bool:
+    entry = await house.p.ledger.get(reply)
+    return entry is not None and [fact.emoji for fact in standing(entry.facts)] == emoji
+
+
+async def until(holds: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+    async with asyncio.timeout(seconds):
+        while not (found := await holds()):
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def test_a_topic_is_a_conversation(redis_url: str, fake: Fake, bot: Telegram):
+    """The reply comes into the topic, as a reply; a reaction, which names no topic, finds it."""
+    async with house_at(redis_url) as house, at_work(house, bot, Echo()):
+        number = fake.say(
+            "@MiraBot hi", BOB, GROUP, message_thread_id=5, is_topic_message=True,
+            entities=[{"type": "mention", "offset": 0, "length": 8}],
+        )  # fmt: skip
+        await fake.wait(lambda: fake.ours(GROUP) and fake.shown(GROUP) == ["I heard 1 lines. You said: Bob: hi"])
+        (reply,) = fake.ours(GROUP)
+        assert reply["message_thread_id"] == 5
+        assert reply["reply_to_message"]["message_id"] == number
+
+        fake.react(reply["message_id"], "🔥", who=ANN, chat=GROUP)
+        behind = await until(lambda: house.p.ledger.behind(message_key(ACCOUNT, ROOM, str(reply["message_id"]))))
+        await until(lambda: _stands(house, behind, ["🔥"]))
+
+
+async def test_commands_are_answered(redis_url: str, fake: Fake, bot: Telegram):
+    """Who are you? And what is kept of me comes as a file, to me alone."""
+    async with house_at(redis_url) as house, at_work(house, bot, Echo()):
+        fake.say("/start")
+        await fake.wait(lambda: any("(mira)" in text for text in fake.shown()))
+        fake.say("/export@MiraBot", ANN, GROUP)
+        await fake.wait(lambda: fake.files and fake.shown(GROUP))
+    ((chat, name, content),) = fake.files
+    assert (chat, name) == (ANN["id"], "limen-export.json")
+    assert content.startswith(b"{")
+    assert fake.shown(GROUP) == ["I have sent it to you in private."]
+
+
+# What is heard.
+
+
+async def test_reactions_come_because_they_are_asked_for(fake: Fake, bot: Telegram):
+    """Telegram tells them only to those who name them; from groups, only to administrators."""
+    number = fake.say("hm")
+    fake.wants = {"message", "message_reaction"}  # as it was told before
+    fake.react(number, "👍")
+    fake.admin = False
+    fake.react(number, "🔥", chat=GROUP, who=BOB)
+
+    events = await heard(bot, fake)
+
+    assert [type(event) for event in events] == [Message, Reaction]
+    assert set(fake.called("getUpdates")[0]["allowed_updates"]) > {"message", "message_reaction", "edited_message"}
+
+
+async def test_what_was_done_with_does_not_come_again(fake: Fake, bot: Telegram):
+    """After a clean end the next process begins where this one ended."""
+    fake.say("one")
+    assert len(await heard(bot, fake)) == 1
+    assert fake.confirmed == fake._update + 1
+
+
+async def test_what_a_crash_interrupted_comes_again(fake: Fake):
+    """An update is done with when the next event is asked for. Its id is the same."""
+    fake.say("one")
+    first, second = adapter(fake), adapter(fake)
+    event = await anext(first.listen())
+    await first._wire.close()  # killed: nothing is confirmed
+
+    assert [event] == await heard(second, fake)
+    await second.close()
+
+
+async def test_updates_that_cannot_be_read_are_passed_over(fake: Fake, bot: Telegram):
+    """And what comes after them is heard."""
+    fake.pending += [
+        {"update_id": 1001, "message": {"message_id": "x"}},
+        {"update_id": 1002, "telepathy": {}},
+        {"update_id": 1003, "message": {"message_id": 1, "date": 1, "chat": {"id": 7, "type": "private"}}},
+    ]
+    fake._update = 1003
+    fake.say("still here")
+    assert [event.text for event in await heard(bot, fake) if isinstance(event, Message)] == ["still here"]
+
+
+async def test_trouble_while_listening_passes(fake: Fake, bot: Telegram, monkeypatch: pytest.MonkeyPatch):
+    """Flood control, a broken gateway, another process that polls, a lost answer: nothing is lost."""
+    monkeypatch.setattr("adapters.telegram.client.FIRST_RETRY", 0.01)
+    monkeypatch.setattr("adapters.telegram.client.CONTESTED", 0.01)
+    bot._retry = 0.01
+    fake.trouble += [
+        Trouble("getMe", No(500, "Internal Server Error")),
+        Trouble("getUpdates", No(429, "Too Many Requests: retry after 1", retry_after=1)),
+        Trouble("getUpdates", raw="<html>Bad Gateway</html>"),
+        Trouble("getUpdates", No(409, "Conflict: terminated by other getUpdates request")),
+        Trouble("getUpdates", done=True),
+    ]
+    fake.say("still here")
+    assert [event.text for event in await heard(bot, fake) if isinstance(event, Message)] == ["still here"]
+    assert not fake.trouble
+
+
+async def test_a_bad_token_is_named(fake: Fake):
+    """With where to get a good one, and without the token itself."""
+    bot = Telegram("1:revoked", fake.url)
+    with pytest.raises(ConfigError, match="does not know the bot's token") as error:
+        await anext(bot.listen())
+    assert "@BotFather" in error.value.hint
+    assert error.value.__cause__ is None
+    await bot.close()
+    with pytest.raises(ConfigError):
+        Telegram("no token")
+
+
+async def test_the_log_holds_no_token(fake: Fake, bot: Telegram, caplog: pytest.LogCaptureFixture):
+    """Not even the library's, which tells every address."""
+    caplog.set_level(logging.INFO)
+    fake.say("hi")
+    await heard(bot, fake)
+    assert caplog.records
+    assert TOKEN not in caplog.text
+
+
+async def test_the_menu_is_shown_once(fake: Fake):
+    """It is sent only when it differs from what is there."""
+    for _ in range(2):
+        bot = adapter(fake)
+        await heard(bot, fake)
+        await bot.close()
+    assert len(fake.called("setMyCommands")) == 1
+    assert [command["command"] for command in fake.commands] == [name for name, _ in menu()]
+    assert "react" not in dict(menu())
+
+
+# What is shown.
+
+
+async def test_a_reply_grows_by_edits(fake: Fake, bot: Telegram, ledger: Ledger):
+    """In one message, which has its id from the first words on."""
+    reply = Reply(ledger, "Arr, matey! **Welcome**.")
+    sending = await reply.sending()
+    await bot.draft("Arr", 1, sending)
+    (first,) = await reply.ids()
+    await bot.draft("Arr, matey!", 1, sending)
+    await fake.wait(lambda: fake.shown() == ["Arr, matey!"])
+    await bot.final(reply.done(), sending)
+
+    assert fake.shown() == ["Arr, matey! Welcome."]
+    assert fake.ours()[0]["entities"] == [{"type": "bold", "offset": 12, "length": 7}]
+    assert await reply.ids() == [first]
+
+
+async def test_edits_keep_to_the_pace_and_the_last_always_lands(fake: Fake, ledger: Ledger):
+    """A hundred drafts are a few edits; the whole reply finds a token in reserve."""
+    slow = Rate(tokens=4, every=60.0, gap=0.0)
+    bot, reply = adapter(fake, Pace(slow, slow, FAST)), Reply(ledger, "x" * 100)
+    sending = await reply.sending()
+    for length in range(1, 100):
+        await bot.draft("x" * length, 1, sending)
+        await asyncio.sleep(0)
+    await bot.final(reply.done(), sending)
+    await bot.close()
+
+    assert fake.shown() == ["x" * 100]
+    assert len(fake.called("sendMessage")) + len(fake.called("editMessageText")) <= 4
+
+
+async def test_ten_times_told_to_wait_it_still_lands(
+    fake: Fake, bot: Telegram, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+):
+    """Once; and each time the chat's pace was told for how long."""
+    waited: list[float] = []
+    monkeypatch.setattr(Pace, "hold", lambda pace, chat, seconds: waited.append(seconds))
+    fake.trouble += [Trouble("sendMessage", No(429, "Too Many Requests", retry_after=n)) for n in range(1, 11)]
+    reply = Reply(ledger)
+    await bot.final(reply.done(), await reply.sending())
+    assert fake.shown() == [reply.text]
+    assert waited == list(range(1, 11))
+
+
+async def test_a_long_reply_is_several_messages_and_each_counts(fake: Fake, bot: Telegram, ledger: Ledger):
+    """A reaction on any of them is one to the reply."""
+    reply = Reply(ledger, "The sea was calm that night. 🦜 " * 400)
+    await reply.keep()
+    await bot.final(reply.done(), await reply.sending())
+    await ledger.whole(reply.id)
+
+    assert len(fake.shown()) == len(await reply.ids()) == 4
+    assert all(len(text.encode("utf-16-le")) // 2 <= 4096 for text in fake.shown())
+    assert [await reply.landed(one, PRIVATE) for one in await reply.ids()] == [("recorded", reply.id)] * 4
+
+
+async def test_a_shorter_second_attempt_leaves_nothing_of_the_first(fake: Fake, bot: Telegram, ledger: Ledger):
+    """Messages that are too many are deleted."""
+    reply = Reply(ledger, "Aye.")
+    sending = await reply.sending()
+    await bot.draft("The sea was calm. " * 400, 1, sending)
+    assert len(fake.shown()) == 2
+    await bot.draft("Ay", 2, sending)
+    await bot.final(reply.done(), sending)
+    assert fake.shown() == ["Aye."]
+
+
+async def test_a_format_that_is_refused_is_left_out(fake: Fake, bot: Telegram, ledger: Ledger):
+    """The words come."""
+    for method in ("sendMessage", "editMessageText"):
+        fake.trouble.append(Trouble(method, No(400, "Bad Request: can't parse entities: unsupported")))
+    reply = Reply(ledger, "**Arr**, _matey_")
+    sending = await reply.sending()
+    await bot.draft("**Arr**", 1, sending)
+    await bot.final(reply.done(), sending)
+    (message,) = fake.ours()
+    assert (message["text"], message.get("entities")) == ("Arr, matey", None)
+
+
+async def test_a_reply_that_is_there_already_is_not_said_again(fake: Fake, bot: Telegram, ledger: Ledger):
+    """Another carrier takes it up; that the message reads so already is no error."""
+    reply = Reply(ledger)
+    await bot.final(reply.done(), await reply.sending())
+    await bot.final(reply.done(), await reply.sending())
+    assert fake.shown() == [reply.text]
+    assert len(fake.called("editMessageText")) == 1
+
+
+async def test_a_broken_server_is_asked_again(fake: Fake, bot: Telegram, ledger: Ledger):
+    """Until it is mended. An edit whose answer was lost is done once."""
+    reply = Reply(ledger, "Arr, matey!")
+    sending = await reply.sending()
+    await bot.draft("Arr", 1, sending)
+    fake.trouble += [
+        Trouble("editMessageText", No(500, "Internal Server Error")),
+        Trouble("editMessageText", raw="<html>Bad Gateway</html>"),
+        Trouble("editMessageText", done=True),
+    ]
+    await bot.final(reply.done(), sending)
+    assert fake.shown() == [reply.text]
+    assert len(fake.called("editMessageText")) == 4
+
+
+async def test_a_mark_without_an_id_is_said_again(fake: Fake, bot: Telegram, ledger: Ledger):
+    """A carrier died in the middle of sending: Telegram cannot tell whether it got through. Rather twice than never."""
+    reply = Reply(ledger)
+    await ledger.begin(reply.id, 0, "the dead one")
+    await bot.final(reply.done(), await reply.sending())
+    assert fake.shown() == [reply.text]
+    assert len(await reply.ids()) == 1
+
+
+async def test_what_is_being_sent_is_sent_to_its_end(fake: Fake, bot: Telegram, ledger: Ledger):
+    """The process is told to stop while Telegram takes its time: the message is recorded all the same."""
+    hold = asyncio.Event()
+    fake.trouble.append(Trouble("sendMessage", hold=hold))
+    reply = Reply(ledger)
+    carrying = asyncio.create_task(bot.final(reply.done(), await reply.sending()))
+    await fake.wait(lambda: fake.called("sendMessage"))
+    carrying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await carrying
+    closing = asyncio.create_task(bot.close())
+    hold.set()
+    await closing
+
+    assert fake.shown() == [reply.text]
+    assert await reply.ids() == [str(fake.ours()[0]["message_id"])]
+
+
+async def test_a_message_that_somebody_deleted_is_said_anew(fake: Fake, bot: Telegram, ledger: Ledger):
+    """While it grew: the whole reply lands, and counts under its new id."""
+    reply = Reply(ledger, "Arr, matey!")
+    sending = await reply.sending()
+    await bot.draft("Arr", 1, sending)
+    fake.delete(int((await reply.ids())[0]))
+    await bot.final(reply.done(), sending)
+    assert fake.shown() == [reply.text]
+    assert await reply.ids() == [str(fake.ours()[0]["message_id"])]
+
+
+async def test_where_we_may_not_speak_is_said_once(
+    fake: Fake, bot: Telegram, ledger: Ledger, caplog: pytest.LogCaptureFixture
+):
+    """Blocked, thrown out, no such topic: the carrier goes on with what it can do."""
+    fake.blocked.add(DM["id"])
+    for _ in range(3):
+        reply = Reply(ledger)
+        sending = await reply.sending()
+        await bot.draft("Arr", 1, sending)
+        await bot.final(reply.done(), sending)
+    gone = Reply(ledger, place=place_of(Chat(GROUP["id"], "supergroup"), 77))
+    await bot.final(gone.done(), await gone.sending())
+
+    assert fake.shown() == fake.shown(GROUP) == []
+    assert caplog.text.count("bot was blocked by the user") == 1
+    assert caplog.text.count("Message thread not found") == 1
+
+
+async def test_a_group_that_moved_is_found(fake: Fake, bot: Telegram, ledger: Ledger):
+    """It has another id: the reply goes there."""
+    fake.chats[-5] = {"id": -5, "type": "group", "title": "Old"}
+    fake.moved[-5] = GROUP["id"]
+    for _ in range(2):
+        reply = Reply(ledger, place=place_of(Chat(-5, "group")))
+        await bot.final(reply.done(), await reply.sending())
+    assert fake.shown(GROUP) == ["Arr, matey!", "Arr, matey!"]
+    assert [asked["chat_id"] for asked in fake.called("sendMessage")] == [-5, GROUP["id"], GROUP["id"]]
+
+
+async def test_a_feeling_is_a_reaction(fake: Fake, bot: Telegram, ledger: Ledger):
+    """On what was answered; one that Telegram does not let bots use is said."""
+    number = fake.say("hi", ANN, GROUP)
+    for emoji in ("❤", "🦜"):
+        reply = Reply(ledger, "", ROOM, str(number))
+        await bot.final(reply.done(act="react", emoji=emoji), await reply.sending())
+    assert fake.feelings[GROUP["id"], number, ME["id"]] == [{"type": "emoji", "emoji": "❤"}]
+    assert fake.shown(GROUP) == ["🦜"]
+
+
+async def test_silence_takes_back_what_was_shown(fake: Fake, bot: Telegram, ledger: Ledger):
+    """But what somebody stopped stays."""
+    for fields in ({"act": "silent", "text": ""}, {"text": "", "cancelled": True}):
+        reply = Reply(ledger)
+        sending = await reply.sending()
+        await bot.draft("Arr", 1, sending)
+        await bot.final(reply.done(**fields), sending)
+    assert fake.shown() == ["Arr"]
+
+
+async def test_a_failure_is_told_with_its_reason(fake: Fake, bot: Telegram, ledger: Ledger):
+    """In place of what was shown; nothing, if somebody stopped it."""
+    stopped, failed = Reply(ledger), Reply(ledger)
+    await bot.failed(stopped.failed(cancelled=True), await stopped.sending())
+    sending = await failed.sending()
+    await bot.draft("Arr", 1, sending)
+    await bot.failed(failed.failed(), sending)
+    assert fake.shown() == ["There is no reply: no voice"]
+
+
+async def test_people_without_a_username_can_be_called(fake: Fake, bot: Telegram, ledger: Ledger):
+    """By the id that they had when they spoke."""
+    fake.say("hi", BOB, GROUP)
+    await heard(bot, fake)
+    reply = Reply(ledger, "Ask @Bob!", ROOM)
+    await bot.final(reply.done(), await reply.sending())
+    (entity,) = fake.ours(GROUP)[0]["entities"]
+    assert (entity["type"], entity["user"]["id"]) == ("text_mention", BOB["id"])
+
+
+# Notes, and waiting.
+
+
+async def test_typing_is_shown_until_the_reply_comes(fake: Fake, bot: Telegram, ledger: Ledger):
+    """In its topic."""
+    fake.say("hi", BOB, GROUP, is_topic_message=True, message_thread_id=5)
+    (event,) = await heard(bot, fake)
+    reply = Reply(ledger, place=TOPIC)
+    await bot.told(event, Outcome(act=Act.QUEUED, job=f"j-{reply.id}"))
+    await fake.wait(lambda: fake.typing == [(GROUP["id"], 5)])
+    assert bot._waiting._typing
+    await bot.final(reply.done(), await reply.sending())
+    assert not bot._waiting._typing
+
+
+async def test_notes_reach_those_who_meant_us(fake: Fake, bot: Telegram):
+    """A full queue, an absent Redis; nobody is told of what was only overheard."""
+    fake.say("for you")
+    fake.say("for them", BOB, GROUP)
+    ours, theirs = await heard(bot, fake)
+    for event in (ours, theirs):
+        await bot.told(event, Outcome(act=Act.FULL, note="there is a long line"))
+        await bot.refused(event, StoreUnreachable("the store is gone"))
+    assert fake.shown() == ["there is a long line", "the store is gone"]
+    assert fake.shown(GROUP) == []
+
+
+async def test_who_cannot_be_written_to_is_told_how(fake: Fake, bot: Telegram):
+    """A bot may not begin a private talk."""
+    fake.blocked.add(ANN["id"])
+    command = Command(
+        id=f"{GROUP['id']}.{fake.say('/export', ANN, GROUP)}", account=ACCOUNT, place=ROOM, author=Person("telegram:7"),
+        time=1.0, name="export",
+    )  # fmt: skip
+    await bot.answered(command, Answer(data={"all": []}))
+    assert fake.shown(GROUP) == ["I can send it only to you alone. Write to me in private, and ask me there."]
+    assert fake.ours(GROUP)[0]["reply_to_message"]["text"] == "/export"
