@@ -184,7 +184,7 @@ def _addressed(raw: Raw, world: World) -> Addressed:
     if not guild:
         return Addressed.DM
     content = raw.get("content") or ""
-    role = world.own_role(guild)
+    role = world.own_role(guild) if "<@&" in content else ""
     if f"<@{me}>" in content or f"<@!{me}>" in content or (role and f"<@&{role}>" in content):
         return Addressed.MENTION
     return Addressed.REPLY if _is_reply_to(me, raw) else Addressed.NO
@@ -261,9 +261,7 @@ def _named(content: str, raw: Raw, world: World) -> str:
 
 
 def _added(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:
-    """Whose message it is may be missing. Where it is there and not ours, nobody can have rated us."""
-    of = raw.get("message_author_id")
-    return [] if of and person_id(of) != world.account else _reaction(raw, world, stamp, now, removed=False)
+    return _reaction(raw, world, stamp, now, removed=False)
 
 
 def _removed(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:
@@ -271,8 +269,10 @@ def _removed(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:
 
 
 def _reaction(raw: Raw, world: World, stamp: str, now: float, removed: bool) -> list[AnyEvent]:
+    """Whose message it is may be missing. Where it is known and not ours, nobody can have rated us."""
     user, emoji = raw["user_id"], _emoji(raw["emoji"])
-    if person_id(user) == world.account or not emoji:
+    of = raw.get("message_author_id") or world.author(raw["message_id"])
+    if person_id(user) == world.account or not emoji or (of and person_id(of) != world.account):
         return []
     member = raw.get("member") or {}
     author = _person({**(member.get("user") or {}), "id": user}, member)

@@ -5,6 +5,7 @@ nearest: a table is set as code, an image is a link, a rule is a line. Nothing w
 """
 
 import re
+from functools import cache
 
 from adapters.pieces import size, split
 
@@ -91,3 +92,18 @@ def plain(piece: str) -> str:
     """A message without markup, for where Discord would not take it as it was."""
     bare = _MARKS.sub("", _LINK.sub(r"\1 (\2)", piece)).strip()
     return split(bare, LENGTH, "utf-16")[0] if bare else "…"
+
+
+def spelled(emoji: str) -> str:
+    """One of our keys as Discord wants it in a reaction: with the selectors that we leave out."""
+    if emoji.startswith("discord:"):
+        return f"emoji:{emoji.removeprefix('discord:')}"  # it goes by the id; any name will do
+    return _qualified().get(emoji, emoji)
+
+
+@cache
+def _qualified() -> dict[str, str]:
+    from emoji import EMOJI_DATA, STATUS  # late: most bots never react
+
+    whole = (emoji for emoji, data in EMOJI_DATA.items() if data["status"] == STATUS["fully_qualified"])
+    return {emoji.replace("\ufe0f", ""): emoji for emoji in whole if "\ufe0f" in emoji}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.text import LENGTH, growing, pieces, plain, render
+from adapters.discord.text import LENGTH, growing, pieces, plain, render, spelled
 from adapters.pieces import size
 
 PARTS = st.sampled_from(
@@ -73,3 +73,8 @@ def test_plain_text_has_no_markup_and_keeps_its_links():
 def test_nothing_to_say_is_no_message():
     """Discord refuses an empty one."""
     assert [] == pieces(" \n ") == growing("")
+
+
+def test_reactions_are_spelled_as_discord_wants_them():
+    """A bare heart is an unknown emoji to it."""
+    assert ["❤️", "👍", "🏴\u200d☠️", "emoji:99"] == [spelled(key) for key in ("❤", "👍", "🏴\u200d☠", "discord:99")]

@@ -1,0 +1,325 @@
+"""Discord as a platform: what happens there as events, and replies as messages that grow by edits.
+
+`events.py` reads, `text.py` writes, `api.py` connects, `growing.py` streams; here they are joined. What people wait
+for (an acknowledgement within three seconds, a typing sign) is sent beside the events, which nothing holds up.
+"""
+
+import asyncio
+import base64
+import binascii
+import json
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+
+from adapters.base import Limits
+from adapters.discord.api import Api, Dispatch, Refused, Unreachable, Upload, patiently
+from adapters.discord.events import KINDS, to_events
+from adapters.discord.growing import NOBODY, PACE, Growing, channel_of
+from adapters.discord.menu import is_there, menu
+from adapters.discord.text import LENGTH, pieces, spelled
+from adapters.discord.typing import Typing
+from adapters.discord.world import Known
+from core.commands import Answer
+from core.delivery import Sending
+from core.engine import Act, Outcome
+from core.errors import InputError, LimenError
+from core.events import AnyEvent, Command, Kind, Message, Place
+from core.jobs import Done, Failed
+
+log = logging.getLogger("limen.discord")
+
+BRIEFLY = 1.0  # seconds that we wait for Discord where somebody waits for us; then it goes on beside
+GRACE = 5.0  # seconds that a shutdown waits for what is being sent
+REPLIES, COMMANDS = 2_000, 2_000  # that we remember while they are open
+_EPHEMERAL = 64
+_DEFERRED = 5
+_ACKNOWLEDGED = {2, 3}  # slash commands and buttons
+
+
+class _Asked(NamedTuple):
+    """A command that waits for its answer, and our acknowledgement of it on its way."""
+
+    application: str
+    token: str
+    acknowledged: asyncio.Task[None]
+
+
+class Discord:
+    """The adapter, for one bot account. `account` is sure once `login` has been awaited.
+
+    `api_base` and `gateway_url` name another Discord, such as a test's; `shards` see `Api`. `listen` ends with
+    `stop`; replies may still be sent then, until `close`.
+    """
+
+    limits = Limits(length=LENGTH, unit="utf-16", edits=True, reactions=True, rate=1 / PACE)
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        api_base: str = "",
+        gateway_url: str = "",
+        shards: tuple[int, int, int] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.account = account_of(token)
+        self._clock = clock
+        self._api = Api(token, self._take, api_base, gateway_url, shards)
+        self._world = Known(self._api, self.account)
+        self._typing = Typing(self._api)
+        self._heard: asyncio.Queue[tuple[str, dict[str, Any], str] | None] = asyncio.Queue()
+        self._session = ""
+        self._replies: OrderedDict[str, Growing] = OrderedDict()
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        self._beside: set[asyncio.Task[None]] = set()
+        self._noting: set[Place] = set()
+
+    async def login(self) -> str:
+        """Make sure of the token, and of who we are: the account. Raises ConfigError."""
+        user = await self._api.open()
+        self.account = self._world.account = f"discord:{user.id}"
+        return self.account
+
+    # What happens there.
+
+    async def listen(self) -> AsyncGenerator[AnyEvent, None]:
+        """Events, in order, until `stop`. Raises ConfigError where only the operator can help."""
+        await self.login()
+        connection = asyncio.create_task(self._connected())
+        try:
+            while (heard := await self._heard.get()) is not None:
+                for event in await self._events(*heard):
+                    yield event
+            if connection.done():
+                await connection
+        finally:
+            await self._api.leave()
+            connection.cancel()
+            await asyncio.wait({connection})
+            await self._quiet()
+
+    def stop(self) -> None:
+        """`listen` ends once it has told what was heard until now."""
+        self._heard.put_nowait(None)
+
+    async def close(self) -> None:
+        """Finish what is being sent, and disconnect."""
+        self._typing.stop()
+        await self._quiet()
+        await self._api.close()
+
+    async def _connected(self) -> None:
+        """For as long as the gateway is open. What ends it ends `listen`."""
+        try:
+            await self._api.listen()
+        finally:
+            self.stop()
+
+    async def _quiet(self) -> None:
+        """What is being sent is sent; but nobody waits forever for it."""
+        under_way = [growing.task for growing in self._replies.values()]
+        tasks = {*self._beside, *(task for task in under_way if task)}
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE)
+
+    def _take(self, dispatch: Dispatch) -> None:
+        """From the gateway, at once: only what may become an event is kept."""
+        if dispatch.t == "READY":
+            self._session = msgspec.json.decode(dispatch.d, type=_Ready).session_id
+        if dispatch.t not in KINDS:
+            return
+        raw = msgspec.json.decode(dispatch.d)
+        if not isinstance(raw, dict):
+            return
+        if dispatch.t == "INTERACTION_CREATE" and raw.get("type") in _ACKNOWLEDGED:
+            self._acknowledge(raw)
+        self._heard.put_nowait((dispatch.t, raw, f"{self._session}:{dispatch.s}"))
+
+    async def _events(self, kind: str, raw: dict[str, Any], stamp: str) -> list[AnyEvent]:
+        try:
+            await self._world.meet(kind, raw)
+            return to_events(kind, raw, self._world, stamp=stamp, now=self._clock())
+        except (InputError, KeyError, TypeError, AttributeError, ValueError) as error:
+            log.warning("an event of Discord's was passed over: %s", error)
+        except Unreachable as error:
+            log.warning("an event of Discord's could not be placed: %s", error)
+        return []
+
+    # Commands, which want an answer within three seconds.
+
+    def _acknowledge(self, raw: dict[str, Any]) -> None:
+        if not isinstance(raw.get("id"), str) or not isinstance(raw.get("token"), str):
+            return
+        body = {"type": _DEFERRED, "data": {"flags": _EPHEMERAL}}
+        path = "/interactions/{webhook_id}/{webhook_token}/callback"
+        call = self._api.call("POST", path, body, webhook_id=raw["id"], webhook_token=raw["token"])
+        asked = _Asked(str(raw.get("application_id")), raw["token"], self._do(call, "acknowledge a command"))
+        self._asked[raw["id"]] = asked
+        while len(self._asked) > COMMANDS:
+            self._asked.popitem(last=False)
+
+    async def answered(self, command: Command, answer: Answer) -> None:
+        """Show an answer to the one who asked, and only there. What goes into a file is a file."""
+        text = answer.text or ("Another reply is on its way." if answer.job else "Done.")
+        if answer.job:
+            await self._expect(command.place, answer.job)
+        await self._answer(command, text, answer.data)
+
+    async def _answer(self, command: Command, text: str, data: dict[str, Any] | None = None) -> None:
+        asked = self._asked.pop(command.id, None)
+        if asked is None:
+            log.info("an answer to /%s came too late", command.name)
+            return
+        upload = Upload("limen.json", json.dumps(data, ensure_ascii=False, indent=2).encode(), "application/json")
+        await self._briefly(self._respond(asked, pieces(text), upload if data is not None else None))
+
+    async def _respond(self, asked: _Asked, texts: list[str], upload: Upload | None) -> None:
+        await asyncio.wait({asked.acknowledged})
+        ids = {"webhook_id": asked.application, "webhook_token": asked.token}
+        for number, text in enumerate(texts):
+            first = number == 0
+            path = "/webhooks/{webhook_id}/{webhook_token}" + ("/messages/@original" if first else "")
+            body = {"content": text, "allowed_mentions": NOBODY, **({} if first else {"flags": _EPHEMERAL})}
+            await self._api.call("PATCH" if first else "POST", path, body, upload if first else None, **ids)
+
+    async def told(self, event: AnyEvent, outcome: Outcome) -> None:
+        """A reply is due: we are seen typing. Or there is a note."""
+        if outcome.act in (Act.QUEUED, Act.MERGED):
+            await self._expect(event.place, outcome)
+        elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED) and isinstance(event, Message):
+            await self._note(event, outcome.note)
+
+    async def refused(self, event: AnyEvent, error: LimenError) -> None:
+        """It could not be taken: say why, where somebody waits for an answer."""
+        said = f"{error}\n-# {error.hint}" if error.hint else str(error)
+        if isinstance(event, Command):
+            await self._answer(event, said)
+        elif isinstance(event, Message):
+            await self._note(event, said)
+        else:
+            log.warning("an event of Discord's was not taken: %s", error)
+
+    async def _note(self, event: Message, text: str) -> None:
+        """A line of our own, as a reply. One at a time in each channel: whoever floods us gets no flood back."""
+        if event.place not in self._noting:
+            self._noting.add(event.place)
+            await self._briefly(self._noted(event, text))
+
+    async def _noted(self, event: Message, text: str) -> None:
+        try:
+            for piece in pieces(text)[:1]:
+                await self._post(event.place, {"content": piece, **_reply_to(event.place, event.id)})
+        finally:
+            self._noting.discard(event.place)
+
+    async def _expect(self, place: Place, outcome: Outcome) -> None:
+        self._typing.begin(channel_of(place), outcome.job)
+
+    # What limen says.
+
+    async def draft(self, text: str, attempt: int, sending: Sending) -> None:
+        """A reply grows: noted at once, shown in Discord's pace."""
+        growing = self._growing(sending)
+        growing.grow(text, sending)
+        await growing.begun(BRIEFLY)
+
+    async def final(self, done: Done, sending: Sending) -> None:
+        """The whole reply: shown, or not worth showing, when this returns."""
+        self._typing.end(channel_of(done.place), done.job)
+        text = done.text if done.act == "say" else ""
+        if done.act == "react" and done.answers and not await self._react(done):
+            text = done.emoji
+        await self._growing(sending).whole(text, sending)
+        self._replies.pop(sending.reply_id, None)
+
+    async def failed(self, failed: Failed, sending: Sending) -> None:
+        """There is no reply, or no more of it. Who stopped it knows that."""
+        self._typing.end(channel_of(failed.place), failed.job)
+        growing = self._growing(sending)
+        if not failed.cancelled:
+            note = f"-# {'The rest is missing' if growing.text else 'There is no reply'}: {failed.reason}"
+            await growing.whole(f"{growing.text}\n{note}".lstrip("\n"), sending)
+        elif growing.text:
+            await growing.whole(growing.text, sending)
+        self._replies.pop(sending.reply_id, None)
+
+    def _growing(self, sending: Sending) -> Growing:
+        growing = self._replies.get(sending.reply_id)
+        if growing is None:
+            growing = self._replies[sending.reply_id] = Growing(self._api, sending)
+            while len(self._replies) > REPLIES:
+                self._replies.popitem(last=False)
+        return growing
+
+    async def _react(self, done: Done) -> bool:
+        """An emoji on the message answered. False if Discord would not have it."""
+        path = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me"
+        ids = {"channel_id": channel_of(done.place), "message_id": done.answers[-1], "emoji": spelled(done.emoji)}
+        try:
+            await patiently(lambda: self._api.call("PUT", path, None, None, **ids))
+        except Refused as error:
+            log.info("no reaction in %s: %s", done.place, error)
+            return False
+        return True
+
+    async def register(self) -> bool:
+        """Have our commands in Discord's menu. True if they were not there as they are now."""
+        await self.login()
+        ids = {"application_id": str(self._api.client.application_id)}
+        path, wanted = "/applications/{application_id}/commands", menu()
+        there = await patiently(lambda: self._api.call("GET", path, None, None, **ids))
+        if is_there(wanted, there):
+            return False
+        await patiently(lambda: self._api.call("PUT", path, wanted, None, **ids))
+        return True
+
+    # How it is sent.
+
+    async def _post(self, place: Place, body: dict[str, Any]) -> None:
+        body = {**body, "allowed_mentions": NOBODY}
+        await self._api.call("POST", "/channels/{channel_id}/messages", body, channel_id=channel_of(place))
+
+    def _do(self, call: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[None]:
+        """Beside everything else. What does not work is logged: there is nobody to tell."""
+
+        async def done() -> None:
+            try:
+                await call
+            except LimenError as error:
+                log.warning("could not %s: %s", what, error)
+
+        task = asyncio.create_task(done())
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return task
+
+    async def _briefly(self, call: Coroutine[Any, Any, Any]) -> None:
+        """Wait for it a moment; a slow Discord must not hold up what else happens there."""
+        await asyncio.wait({self._do(call, "say something")}, timeout=BRIEFLY)
+
+
+class _Ready(msgspec.Struct):
+    session_id: str = ""
+
+
+def account_of(token: str) -> str:
+    """The account that a token is for: it begins with our user id. Empty if it does not; then `login` tells."""
+    head = token.strip().split(".")[0]
+    with suppress(binascii.Error, ValueError):
+        user = base64.b64decode(head + "=" * (-len(head) % 4), validate=True).decode("ascii")
+        if user.isdigit():
+            return f"discord:{user}"
+    return "discord:"
+
+
+def _reply_to(place: Place, message: str) -> dict[str, Any]:
+    """In a room with others it is seen to whom we speak."""
+    if place.kind == Kind.DM:
+        return {}
+    return {"message_reference": {"message_id": message, "fail_if_not_exists": False}}

@@ -1,0 +1,58 @@
+"""Our commands as Discord's menu shows them. Pure: what `core/commands.py` can do, and what each wants to be told."""
+
+from typing import Any
+
+from core.commands import COMMANDS
+
+_TEXT, _NUMBER, _YES = 3, 4, 5
+_CHAT_INPUT = 1
+_EVERYWHERE = [0, 1]  # in servers, and in a DM with us
+
+_OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "switch": [{"type": _TEXT, "name": "name", "description": "Whom you want to talk to", "required": True}],
+    "history": [
+        {"type": _NUMBER, "name": "count", "description": "How many lines", "min_value": 1, "max_value": 2000},
+    ],
+    "react": [
+        {"type": _TEXT, "name": "emoji", "description": "What you feel about it", "required": True},
+        {"type": _NUMBER, "name": "back", "description": "How many replies back", "min_value": 1},
+    ],
+    "unreact": [
+        {"type": _TEXT, "name": "emoji", "description": "What to take back"},
+        {"type": _NUMBER, "name": "back", "description": "How many replies back", "min_value": 1},
+    ],
+    "forget": [
+        {"type": _YES, "name": "everything", "description": "For every character, not only this one"},
+        {"type": _YES, "name": "yes", "description": "I mean it: this cannot be undone"},
+    ],
+    "privacy": [{"type": _TEXT, "name": "choice", "description": "What may be done with what you say"}],
+}
+
+
+def menu() -> list[dict[str, Any]]:
+    """Every command, as Discord wants them registered."""
+    return [
+        {
+            "type": _CHAT_INPUT,
+            "name": name,
+            "description": (act.__doc__ or name).strip()[:100],
+            "options": _OPTIONS.get(name, []),
+            "contexts": _EVERYWHERE,
+        }
+        for name, act in COMMANDS.items()
+    ]
+
+
+def is_there(wanted: list[dict[str, Any]], there: list[dict[str, Any]]) -> bool:
+    """Is what is registered what we want? Discord adds fields of its own, and leaves out what is empty."""
+    return _plain(wanted) == _plain(there)
+
+
+def _plain(commands: list[dict[str, Any]]) -> dict[str, Any]:
+    kept = ("type", "name", "description", "required", "min_value", "max_value", "contexts")
+
+    def plain(of: dict[str, Any]) -> dict[str, Any]:
+        fields = {field: of[field] for field in kept if of.get(field)}
+        return {**fields, "options": [plain(option) for option in of.get("options") or ()]}
+
+    return {command["name"]: plain(command) for command in commands}

@@ -1,0 +1,618 @@
+"""A persona on Discord: from what people write there to the edits they see, over discord.py and a real queue."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+
+pytest.importorskip("aiohttp")
+
+from adapters.discord import api, growing
+from adapters.discord.client import Discord, account_of
+from bots.run import beside, converse
+from core.delivery import Delivery, Sending
+from core.errors import ConfigError, StoreUnreachable
+from core.events import AnyEvent, Deletion, Joined, Kind, Message, PersonaKey, Place, Reaction
+from core.intake import Intake
+from core.jobs import Done, Failed
+from core.settings import Attention
+from core.store import keys
+from core.store.client import Client
+from core.store.ledger import Entry, Ledger
+from tests.fakes.discord import ANN, BOT, CHANNEL, DM, GUILD, ME, OTHER, OTHER_BOT, TOKEN, TOM, Fake
+from tests.fakes.house import House, house_at, quick
+from worker.compose import Composer
+from worker.echo import Echo
+from worker.serve import Server
+
+PING = f"<@{ME}>"
+ROOM = Place("discord", GUILD, CHANNEL)
+LONG = "\n\n".join(f"{number}. " + "And then the kraken sang. " * 12 for number in range(16))
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edits follow each other at once, and so do tries."""
+    monkeypatch.setattr(growing, "PACE", 0.01)
+    monkeypatch.setattr(api, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(api, "LONGEST_WAIT", 0.05)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[Fake]:
+    """A server with people."""
+    it = await Fake().start()
+    yield it
+    await it.stop()
+
+
+@pytest.fixture
+async def house(redis_url: str) -> AsyncIterator[House]:
+    """Engine and worker, as everywhere."""
+    async with house_at(redis_url, quick()) as it:
+        yield it
+
+
+@pytest.fixture
+async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
+    """A real one, for where no worker is needed."""
+    client = Client(redis_url)
+    yield Ledger(client)
+    await client.close()
+
+
+@pytest.fixture
+async def adapter(fake: Fake) -> AsyncIterator[Discord]:
+    """Nobody listens yet."""
+    it = Discord(TOKEN, api_base=fake.url, gateway_url=fake.gateway)
+    yield it
+    await it.close()
+
+
+@dataclass
+class Ears:
+    """What an adapter has told so far."""
+
+    events: list[AnyEvent] = field(default_factory=list)
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def texts(self) -> list[str]:
+        return [event.text for event in self.of(Message)]
+
+
+@asynccontextmanager
+async def listening(fake: Fake, adapter: Discord) -> AsyncIterator[Ears]:
+    """Somebody takes its events, for as long as the block lasts."""
+    ears = Ears()
+
+    async def listen() -> None:
+        async for event in adapter.listen():
+            ears.events.append(event)
+
+    task = asyncio.create_task(listen())
+    try:
+        await fake.wait(lambda: any(session.out for session in fake.sessions.values()) or task.done())
+        yield ears
+    finally:
+        adapter.stop()
+        await asyncio.wait_for(task, 10)
+
+
+@dataclass
+class Bot:
+    """One process of the bot, and how it is doing."""
+
+    fake: Fake
+    house: House
+    adapter: Discord
+    life: asyncio.Task[None]
+
+    async def reply(self, channel: str = CHANNEL, number: int = 0, holds: str = "You said") -> dict:
+        """Our message there, once it reads so."""
+        await self.fake.wait(lambda: len(self.fake.ours(channel)) > number)
+        message = self.fake.ours(channel)[number]
+        await self.fake.wait(lambda: holds in message["content"])
+        return message
+
+    async def entry(self, holds: Callable[[Entry], object]) -> Entry:
+        """The last reply in the ledger, once it is so."""
+        async with asyncio.timeout(15):
+            while True:
+                for persona in await self.house.p.ledger.personas():
+                    entries = await self.house.p.ledger.entries(await self.house.p.ledger.replies(persona))
+                    if entries and holds(entries[-1]):
+                        return entries[-1]
+                await asyncio.sleep(0.005)
+
+    async def delivered(self) -> None:
+        """Until no reply is on its way."""
+        async with asyncio.timeout(15):
+            while await self.house.p.client.do("XLEN", keys.REPLIES(self.adapter.account)):
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def bot(fake: Fake, house: House) -> AsyncIterator[Bot]:
+    """A bot process with a delivery of its own; its end is the end that `limen run` makes."""
+    adapter = Discord(TOKEN, api_base=fake.url, gateway_url=fake.gateway)
+    account = await adapter.login()
+    intake, desk = Intake(house.engine.handle), house.p.desk(house.engine)
+    delivery = Delivery(house.p.client, house.p.ledger, adapter, account)
+    life = asyncio.create_task(beside(converse(adapter, intake, desk), intake.run(), delivery.run()))
+    try:
+        await fake.wait(lambda: any(session.out for session in fake.sessions.values()) or life.done())
+        yield Bot(fake, house, adapter, life)
+    finally:
+        adapter.stop()
+        with suppress(asyncio.CancelledError):
+            await life
+        await delivery.release()
+        await adapter.close()
+
+
+@asynccontextmanager
+async def worker(house: House, model: Echo | None = None) -> AsyncIterator[None]:
+    """Somebody who answers."""
+    model, p = model or Echo(), house.p
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, False)
+    server = Server(p.client, p.queue, composer, model, 4, {"model": "echo"})
+    task = asyncio.create_task(server.run())
+    try:
+        yield
+    finally:
+        server.stop()
+        await task
+
+
+class Reply:
+    """A reply of ours, as a carrier brings it."""
+
+    def __init__(self, ledger: Ledger, place: Place = ROOM, answers: tuple[str, ...] = ()) -> None:
+        self.id, self.ledger, self.place, self.answers = secrets.token_hex(10), ledger, place, answers
+        self.account = f"discord:{ME}"
+
+    async def sending(self) -> Sending:
+        """As a new carrier has it."""
+        made = Sending(self.ledger, self.account, self.id, secrets.token_hex(4))
+        made.place, made.answers = self.place, self.answers
+        await made.recall()
+        return made
+
+    def done(self, text: str, **more: object) -> Done:
+        """The end of it."""
+        key = PersonaKey(self.account, "mira", "scope")
+        return Done(
+            job="j", reply_id=self.id, conversation="c", place=self.place, persona=key, text=text,
+            answers=self.answers, **more,
+        )  # fmt: skip
+
+    def failed(self, **more: object) -> Failed:
+        """No end of it."""
+        return Failed(job="j", reply_id=self.id, conversation="c", place=self.place, reason="it has no voice", **more)
+
+
+# The whole path.
+
+
+async def test_a_mention_is_answered_and_a_thumb_lands(fake: Fake, house: House) -> None:
+    """Message → streamed reply → 👍 → rating on the right reply → removed → gone."""
+    async with bot(fake, house) as it, worker(house, Echo(delay=0.01, words=20)):
+        asked = fake.say(f"{PING} hello there 👋")
+        reply = await it.reply(holds="-19")
+        await it.delivered()
+        assert "You said: Tom: hello there 👋" in reply["content"]
+        assert asked == reply["message_reference"]["message_id"]
+        assert len(fake.made("PATCH", "/messages/")) > 2
+
+        fake.react(reply["id"], "👍🏽")
+        entry = await it.entry(lambda entry: entry.facts)
+        assert [("👍", False, f"discord:{TOM['id']}")] == [
+            (fact.emoji, fact.removed, fact.user) for fact in entry.facts
+        ]
+        fake.react(reply["id"], "👍🏽", removed=True)
+        entry = await it.entry(lambda entry: len(entry.facts) == 2)
+        assert entry.facts[-1].removed
+        assert CHANNEL in fake.typing
+    assert [] == fake.rung
+    assert 1 == len(fake.ours())
+
+
+async def test_a_dm_a_thread_and_a_channel_each_have_their_own(fake: Fake, house: House) -> None:
+    """A reply goes where it was asked for, and nothing leaks from one to the other."""
+    async with bot(fake, house) as it, worker(house):
+        thread = fake.thread()
+        fake.say("a secret", DM)
+        assert "message_reference" not in await it.reply(DM)
+        fake.say(f"{PING} hello", thread)
+        await it.reply(thread)
+        fake.say(f"hello {PING}")
+        assert "I heard 1 lines" in (await it.reply())["content"]
+        await it.delivered()
+        scopes = {persona.scope for persona in await house.p.ledger.personas()}
+    assert {f"discord:dm:user:{TOM['id']}", f"discord:{GUILD}:channel:{CHANNEL}"} == scopes
+
+
+async def test_a_reply_a_name_and_an_edit_count(fake: Fake, house: House) -> None:
+    """Nobody works yet; what was taken back is not answered, and a pin is no edit."""
+    async with bot(fake, house) as it:
+        asked = fake.say(f"{PING} frist")
+        gone = fake.say(f"{PING} never mind", OTHER, ANN)
+        fake.dispatch("MESSAGE_UPDATE", {**fake.messages[CHANNEL][asked], "pinned": True})
+        fake.edit(asked, f"{PING} first")
+        fake.delete(gone, channel=OTHER)
+        fake.say("now", DM)
+        await fake.wait(lambda: DM in fake.typing)  # so all of it has been taken in
+        async with worker(house):
+            assert "You said: Tom: first" in (await it.reply())["content"]
+            await it.reply(DM)
+            await it.delivered()
+            reference = {"type": 19, "message_reference": {"message_id": fake.ours()[0]["id"]}}
+            fake.say("and then?", author=ANN, referenced_message={"author": BOT}, **reference)
+            assert "Ann: and then?" in (await it.reply(number=1))["content"]
+    assert [] == fake.ours(OTHER)
+
+
+async def test_bots_and_what_is_only_overheard_are_not_answered(fake: Fake, house: House) -> None:
+    """Another bot, a webhook, our own words, people among themselves."""
+    async with bot(fake, house) as it, worker(house):
+        fake.say(f"{PING} beep", author=OTHER_BOT)
+        fake.say(f"{PING} boop", webhook_id="5")
+        fake.say(f"{PING} me", author=BOT)
+        fake.say("nice weather", author=ANN)
+        fake.say("hello", DM)
+        await it.reply(DM)
+    assert [f"{PING} me"] == fake.shown()
+
+
+async def test_slash_commands_are_acknowledged_and_answered_to_one_person(fake: Fake, house: House) -> None:
+    """At once, and only to whoever asked; a reply that comes of it is an ordinary message."""
+    async with bot(fake, house) as it, worker(house):
+        helped = fake.command("help")
+        await fake.wait(lambda: fake.responses[helped])
+        assert {"type": 5, "data": {"flags": 64}} == fake.callbacks[helped]
+        assert "/switch" in fake.responses[helped][0]["content"]
+        fake.say(f"{PING} hello")
+        await it.reply()
+        await it.delivered()
+        again = fake.press("limen:regenerate")
+        await it.reply(number=1)
+        exported = fake.command("export", DM)
+        await fake.wait(lambda: fake.responses[exported] and fake.responses[again])
+        assert "limen.json" in fake.files
+        assert b"hello" in fake.files["limen.json"]
+    assert [] == fake.rung
+
+
+async def test_a_long_line_is_told_and_typing_ends(redis_url: str, fake: Fake) -> None:
+    """A full queue and a message too long are answered with a note; nobody else hears of it."""
+    async with house_at(redis_url, quick(max_per_conversation=1)) as house, bot(fake, house) as it:
+        fake.say(f"{PING} one")
+        fake.say(f"{PING} two", author=ANN)
+        await it.reply(holds="long line")
+        async with worker(house):
+            await it.reply(number=1)
+            await it.delivered()
+    settings = msgspec.structs.replace(quick(), attention=Attention(settle_seconds=0, max_message_chars=200))
+    async with house_at(redis_url, settings) as house, bot(fake, house) as it:
+        fake.say(f"{PING} {'a' * 300}", OTHER)
+        await it.reply(OTHER, holds="I can take in 200")
+
+
+async def test_the_socket_is_dropped_and_nothing_is_lost(fake: Fake, house: House) -> None:
+    """It resumes: what was said meanwhile is answered, once. A session that is gone begins anew."""
+    async with bot(fake, house) as it, worker(house):
+        fake.say("one", DM)
+        await it.reply(DM)
+        fake.drop()
+        fake.say("two", DM)
+        await it.reply(DM, 1)
+        assert ["identify", "resume"] == fake.handshakes
+        assert 2 == len(fake.ours(DM))
+
+
+async def test_a_bot_that_is_killed_between_sending_and_recording_says_it_once(
+    fake: Fake, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one sends it under the same nonce, and Discord answers with what it has."""
+    sent = asyncio.Event()
+
+    async def die(self: Sending, part: int, ids: tuple[str, ...]) -> None:
+        sent.set()
+        raise StoreUnreachable("killed")
+
+    async with worker(house):
+        with monkeypatch.context() as patched:
+            patched.setattr(Sending, "sent", die)
+            async with bot(fake, house) as it:
+                fake.say("one", DM)
+                await asyncio.wait_for(sent.wait(), 10)
+        async with bot(fake, house) as it:
+            reply = await it.reply(DM)
+            await it.delivered()
+            fake.react(reply["id"], "👎", DM)
+            await it.entry(lambda entry: [fact.emoji for fact in entry.facts] == ["👎"])
+    assert 1 == len(fake.ours(DM))
+
+
+# What happens there.
+
+
+async def test_reactions_in_a_thread_that_was_archived_are_placed(fake: Fake, adapter: Discord) -> None:
+    """Where it belongs is asked once; custom emoji are known by their id."""
+    thread = fake.thread(tell=False)
+    async with listening(fake, adapter) as ears:
+        fake.react("11", "party:99", thread)
+        fake.react("11", "party:99", thread, removed=True)
+        await fake.wait(lambda: len(ears.events) == 2)
+    assert [("discord:99", False), ("discord:99", True)] == [(e.emoji, e.removed) for e in ears.of(Reaction)]
+    assert {Place("discord", GUILD, CHANNEL, thread, Kind.THREAD)} == {event.place for event in ears.events}
+    assert 1 == len(fake.made("GET", "/channels/"))
+
+
+async def test_a_deletion_in_a_dm_is_that_persons(fake: Fake, adapter: Discord) -> None:
+    """Even one of a message from before we came; several at once are several."""
+    old = fake.say("old", DM)
+    fake._waiting.clear()
+    async with listening(fake, adapter) as ears:
+        fake.delete(old, channel=DM)
+        one, two = fake.say("one"), fake.say("two", author=ANN)
+        fake.delete(one, two)
+        await fake.wait(lambda: len(ears.of(Deletion)) == 3)
+    assert [TOM["id"], TOM["id"], ANN["id"]] == [event.author.id.split(":")[1] for event in ears.of(Deletion)]
+    assert [old, one, two] == [event.message_id for event in ears.of(Deletion)]
+
+
+async def test_nonsense_is_passed_over(fake: Fake, adapter: Discord, caplog: pytest.LogCaptureFixture) -> None:
+    """Malformed, unknown, of the wrong type: what comes after it is still heard."""
+    async with listening(fake, adapter) as ears:
+        for kind in (
+            "MESSAGE_CREATE",
+            "MESSAGE_REACTION_ADD",
+            "GUILD_CREATE",
+            "INTERACTION_CREATE",
+            "THREAD_CREATE",
+            "NEW",
+        ):
+            for data in ({}, {"id": 1, "type": {}}, [], None, "text", {"channel_id": ["x"], "author": {"id": 3}}):
+                fake.dispatch(kind, data)
+        fake.say("still here", DM)
+        await fake.wait(lambda: ears.texts())
+    assert ["still here"] == ears.texts()
+    assert "cannot be read" in caplog.text
+
+
+async def test_many_reactions_at_once_are_all_heard(fake: Fake, adapter: Discord) -> None:
+    """In order."""
+    async with listening(fake, adapter) as ears:
+        for number in range(54):
+            fake.react(str(number), "🔥")
+        await fake.wait(lambda: len(ears.events) == 54)
+    assert [str(number) for number in range(54)] == [event.message_id for event in ears.of(Reaction)]
+
+
+async def test_a_server_that_invites_us_is_told_from_one_that_was_away(fake: Fake, adapter: Discord) -> None:
+    """Only the first has been joined."""
+    async with listening(fake, adapter) as ears:
+        guild = fake._guild()
+        fake.dispatch("GUILD_CREATE", guild)
+        fake.dispatch("GUILD_CREATE", {**{k: v for k, v in guild.items() if k != "unavailable"}, "id": "8"})
+        await fake.wait(lambda: ears.events)
+    assert [(f"discord:{ME}", "8")] == [(event.author.id, event.place.workspace) for event in ears.of(Joined)]
+
+
+async def test_a_token_or_intent_that_is_missing_is_named(fake: Fake, adapter: Discord) -> None:
+    """With the page and the switch."""
+    fake.allows_content = False
+    with pytest.raises(ConfigError) as refused:
+        async with asyncio.timeout(10):
+            _ = [event async for event in adapter.listen()]
+    assert "Message Content Intent" in refused.value.hint
+
+    fake.allows_content, fake.token = True, "another"
+    with pytest.raises(ConfigError, match="token") as refused:
+        await Discord(TOKEN, api_base=fake.url).login()
+    assert "Reset Token" in refused.value.hint
+
+
+async def test_the_gateway_is_the_one_that_discord_names(fake: Fake) -> None:
+    """Where no other is set; and whose token it is, is read from it, or asked."""
+    adapter = Discord(TOKEN, api_base=fake.url)
+    fake.say("hello", DM)
+    async with listening(fake, adapter) as ears:
+        await fake.wait(lambda: ears.texts())
+    await adapter.close()
+    fake.token = "opaque"
+    other = Discord("opaque", api_base=fake.url.removesuffix("/v10"))
+
+    assert (f"discord:{ME}", "discord:") == (account_of(TOKEN), other.account)
+    assert f"discord:{ME}" == await other.login() == other.account
+    await other.close()
+
+
+# What limen says.
+
+
+async def test_a_long_reply_is_several_messages_of_one_reply(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """Each is recorded; the first alone is a reply to what was said."""
+    reply = Reply(ledger, answers=(fake.say("tell me"),))
+    sending = await reply.sending()
+    for end in range(0, len(LONG), 600):
+        await adapter.draft(LONG[:end], 1, sending)
+    await adapter.final(reply.done(LONG), sending)
+
+    shown = fake.ours()
+    assert "".join(LONG.split()) == "".join("".join(fake.shown()).split())
+    assert [message["id"] for message in shown] == [id for ids in (await reply.sending()).ids.values() for id in ids]
+    assert [True] + [False] * (len(shown) - 1) == ["message_reference" in message for message in shown]
+
+
+async def test_another_attempt_takes_the_place_of_the_first(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """What the first said too much is taken away."""
+    reply = Reply(ledger)
+    sending = await reply.sending()
+    await adapter.draft(LONG, 1, sending)
+    await fake.wait(lambda: len(fake.ours()) > 2)
+    await adapter.draft("No", 2, sending)
+    await adapter.final(reply.done("No."), sending)
+
+    assert ["No."] == fake.shown()
+
+
+async def test_edits_keep_discords_pace_and_the_last_one_lands(
+    fake: Fake, adapter: Discord, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast text comes; the end does not wait its turn."""
+    monkeypatch.setattr(growing, "PACE", 60.0)
+    monkeypatch.setattr(growing, "SLOWEST", 60.0)
+    reply = Reply(ledger)
+    sending = await reply.sending()
+    for number in range(200):
+        await adapter.draft("word " * (number + 1), 1, sending)
+    await asyncio.wait_for(adapter.final(reply.done("word " * 200 + "end"), sending), 10)
+
+    assert ["word " * 200 + "end"] == fake.shown()
+    assert 1 == len(fake.made("PATCH", "/messages/"))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_ten_refusals_lose_nothing(fake: Fake, adapter: Discord, ledger: Ledger, status: int) -> None:
+    """Discord says when to come back, or says nothing: it is tried until it is taken."""
+    fake.fail("POST", "/messages", status, times=10)
+    fake.fail("PATCH", "/messages", status, times=10)
+    reply = Reply(ledger)
+    sending = await reply.sending()
+    await adapter.draft("Arr", 1, sending)
+    await adapter.final(reply.done("Arr, matey!"), sending)
+
+    assert ["Arr, matey!"] == fake.shown()
+
+
+async def test_an_answer_that_got_lost_is_not_said_twice(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """It was taken, but we were told that it was not: the nonce makes the second try the first."""
+    fake.fail("POST", "/messages", 429, times=2, after=True)
+    reply = Reply(ledger)
+    await adapter.final(reply.done("Arr!"), await reply.sending())
+
+    assert ["Arr!"] == fake.shown()
+    assert len({call.body["nonce"] for call in fake.made("POST", "/messages")}) == 1
+
+
+async def test_a_slow_channel_holds_up_nobody(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """A draft that cannot be sent yet is only noted."""
+    fake.fail("POST", f"/channels/{CHANNEL}/messages", 429, times=1, retry_after=1.5)
+    slow, quick_ = Reply(ledger), Reply(ledger, Place("discord", GUILD, OTHER))
+    sending = await slow.sending()
+    await adapter.draft("Arr", 1, sending)
+    await adapter.final(quick_.done("Aye!"), await quick_.sending())
+    assert (["Aye!"], []) == (fake.shown(OTHER), fake.shown())
+    await adapter.final(slow.done("Arr!"), sending)
+    assert ["Arr!"] == fake.shown()
+
+
+async def test_what_is_refused_as_it_is_comes_as_plain_text(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """Better without bold than not at all."""
+    fake.fail("POST", "/messages", 400, code=50035)
+    reply = Reply(ledger)
+    await adapter.final(reply.done("**Arr**, [here](https://e.org)"), await reply.sending())
+
+    assert ["Arr, here (https://e.org)"] == fake.shown()
+
+
+@pytest.mark.parametrize("trouble", ["channel", "message", "permission"])
+async def test_where_nothing_can_be_said_any_more_it_ends(
+    fake: Fake, adapter: Discord, ledger: Ledger, trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A channel deleted while we stream, our message, our right to write: said once, and nobody waits."""
+    reply = Reply(ledger)
+    sending = await reply.sending()
+    await adapter.draft("Arr", 1, sending)
+    if trouble == "channel":
+        fake.remove_channel(CHANNEL)
+    elif trouble == "message":
+        fake.delete(fake.ours()[0]["id"])
+    else:
+        fake.fail("PATCH", "/messages", 403, times=99, code=50013)
+    await adapter.draft("Arr, ma", 1, sending)
+    await adapter.final(reply.done("Arr, matey!"), sending)
+
+    assert 1 == caplog.text.count("a reply cannot be shown")
+    assert fake.shown() in ([], ["Arr"])
+
+
+async def test_an_emotion_is_a_reaction_or_else_a_line(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """On what was answered, spelled as Discord wants it."""
+    asked = fake.say("I love you")
+    first, second = Reply(ledger, answers=(asked,)), Reply(ledger, answers=(asked,))
+    await adapter.final(first.done("", act="react", emoji="❤"), await first.sending())
+    assert (["❤️"], []) == (fake.messages[CHANNEL][asked]["reactions"], fake.shown())
+
+    fake.fail("PUT", "/reactions/", 403, code=90001)
+    await adapter.final(second.done("", act="react", emoji="❤"), await second.sending())
+    assert ["❤"] == fake.shown()
+
+
+async def test_who_has_nothing_to_say_says_nothing(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """What was begun is taken back."""
+    reply = Reply(ledger)
+    sending = await reply.sending()
+    await adapter.draft("Arr", 1, sending)
+    await adapter.final(reply.done("", act="silent"), sending)
+
+    assert [] == fake.shown()
+
+
+async def test_a_failure_is_told_and_a_stop_is_not(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """What was said until then stays."""
+    broken, stopped, silent = Reply(ledger), Reply(ledger), Reply(ledger)
+    for reply in (broken, stopped):
+        await adapter.draft("Arr", 1, await reply.sending())
+    await adapter.failed(broken.failed(), await broken.sending())
+    await adapter.failed(stopped.failed(cancelled=True), await stopped.sending())
+    await adapter.failed(silent.failed(cancelled=True), await silent.sending())
+
+    assert ["Arr\n-# The rest is missing: it has no voice", "Arr"] == fake.shown()
+
+
+async def test_no_mass_mention_rings(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """Not when it is sent, not when it is edited in, and not for the one replied to."""
+    reply = Reply(ledger, answers=(fake.say("shout"),))
+    sending = await reply.sending()
+    await adapter.draft("@everyone", 1, sending)
+    await adapter.final(reply.done(f"@everyone @here <@&77> <@{TOM['id']}>"), sending)
+
+    assert [] == fake.rung
+    assert all(
+        {"parse": [], "replied_user": False} == call.body["allowed_mentions"]
+        for call in fake.calls
+        if "content" in call.body
+    )
+
+
+async def test_a_shutdown_finishes_what_is_being_sent(fake: Fake, ledger: Ledger) -> None:
+    """The carrier is gone; the message and its record still get there."""
+    adapter = Discord(TOKEN, api_base=fake.url, gateway_url=fake.gateway)
+    fake.fail("POST", "/messages", 429, times=2, retry_after=0.2)
+    reply = Reply(ledger)
+    carrier = asyncio.create_task(adapter.final(reply.done("Arr, matey!"), await reply.sending()))
+    await fake.wait(lambda: fake.made("POST", "/messages"))
+    carrier.cancel()
+    await asyncio.wait({carrier})
+    await adapter.close()
+
+    assert ["Arr, matey!"] == fake.shown()
+    assert {0: (fake.ours()[0]["id"],)} == (await reply.sending()).ids
+
+
+async def test_commands_are_registered_once(fake: Fake, adapter: Discord) -> None:
+    """A second start finds them there; a change is made known."""
+    assert [True, False] == [await adapter.register(), await adapter.register()]
+    fake.commands.pop()
+    assert await adapter.register()
+    assert 2 == len(fake.made("PUT", "/commands"))
+    assert {"persona", "switch", "forget", "help"} <= {command["name"] for command in fake.commands}
