@@ -236,14 +236,25 @@ class Api:
     async def listen(self) -> None:
         """Hold the gateway open until `leave`. Raises ConfigError for what only its operator can put right."""
         await self.open()
+        while await self._connect():
+            await asyncio.sleep(FIRST_WAIT)
+
+    async def _connect(self) -> bool:
+        """Until the gateway is closed for good. True if it broke on nonsense, and may be opened again."""
         try:
             await self.client.connect()
+        except (KeyError, TypeError, ValueError, AttributeError):
+            log.warning("Discord sent what the library cannot read: connecting anew", exc_info=True)
+            if self.client.is_closed():
+                self.client.clear()
+            return True
         except discord.PrivilegedIntentsRequired as error:
             raise ConfigError("Discord does not let us read what people write", INTENT_HINT) from error
         except discord.ConnectionClosed as error:
             if error.code == 4004:
                 raise ConfigError("Discord no longer accepts the token", TOKEN_HINT) from error
             raise Unreachable(f"Discord closed the connection: {error}") from error
+        return False
 
     async def leave(self) -> None:
         """Close the gateway. Calls still work."""

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from adapters.base import Limits
-from adapters.discord.api import Api, Dispatch, Refused, Unreachable, Upload, patiently
+from adapters.discord.api import Api, Dispatch, Refused, Upload, patiently
 from adapters.discord.events import KINDS, to_events
 from adapters.discord.growing import NOBODY, PACE, Growing, channel_of
 from adapters.discord.menu import is_there, menu
@@ -111,7 +111,8 @@ class Discord:
     async def close(self) -> None:
         """Finish what is being sent, and disconnect."""
         self._typing.stop()
-        await self._quiet()
+        for task in await self._quiet():
+            task.cancel()
         await self._api.close()
 
     async def _connected(self) -> None:
@@ -121,12 +122,11 @@ class Discord:
         finally:
             self.stop()
 
-    async def _quiet(self) -> None:
-        """What is being sent is sent; but nobody waits forever for it."""
+    async def _quiet(self) -> set[asyncio.Task[None]]:
+        """What is being sent is sent; but nobody waits forever for it. What is not sent then."""
         under_way = [growing.task for growing in self._replies.values()]
         tasks = {*self._beside, *(task for task in under_way if task)}
-        if tasks:
-            await asyncio.wait(tasks, timeout=GRACE)
+        return (await asyncio.wait(tasks, timeout=GRACE))[1] if tasks else set()
 
     def _take(self, dispatch: Dispatch) -> None:
         """From the gateway, at once: only what may become an event is kept."""
@@ -147,8 +147,6 @@ class Discord:
             return to_events(kind, raw, self._world, stamp=stamp, now=self._clock())
         except (InputError, KeyError, TypeError, AttributeError, ValueError) as error:
             log.warning("an event of Discord's was passed over: %s", error)
-        except Unreachable as error:
-            log.warning("an event of Discord's could not be placed: %s", error)
         return []
 
     # Commands, which want an answer within three seconds.

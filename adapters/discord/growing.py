@@ -45,6 +45,7 @@ class Growing:
         self._pace = PACE
         self._edited = -SLOWEST
         self._begun, self._hurry = asyncio.Event(), asyncio.Event()
+        self._awaited = False
         self._error: Exception | None = None
         self._gone = ""  # why nothing more can be said there
         self._task: asyncio.Task[None] | None = None
@@ -65,9 +66,10 @@ class Growing:
         self._go()
 
     async def begun(self, seconds: float) -> None:
-        """Until its first message is sent, but no longer than that."""
-        if self.task is None:
+        """Until its first message is sent, but no longer than that; and only the first time."""
+        if self.task is None or self._awaited:
             return
+        self._awaited = True
         first = asyncio.create_task(self._begun.wait())
         await asyncio.wait({first, self.task}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         first.cancel()
@@ -95,6 +97,9 @@ class Growing:
         except (Refused, Unreachable) as error:
             self._gone = str(error)
             log.warning("a reply cannot be shown in %s: %s", self._place, error)
+        except Exception:  # the edge of a task: one reply that goes wrong must not end the carrying of all others
+            self._gone = "something is wrong with it"
+            log.exception("a reply cannot be shown in %s", self._place)
 
     async def _bring_up(self) -> None:
         """Until every message says what it should. What is whole goes at once; what still grows waits its turn."""
@@ -129,16 +134,16 @@ class Growing:
         if state == "sent":
             await self._sending.recall()
             return
-        message = await self._said(text, lambda body: self._post(part, body))
+        message = await self._said(text, lambda body, is_plain: self._post(part, body, is_plain))
         await self._sending.sent(part, (message["id"],))
         if state == "mine" or message.get("content", "").strip() == text.strip():
             self._shown[part] = text  # else an earlier carrier got through with less: it is edited next
         self._edited = asyncio.get_running_loop().time()
         self._begun.set()
 
-    async def _post(self, part: int, body: dict[str, Any]) -> Any:
+    async def _post(self, part: int, body: dict[str, Any], is_plain: bool) -> Any:
         body |= {"nonce": nonce(self._sending.reply_id, part), "enforce_nonce": True}
-        if part == 0 and self._sending.answers and self._place.kind != Kind.DM:
+        if part == 0 and not is_plain and self._sending.answers and self._place.kind != Kind.DM:
             body["message_reference"] = {"message_id": self._sending.answers[-1], "fail_if_not_exists": False}
         return await self._api.call("POST", "/channels/{channel_id}/messages", body, channel_id=channel_of(self._place))
 
@@ -146,7 +151,7 @@ class Growing:
         loop = asyncio.get_running_loop()
         began = loop.time()
         (message,) = self._sending.ids[part][:1]
-        await self._said(text, lambda body: self._patch(message, body))
+        await self._said(text, lambda body, _: self._patch(message, body))
         self._shown[part] = text
         self._edited = loop.time()
         took = self._edited - began  # what Discord makes us wait shows here: then ask less of it
@@ -156,15 +161,15 @@ class Growing:
         path = "/channels/{channel_id}/messages/{message_id}"
         return await self._api.call("PATCH", path, body, channel_id=channel_of(self._place), message_id=message)
 
-    async def _said(self, text: str, say: Callable[[dict[str, Any]], Awaitable[Any]]) -> Any:
-        """As it is; and without markup where Discord would not take it so."""
+    async def _said(self, text: str, say: Callable[[dict[str, Any], bool], Awaitable[Any]]) -> Any:
+        """As it is; and plain, without markup and as no reply to anything, where Discord would not take it so."""
         try:
-            return await patiently(lambda: say({"content": text, "allowed_mentions": NOBODY}))
+            return await patiently(lambda: say({"content": text, "allowed_mentions": NOBODY}, False))
         except Refused as error:
             if error.status != _BAD_FORM:
                 raise
             log.info("sent as plain text: %s", error)
-            return await patiently(lambda: say({"content": plain(text), "allowed_mentions": NOBODY}))
+            return await patiently(lambda: say({"content": plain(text), "allowed_mentions": NOBODY}, True))
 
     async def _shorten(self, count: int) -> None:
         """An attempt that was given up may have said more than the one that stands."""

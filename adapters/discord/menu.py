@@ -25,7 +25,14 @@ _OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"type": _YES, "name": "everything", "description": "For every character, not only this one"},
         {"type": _YES, "name": "yes", "description": "I mean it: this cannot be undone"},
     ],
-    "privacy": [{"type": _TEXT, "name": "choice", "description": "What may be done with what you say"}],
+    "privacy": [
+        {
+            "type": _TEXT,
+            "name": "choice",
+            "description": "What may be done with what you say",
+            "choices": [{"name": said, "value": said} for said in ("train yes", "train no", "pool yes", "pool no")],
+        }
+    ],
 }
 
 
@@ -49,7 +56,7 @@ def is_there(wanted: list[dict[str, Any]], there: list[dict[str, Any]]) -> bool:
 
 
 def _plain(commands: list[dict[str, Any]]) -> dict[str, Any]:
-    kept = ("type", "name", "description", "required", "min_value", "max_value", "contexts")
+    kept = ("type", "name", "description", "required", "min_value", "max_value", "contexts", "choices")
 
     def plain(of: dict[str, Any]) -> dict[str, Any]:
         fields = {field: of[field] for field in kept if of.get(field)}

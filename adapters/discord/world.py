@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.discord.api import Api, Refused
+from adapters.discord.api import Api, Refused, patiently
 from adapters.discord.events import Room
 from adapters.discord.library import discord
 
@@ -80,7 +80,7 @@ class Known:
         if not guild and not kind.startswith("MESSAGE_DELETE"):
             return None  # whoever acts in a DM is named
         try:
-            told = await self._api.call("GET", "/channels/{channel_id}", channel_id=channel)
+            told = await patiently(lambda: self._api.call("GET", "/channels/{channel_id}", channel_id=channel))
         except Refused:  # it is gone, or hidden from us: then it is as good as a channel
             return Room(channel, guild)
         if told.get("type") in _THREADS:

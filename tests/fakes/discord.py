@@ -99,6 +99,8 @@ class Fake:
         self._beats: asyncio.Queue[None] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._port = 0
         self._sockets: set[web.WebSocketResponse] = set()
 
     async def start(self) -> "Fake":
@@ -108,11 +110,24 @@ class Fake:
         app.router.add_route("*", "/api/v10/{path:.*}", self._rest)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        port = self._runner.addresses[0][1]
-        self.url, self.gateway = f"http://127.0.0.1:{port}/api/v10", f"ws://127.0.0.1:{port}/gateway"
+        self._site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await self._site.start()
+        self._port = self._runner.addresses[0][1]
+        self.url, self.gateway = f"http://127.0.0.1:{self._port}/api/v10", f"ws://127.0.0.1:{self._port}/gateway"
         return self
+
+    async def away(self) -> None:
+        """Nobody is at its address, until it is `back`. What happens meanwhile is kept."""
+        assert self._site is not None
+        await self._site.stop()
+        self.drop()
+        await self.wait(lambda: not self._sockets)
+
+    async def back(self) -> None:
+        """At the same address."""
+        assert self._runner is not None
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await self._site.start()
 
     async def stop(self) -> None:
         """For good."""

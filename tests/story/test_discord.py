@@ -387,6 +387,32 @@ async def test_nonsense_is_passed_over(fake: Fake, adapter: Discord, caplog: pyt
     assert "cannot be read" in caplog.text
 
 
+async def test_a_gateway_that_talks_nonsense_is_opened_anew(fake: Fake, adapter: Discord) -> None:
+    """The library ends on what is no JSON; we do not."""
+    async with listening(fake, adapter) as ears:
+        for session in fake.sessions.values():
+            assert session.out
+            session.out.put_nowait("{no json")
+        await fake.wait(lambda: 2 == len(fake.handshakes))
+        fake.say("still here", DM)
+        await fake.wait(lambda: ears.texts())
+    assert ["still here"] == ears.texts()
+
+
+async def test_a_discord_that_is_away_for_a_while_is_waited_for(
+    fake: Fake, adapter: Discord, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing listens at its address; when it is back the session is resumed, and nothing was missed."""
+    async with listening(fake, adapter) as ears:
+        await fake.away()
+        fake.say("are you there?", DM)
+        await fake.wait(lambda: "Attempting a reconnect" in caplog.text)
+        await fake.back()
+        await fake.wait(lambda: ears.texts())
+    assert ["are you there?"] == ears.texts()
+    assert "identify" not in fake.handshakes[1:]
+
+
 async def test_many_reactions_at_once_are_all_heard(fake: Fake, adapter: Discord) -> None:
     """In order."""
     async with listening(fake, adapter) as ears:
@@ -518,10 +544,11 @@ async def test_a_slow_channel_holds_up_nobody(fake: Fake, adapter: Discord, ledg
 async def test_what_is_refused_as_it_is_comes_as_plain_text(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
     """Better without bold than not at all."""
     fake.fail("POST", "/messages", 400, code=50035)
-    reply = Reply(ledger)
+    reply = Reply(ledger, answers=(fake.say("a line of the server's own", type=7),))
     await adapter.final(reply.done("**Arr**, [here](https://e.org)"), await reply.sending())
 
     assert ["Arr, here (https://e.org)"] == fake.shown()
+    assert "message_reference" not in fake.ours()[0]
 
 
 @pytest.mark.parametrize("trouble", ["channel", "message", "permission"])
