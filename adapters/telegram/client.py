@@ -1,7 +1,6 @@
 """Telegram as a platform: updates become events, replies become messages, notes and answers reach who asked.
 
-Updates are asked for by long polling. An update is done with when its events are: one that a crash interrupted comes
-again, with the same ids.
+Updates come through a door (`doors.py`), replies go out by `replies.py`. What Telegram brings again has the same ids.
 """
 
 import asyncio
@@ -9,10 +8,11 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from adapters.base import Limits
+from adapters.telegram.doors import POLL, Door, Hook, Polling, Retry, Webhook
 from adapters.telegram.events import PLATFORM, Me, crowd, left, mentioned, moved, to_events
 from adapters.telegram.pace import Pace
 from adapters.telegram.payloads import Message as Said
@@ -20,7 +20,7 @@ from adapters.telegram.payloads import Update, read
 from adapters.telegram.replies import Replies
 from adapters.telegram.text import LIMIT
 from adapters.telegram.waiting import Waiting
-from adapters.telegram.wire import Contested, Flooded, Refused, Unreachable, Wire
+from adapters.telegram.wire import Flooded, Refused, Unreachable, Wire
 from core.commands import COMMANDS, Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
@@ -32,8 +32,6 @@ log = logging.getLogger("limen.telegram")
 K = TypeVar("K")
 V = TypeVar("V")
 
-POLL = 30  # seconds that a request for updates may wait for one
-FIRST_RETRY, LAST_RETRY, CONTESTED = 0.5, 30.0, 5.0
 CHATS, NAMES, CROWDS = 1024, 64, 4096  # what is remembered at most, while we run
 NATIVE = ("react", "unreact")  # on Telegram people react
 
@@ -41,21 +39,30 @@ Move = Callable[[Place, Place], Awaitable[None]]
 
 
 class Telegram:
-    """The adapter of one bot account. `base_url`: another Bot API server. `move`: told when a group gets another id."""
+    """The adapter of one bot account. `base_url`: another Bot API server. `move`: told when a group gets another id.
+
+    With a `hook` Telegram calls us; without, we ask it.
+    """
 
     limits = Limits(length=LIMIT, unit="utf-16", edits=True, reactions=True, rate=1.0)
 
     def __init__(
-        self, token: str, base_url: str = "", pace: Pace | None = None, move: Move | None = None, poll: int = POLL
+        self,
+        token: str,
+        base_url: str = "",
+        *,
+        hook: Hook | None = None,
+        move: Move | None = None,
+        pace: Pace | None = None,
+        poll: int = POLL,
     ) -> None:
         self._wire = Wire(token, base_url)
         self.account = f"{PLATFORM}:{self._wire.id}"
+        self._stop = asyncio.Event()
+        self._door: Door = Webhook(self._wire, self._stop, hook) if hook else Polling(self._wire, self._stop, poll)
         self._replies = Replies(self._wire, pace or Pace(), self._called)
         self._waiting = Waiting(self._wire)
-        self._move, self._poll = move or _only_tell, poll
-        self._offset = 0
-        self._retry = FIRST_RETRY
-        self._closing = asyncio.Event()
+        self._move = move or _only_tell
         self._crowds: OrderedDict[tuple[int, int], list[str]] = OrderedDict()
         self._people: OrderedDict[str, OrderedDict[str, int]] = OrderedDict()
 
@@ -63,23 +70,16 @@ class Telegram:
 
     async def listen(self) -> AsyncGenerator[AnyEvent, None]:
         """What happens, until `close` or `stop`. Raises ConfigError if the token is not, or no longer, any good."""
-        if not (me := await self._started()):
+        if not (me := await self._introduced()):
             return
-        try:
-            while not self._closing.is_set():
-                for raw in await self._updates():
-                    for event in await self._heard(raw, me):
-                        yield event
-                    self._offset = max(self._offset, raw["update_id"] + 1)
-                    if self._closing.is_set():
-                        return
-        finally:
-            with suppress(LimenError):  # what is done with need not come again after a restart
-                await self._wire.updates(self._offset, limit=1)
+        async with aclosing(self._door.updates()) as updates:
+            async for raw in updates:
+                for event in await self._heard(raw, me):
+                    yield event
 
     def stop(self) -> None:
         """Hear nothing more; what is being said is said to its end."""
-        self._closing.set()
+        self._stop.set()
 
     async def close(self) -> None:
         """Stop, finish what is being said, and hang up."""
@@ -88,52 +88,22 @@ class Telegram:
         await self._replies.close()
         await self._wire.close()
 
-    async def _started(self) -> Me | None:
-        """Who we are; None if we are to stop before we know."""
-        while not self._closing.is_set():
+    async def _introduced(self) -> Me | None:
+        """Who we are, and people see our menu; None if we are to stop before we know."""
+        retry = Retry(self._stop)
+        while not self._stop.is_set():
             try:
                 me = await self._wire.me()
             except (Flooded, Unreachable) as error:
-                await self._pause(error)
+                await retry.after(error)
                 continue
-            await self._optional(self._wire.poll())
-            await self._optional(self._wire.menu(menu()))
+            try:
+                await self._wire.menu(menu())
+            except LimenError as error:
+                log.warning("people see no menu of commands: %s", error)
             log.info("on Telegram as @%s", me.username)
             return me
         return None
-
-    async def _optional(self, call: Awaitable[object]) -> None:
-        try:
-            await call
-        except LimenError as error:
-            log.warning("Telegram did not do what it need not: %s", error)
-
-    async def _updates(self) -> list[dict[str, Any]]:
-        """The next few; none when we are to stop, or after a pause if there was trouble."""
-        poll = asyncio.create_task(self._wire.updates(self._offset, self._poll))
-        stop = asyncio.create_task(self._closing.wait())
-        try:
-            await asyncio.wait({poll, stop}, return_when=asyncio.FIRST_COMPLETED)
-            updates = poll.result() if poll.done() else []
-        except (Flooded, Unreachable, Refused, Contested) as error:
-            await self._pause(error)
-            return []
-        finally:
-            poll.cancel()
-            stop.cancel()
-        self._retry = FIRST_RETRY
-        return [update for update in updates if isinstance(update.get("update_id"), int)]
-
-    async def _pause(self, error: LimenError) -> None:
-        """Wait before the next try, longer each time; less if we are to stop."""
-        seconds = error.seconds if isinstance(error, Flooded) else self._retry
-        if isinstance(error, Contested):
-            seconds = max(seconds, CONTESTED)
-            error.hint = "only one process may poll for a bot: is another one running?"
-        log.warning("%s %s (again in %g s)", error, error.hint, seconds)
-        self._retry = min(self._retry * 2, LAST_RETRY)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), seconds)
 
     async def _heard(self, raw: Mapping[str, Any], me: Me) -> tuple[AnyEvent, ...]:
         update = read(raw)

@@ -22,10 +22,12 @@ from core.delivery import Sending
 from core.errors import ConfigError, LimenError
 from core.events import Kind, Place
 from core.jobs import Done, Failed
+from core.store.client import patiently
 
 log = logging.getLogger("limen.telegram")
 
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0  # seconds, while Telegram does not answer
+PATIENCE = 60.0  # seconds that a message which was sent waits for Redis, to be recorded
 OPEN = 1024  # replies that are in hand at most; one whose end is another carrier's is forgotten
 
 Step = Callable[[], Coroutine[Any, Any, None]]
@@ -76,7 +78,7 @@ class Replies:
         if shown.messages:
             shown.growing = asyncio.create_task(self._grow(shown))
         elif self._pace.wait(shown.place.channel, spare=True) == 0:
-            await self._grow(shown)  # the first words: from now on it has an id, and people can react to it
+            await self._nearer(shown)  # the first words: from now on it has an id, and people can react to it
 
     async def final(self, done: Done, sending: Sending) -> None:
         """Show the whole reply."""
@@ -131,22 +133,28 @@ class Replies:
     # A reply that grows.
 
     async def _grow(self, shown: _Shown) -> None:
-        """Until what is wanted is shown. A draft may fail: the whole reply says what is wrong."""
+        """Until what is wanted is shown."""
+        while not shown.ending.is_set():
+            if (seconds := self._pace.wait(shown.place.channel, spare=True)) > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(shown.ending.wait(), seconds)
+            elif not await self._nearer(shown):
+                return
+
+    async def _nearer(self, shown: _Shown) -> bool:
+        """One step towards what is wanted. A draft may fail: the whole reply says what is wrong."""
+        step = self._step(shown, self._render(shown.place, shown.wanted), whole=False)
+        if step is None:
+            return False
+        self._pace.take(shown.place.channel)
         try:
-            while not shown.ending.is_set():
-                if (seconds := self._pace.wait(shown.place.channel, spare=True)) > 0:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(shown.ending.wait(), seconds)
-                    continue
-                step = self._step(shown, self._render(shown.place, shown.wanted), whole=False)
-                if step is None:
-                    return
-                self._pace.take(shown.place.channel)
-                await self._through(step)
+            await self._through(step)
         except Flooded as error:
             self._pace.hold(shown.place.channel, error.seconds)
         except LimenError as error:
             log.debug("a reply does not grow in %s: %s", shown.place, error)
+            return False
+        return True
 
     # A reply that is whole.
 
@@ -212,7 +220,7 @@ class Replies:
         shown.messages[at:] = [_Message(message, piece), *shown.messages[at + 1 :]]
         # A reaction does not say in which topic it happened: on record, a message is its chat's.
         shown.sending.place = whole_chat(shown.place)
-        await shown.sending.sent(at, (message,))
+        await patiently(lambda: shown.sending.sent(at, (message,)), PATIENCE)  # or it would be said again
 
     async def _edit(self, shown: _Shown, at: int, piece: Piece) -> None:
         try:

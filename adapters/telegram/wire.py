@@ -116,8 +116,13 @@ class Wire:
             user = self._bot.bot
         return Me(user.id, user.username or "", user.first_name)
 
-    async def poll(self) -> None:
-        """From now on updates are for whoever asks: no webhook takes them."""
+    async def hook(self, url: str, secret: str) -> None:
+        """From now on Telegram calls this address, one call at a time."""
+        with _translated():
+            await self._bot.set_webhook(url, secret_token=secret, allowed_updates=list(KINDS), max_connections=1)
+
+    async def unhook(self) -> None:
+        """From now on updates are for whoever asks. What waits is not lost."""
         with _translated():
             await self._bot.delete_webhook(drop_pending_updates=False)
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.fakes.telegram_spec import Spec
 
@@ -91,6 +91,9 @@ class Fake:
         self.wants: set[str] | None = None
         self.pending: list[Body] = []
         self.confirmed = 0
+        self.hook: Body = {}
+        self.pushed: list[tuple[int, int]] = []  # (update, what the webhook answered)
+        self._pusher: asyncio.Task[None] | None = None
         self.on_quiet: Callable[[], None] | None = None
         self._number = 0
         self._update = 1000
@@ -165,8 +168,47 @@ class Fake:
         flags = ("can_join_groups", "can_read_all_group_messages", "supports_inline_queries")
         return {**ME, **dict.fromkeys(flags, False)}
 
-    async def _deleteWebhook(self, asked: Body) -> bool:
+    async def _setWebhook(self, asked: Body) -> bool:
+        if not asked["url"].startswith(("https://", "http://127.0.0.1")):
+            raise No(400, "Bad Request: bad webhook: An HTTPS URL must be provided for webhook")
+        self.wants = set(asked.get("allowed_updates") or ()) or None
+        self.hook = asked
+        self._pusher = self._pusher or asyncio.create_task(self._push())
         return True
+
+    async def _deleteWebhook(self, asked: Body) -> bool:
+        self.hook = {}
+        return True
+
+    async def _push(self) -> None:
+        """Call the webhook, one update after another, each until it is taken."""
+        while True:
+            if self.hook and self.pending:
+                update = self.pending[0]
+                self.pushed.append((update["update_id"], await self._pushes(update)))
+                if self.pushed[-1][1] == 200:
+                    self.pending.remove(update)
+                self._changed.set()
+            await asyncio.sleep(0.005)
+
+    async def _pushes(self, update: Body) -> int:
+        """Its answer's status; 0 if nobody is there."""
+        where = urlsplit(self.hook["url"])
+        body = json.dumps(update).encode()
+        head = [f"POST {where.path or '/'} HTTP/1.1", f"host: {where.netloc}", "content-type: application/json"]
+        head += [f"content-length: {len(body)}", "connection: close"]
+        head += [f"X-Telegram-Bot-Api-Secret-Token: {self.hook.get('secret_token', '')}", "", ""]
+        try:
+            reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        except OSError:
+            return 0
+        try:
+            writer.write("\r\n".join(head).encode() + body)
+            return int((await reader.readline()).split(b" ")[1])
+        except (OSError, IndexError):
+            return 0
+        finally:
+            writer.close()
 
     async def _getMyCommands(self, asked: Body) -> list[Body]:
         return self.commands
@@ -179,6 +221,9 @@ class Fake:
         return True
 
     async def _getUpdates(self, asked: Body) -> list[Body]:
+        if self.hook:
+            raise No(409, "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete "
+                          "the webhook first")  # fmt: skip
         self._polls += 1
         mine = self._polls
         if "allowed_updates" in asked:
@@ -268,6 +313,12 @@ class Fake:
         self.messages[chat, self._number] = message
         self.faults += self.spec.faults("Message", json.loads(json.dumps(message)))
         return message
+
+    async def close(self) -> None:
+        """Call nobody any more."""
+        if self._pusher:
+            self._pusher.cancel()
+            await asyncio.gather(self._pusher, return_exceptions=True)
 
     # The server.
 
@@ -399,6 +450,7 @@ async def telegram() -> AsyncIterator[Fake]:
     try:
         yield fake
     finally:
+        await fake.close()
         server.close()
         for task in list(talks):
             task.cancel()

@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import secrets
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
-from adapters.telegram import replies as telegram_replies
 from adapters.telegram.client import Telegram, menu
+from adapters.telegram.doors import Hook
 from adapters.telegram.events import place_of
 from adapters.telegram.pace import Pace, Rate
 from adapters.telegram.payloads import Chat
@@ -49,14 +50,15 @@ async def fake() -> AsyncIterator[Fake]:
 @pytest.fixture
 async def bot(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Telegram]:
     """An adapter that nobody holds back."""
-    monkeypatch.setattr(telegram_replies, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr("adapters.telegram.replies.FIRST_RETRY", 0.01)
+    monkeypatch.setattr("adapters.telegram.doors.FIRST_RETRY", 0.01)
     bot = adapter(fake)
     yield bot
     await bot.close()
 
 
 def adapter(fake: Fake, pace: Pace | None = None) -> Telegram:
-    return Telegram(TOKEN, fake.url, pace or Pace(FAST, FAST, FAST), poll=5)
+    return Telegram(TOKEN, fake.url, pace=pace or Pace(FAST, FAST, FAST), poll=5)
 
 
 @pytest.fixture
@@ -258,9 +260,7 @@ async def test_updates_that_cannot_be_read_are_passed_over(fake: Fake, bot: Tele
 
 async def test_trouble_while_listening_passes(fake: Fake, bot: Telegram, monkeypatch: pytest.MonkeyPatch):
     """Flood control, a broken gateway, another process that polls, a lost answer: nothing is lost."""
-    monkeypatch.setattr("adapters.telegram.client.FIRST_RETRY", 0.01)
-    monkeypatch.setattr("adapters.telegram.client.CONTESTED", 0.01)
-    bot._retry = 0.01
+    monkeypatch.setattr("adapters.telegram.doors.CONTESTED", 0.01)
     fake.trouble += [
         Trouble("getMe", No(500, "Internal Server Error")),
         Trouble("getUpdates", No(429, "Too Many Requests: retry after 1", retry_after=1)),
@@ -303,6 +303,72 @@ async def test_the_menu_is_shown_once(fake: Fake):
     assert len(fake.called("setMyCommands")) == 1
     assert [command["command"] for command in fake.commands] == [name for name, _ in menu()]
     assert "react" not in dict(menu())
+
+
+# A webhook.
+
+
+@pytest.fixture
+async def hooked(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Telegram]:
+    """An adapter that Telegram calls."""
+    monkeypatch.setattr("adapters.telegram.doors.FIRST_RETRY", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    bot = Telegram(TOKEN, fake.url, hook=Hook(url=f"http://127.0.0.1:{port}/hook", port=port))
+    yield bot
+    await bot.close()
+
+
+async def test_a_webhook_brings_the_same_in_the_same_order(fake: Fake, hooked: Telegram):
+    """Each is confirmed when the next is asked for; the last one is not yet done with, and comes again."""
+    fake.trouble.append(Trouble("setWebhook", No(500, "Internal Server Error")))
+    for number in range(5):
+        fake.say(f"line {number}")
+    events = hooked.listen()
+    heard = [await anext(events) for _ in range(5)]
+    hooked.stop()
+    await events.aclose()
+    await fake.wait(lambda: (1005, 503) in fake.pushed)
+
+    assert [event.text for event in heard if isinstance(event, Message)] == [f"line {number}" for number in range(5)]
+    assert [update for update, status in fake.pushed if status == 200] == [1001, 1002, 1003, 1004]
+    assert [update["update_id"] for update in fake.pending] == [1005]
+    assert fake.hook["max_connections"] == 1
+    assert "message_reaction" in fake.hook["allowed_updates"]
+
+
+async def test_nobody_else_can_call_the_webhook(fake: Fake, hooked: Telegram):
+    """Without the secret nothing is heard; and what is no update is refused."""
+    listening = asyncio.create_task(anext(hooked.listen()))
+    await fake.wait(lambda: fake.hook)
+    secret, fake.hook["secret_token"] = fake.hook["secret_token"], "guessed"
+    fake.say("forged")
+    await fake.wait(lambda: (1001, 401) in fake.pushed)
+    assert not listening.done()
+
+    fake.hook["secret_token"] = secret
+    fake.pending[:] = [{"update_id": "x"}]
+    await fake.wait(lambda: ("x", 400) in fake.pushed)
+    fake.pending.clear()
+    fake.say("true")
+    event = await listening
+    assert isinstance(event, Message)
+    assert event.text == "true"
+
+
+async def test_polling_takes_the_webhook_away(fake: Fake, bot: Telegram):
+    """One of the two, never both."""
+    fake.hook = {"url": "https://elsewhere.example/hook"}
+    fake.say("hi")
+    assert len(await heard(bot, fake)) == 1
+
+
+async def test_an_address_that_telegram_does_not_take_is_named(fake: Fake):
+    """With what it must be."""
+    bot = Telegram(TOKEN, fake.url, hook=Hook(url="ftp://example.org", port=0))
+    with pytest.raises(ConfigError, match=r"ftp://example\.org.*https url"):
+        await anext(bot.listen())
+    await bot.close()
 
 
 # What is shown.
@@ -367,8 +433,9 @@ async def test_a_shorter_second_attempt_leaves_nothing_of_the_first(fake: Fake, 
     """Messages that are too many are deleted."""
     reply = Reply(ledger, "Aye.")
     sending = await reply.sending()
+    await bot.draft("The sea was", 1, sending)
     await bot.draft("The sea was calm. " * 400, 1, sending)
-    assert len(fake.shown()) == 2
+    await fake.wait(lambda: len(fake.shown()) == 2)
     await bot.draft("Ay", 2, sending)
     await bot.final(reply.done(), sending)
     assert fake.shown() == ["Aye."]
@@ -417,6 +484,24 @@ async def test_a_mark_without_an_id_is_said_again(fake: Fake, bot: Telegram, led
     await bot.final(reply.done(), await reply.sending())
     assert fake.shown() == [reply.text]
     assert len(await reply.ids()) == 1
+
+
+async def test_a_message_is_recorded_even_if_redis_was_away(fake: Fake, bot: Telegram, ledger: Ledger):
+    """It is said once: who takes it up finds it."""
+    reply, away = Reply(ledger), [StoreUnreachable("gone"), StoreUnreachable("gone")]
+    sending = await reply.sending()
+    record = sending.sent
+
+    async def sent(part: int, ids: tuple[str, ...]) -> None:
+        if away:
+            raise away.pop()
+        await record(part, ids)
+
+    sending.sent = sent  # type: ignore[method-assign]
+    await bot.final(reply.done(), sending)
+    await bot.final(reply.done(), await reply.sending())
+    assert fake.shown() == [reply.text]
+    assert not away
 
 
 async def test_what_is_being_sent_is_sent_to_its_end(fake: Fake, bot: Telegram, ledger: Ledger):
