@@ -15,6 +15,7 @@ from core.events import Person
 K = TypeVar("K")
 V = TypeVar("V")
 MOST = 20_000
+AT_ONCE = 20  # names that are asked for, for one message
 
 
 class Recent(Mapping[K, V], Generic[K, V]):
@@ -71,7 +72,7 @@ class Acquaintances:
         if event.get("type") == "user_change" and isinstance(user := event.get("user"), Mapping):
             self.people.forget(str(user.get("id")))
         else:
-            await self._learn(strangers(body, self.people))
+            await self._learn(strangers(body, self.people)[:AT_ONCE])
             await self._recall(event)
 
     async def _learn(self, users: Iterable[str]) -> None:

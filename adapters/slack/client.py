@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 import msgspec
-from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from adapters.base import Limits
 from adapters.slack import doors
@@ -27,7 +26,7 @@ from core.commands import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import LimenError
-from core.events import AnyEvent, Command, Message, Place
+from core.events import AnyEvent, Command, Deletion, Joined, Message, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.slack")
@@ -71,6 +70,7 @@ class Slack:
         self._known = Acquaintances(us, self._web)
         self._heard: asyncio.Queue[Json | None] = asyncio.Queue()
         self._told: Recent[str, bool] = Recent()
+        self._deleted: Recent[tuple[str, str], bool] = Recent(1_000)
         self._urls: Recent[str, str] = Recent(1_000)  # where the answer to a slash command goes
         self._growing: dict[str, Growing] = {}
         self._edits, self._status = True, True
@@ -119,13 +119,19 @@ class Slack:
         """What a body says, if it says it for the first time and did not come from us."""
         await self._known.meet(body)
         event = to_event(body, self._known.view, time.time())
-        if event is None or (event.author.id == self.account and isinstance(event, Message | Command)):
+        if event is None or self._is_our_doing(event):
             return None
         if not self._told.keep(f"{type(event).__name__} {event.place} {event.id}", True):
             return None
         if isinstance(event, Command) and (url := body.get("response_url")):
             self._urls.keep(event.id, url)
         return event
+
+    def _is_our_doing(self, event: AnyEvent) -> bool:
+        """Slack tells us what we do ourselves. Who deletes a message it does not tell."""
+        if isinstance(event, Deletion):
+            return (event.place.channel, event.message_id) in self._deleted
+        return event.author.id == self.account and not isinstance(event, Joined)
 
     # What the engine made of it.
 
@@ -162,31 +168,41 @@ class Slack:
                 self._web.client.assistant_threads_setStatus, patient=False,
                 channel_id=place.channel, thread_ts=place.thread, status="is typing…",
             )  # fmt: skip
-        except (Busy, Unsure):
-            pass  # the next one may be seen again
         except Refused as error:
             self._status = False
-            self._complain("", f"Nobody sees that a reply is coming ({error.error}).")
+            self._complain("", f"Nobody sees that a reply is coming: {error.error}")
+        except LimenError as error:
+            log.debug("nobody saw that a reply is coming: %s", error)  # the next one may be seen again
 
     async def _whisper(self, event: AnyEvent, text: str) -> None:
-        """Something that only this person sees."""
+        """Something that only this person sees. Should Slack be busy, no other event waits for it."""
         for piece in pieces(text):
+            body = message(piece)
             try:
-                await self._whispered(event, message(piece))
+                await self._whispered(event, body, patient=False)
+            except Busy:
+                self._beside(self._whispered_late(event, body))
             except (Refused, Unsure) as error:
-                self._complain(event.place.channel, f"could not be told {piece[:80]!r}: {error}")
+                self._unheard(event, error)
 
-    async def _whispered(self, event: AnyEvent, body: Json) -> None:
-        if url := self._urls.get(event.id):
-            hook = AsyncWebhookClient(url, session=self._web.session(), retry_handlers=[])
-            told = await hook.send(text=body["text"], blocks=body["blocks"], response_type="ephemeral")
-            if told.status_code == 200:
-                return
+    async def _whispered_late(self, event: AnyEvent, body: Json) -> None:
+        try:
+            await self._whispered(event, body, patient=True)
+        except LimenError as error:
+            self._unheard(event, error)
+
+    async def _whispered(self, event: AnyEvent, body: Json, patient: bool) -> None:
+        """To the address that came with a slash command, which is good for half an hour; else as a message."""
+        if (url := self._urls.get(event.id)) and await self._web.respond(url, body):
+            return
         place = event.place
         await self._web.call(
-            self._web.client.chat_postEphemeral, repeatable=False, channel=place.channel,
+            self._web.client.chat_postEphemeral, patient, repeatable=False, channel=place.channel,
             user=_native(event.author.id), thread_ts=place.thread or None, **body,
         )  # fmt: skip
+
+    def _unheard(self, event: AnyEvent, error: LimenError) -> None:
+        self._complain(event.place.channel, f"somebody there could not be told something. {error}")
 
     async def _hand(self, command: Command, data: Json) -> None:
         """A file, in a DM."""
@@ -266,12 +282,16 @@ class Slack:
         place, ids = _place(sending), sending.ids.get(part, ())
         if ids and await self._edit(place, ids[-1], piece, patient):
             return
-        again = not ids and await sending.begin(part) == "again"
-        ts = await self._post(sending, part, piece, again, patient)
+        again = await sending.begin(part) == "again"
+        ts, is_there = await self._post(sending, part, piece, again, patient)
         await _record(sending, part, (*ids, ts))
+        if is_there:  # and says what it said then
+            await self._part(part, piece, sending, patient)
+        elif ids:
+            await self._delete(place, ids[-1])
 
     async def _edit(self, place: Place, ts: str, piece: str, patient: bool) -> bool:
-        """False if it cannot be edited, and had better be said anew; the old beginning is gone then."""
+        """False if it cannot be edited, and had better be said anew."""
         try:
             await self._send(self._web.client.chat_update, piece, patient, channel=place.channel, ts=ts)
         except Refused as error:
@@ -285,23 +305,22 @@ class Slack:
             )
             if not patient:
                 raise
-            await self._delete(place, ts)
             return False
         return True
 
-    async def _post(self, sending: Sending, part: int, piece: str, again: bool, patient: bool) -> str:
-        """Say it, once: where we do not know whether we did, Slack is asked first. Its `ts`."""
+    async def _post(self, sending: Sending, part: int, piece: str, again: bool, patient: bool) -> tuple[str, bool]:
+        """Say it, once: where we do not know whether we did, Slack is asked first. Its `ts`, and whether we had."""
         place, wait = _place(sending), 0.5
         metadata = {"event_type": METADATA, "event_payload": {"reply": sending.reply_id, "part": part}}
         while True:
             if again and (ts := await self._said(sending, part, patient)):
-                return ts
+                return ts, True
             try:
                 told = await self._send(
                     self._web.client.chat_postMessage, piece, patient, repeatable=False, channel=place.channel,
                     thread_ts=place.thread or None, metadata=metadata, unfurl_links=False, unfurl_media=False,
                 )  # fmt: skip
-                return str(told["ts"])
+                return str(told["ts"]), False
             except Unsure:
                 if not patient:
                     raise
@@ -323,9 +342,9 @@ class Slack:
         except Refused as error:
             self._complain("", f"A message may come twice after a crash, for what was sent cannot be read: {error}")
             return ""
-        mine = {"reply": sending.reply_id, "part": part}
+        mine, known = {"reply": sending.reply_id, "part": part}, sending.ids.get(part, ())
         found = [one for one in told.get("messages") or () if (one.get("metadata") or {}).get("event_payload") == mine]
-        return str(found[0]["ts"]) if found else ""
+        return next((str(one["ts"]) for one in found if one["ts"] not in known), "")
 
     async def _send(self, method: Any, piece: str, patient: bool, repeatable: bool = True, **where: Any) -> Json:
         """A piece with its looks; without, should Slack not like them."""
@@ -359,6 +378,7 @@ class Slack:
                     await self._delete(place, ts)
 
     async def _delete(self, place: Place, ts: str) -> None:
+        self._deleted.keep((place.channel, ts), True)
         try:
             await self._web.call(self._web.client.chat_delete, channel=place.channel, ts=ts)
         except Refused as error:

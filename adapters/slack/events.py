@@ -283,9 +283,14 @@ def _mentions_us(text: str, us: Us) -> bool:
 
 
 def _without_us(text: str, view: View) -> str:
-    """What follows a mention of us at the beginning, which only says whom it is for."""
-    us = view.us.user
-    return readable(re.sub(rf"\A\s*(?:<@{us}(?:\|[^<>]*)?>[\s,:]*)+", "", text), view)
+    """A mention of us at either end only calls us. Empty if there is nothing else."""
+    call = rf"<@{view.us.user}(?:\|[^<>]*)?>"
+    return readable(re.sub(rf"\A(?:\s*{call}[\s,:]*)+|\s*{call}\s*\Z", "", text), view)
+
+
+def mentioned(message: Json, view: View) -> dict[str, str]:
+    """Who is mentioned in a message: their names as they stand in its text, by user id."""
+    return {user: _called(user, view) for user in dict.fromkeys(_USER.findall(source(message)))}
 
 
 def _files(event: Json) -> tuple[Attachment, ...]:
@@ -319,7 +324,7 @@ def _token(token: str, view: View) -> str:
     body, _, label = token.partition("|")
     match body[:1]:
         case "@":
-            return "@" + (label.lstrip("@") or _called(body[1:], view))
+            return "@" + (label.lstrip("@") or _escaped(_called(body[1:], view)))
         case "#":
             return "#" + (label.lstrip("#") or body[1:])
         case "!":
@@ -333,7 +338,7 @@ def _token(token: str, view: View) -> str:
 def _called(user: str, view: View) -> str:
     known = view.people.get(user)
     name = view.us.name if user == view.us.user else known.name if known else ""
-    return (name or user).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return name or user
 
 
 def source(message: Json) -> str:

@@ -10,6 +10,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from adapters.slack.events import Us
 from adapters.slack.pace import Pace
@@ -99,6 +100,16 @@ class Web:
         """Whose token it is."""
         told = await self.call(self.client.auth_test)
         return Us(told["team_id"], told["user_id"], told.get("bot_id") or "", told.get("user") or "")
+
+    async def respond(self, url: str, body: dict[str, Any]) -> bool:
+        """Answer a slash command to the one who gave it. False if its address is not good any more."""
+        hook = AsyncWebhookClient(url, session=self.session(), retry_handlers=[])
+        try:
+            told = await hook.send(text=body["text"], blocks=body["blocks"], response_type="ephemeral")
+        except (SlackClientError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.info("the answer to a command goes another way: %s", type(error).__name__)
+            return False
+        return told.status_code == 200
 
     def session(self) -> aiohttp.ClientSession:
         """The connections that all calls share."""

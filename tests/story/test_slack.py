@@ -75,6 +75,15 @@ class Bot:
                     return entries[-1]
                 await asyncio.sleep(0.005)
 
+    def sending(self, channel: str, text: str, thread: str = "") -> tuple[Done, Sending]:
+        """A reply, and its way there, as a carrier would take it up."""
+        kind = Kind.DM if channel.startswith("D") else Kind.THREAD
+        place = Place("slack", TEAM, channel, thread, kind)
+        persona = PersonaKey(self.adapter.account, "mira", "scope")
+        sending = Sending(self.house.p.ledger, self.adapter.account, "r", "me")
+        sending.place = place
+        return Done(job="j", reply_id="r", conversation="c", place=place, persona=persona, text=text), sending
+
     async def heard(self, thread: str, holds: Callable[[list[Line]], bool]) -> None:
         """Until the history of a thread in C1 is so."""
         persona = PersonaKey(self.adapter.account, "mira", f"slack:{TEAM}:channel:C1")
@@ -234,7 +243,7 @@ async def test_slash_commands_are_answered_to_one_person(fake: Fake, house: Hous
         fake.say("C1", "UANN", f"{ME} /stop", thread=asked)
         await fake.wait(lambda: len(fake.whispers) == 2)
         assert ("Nothing is being written.", asked) == (fake.whispers[1]["text"], fake.whispers[1]["thread"])
-        assert all(envelope.acked for envelope in fake.envelopes.values())
+        await fake.wait(lambda: all(envelope.acked for envelope in fake.envelopes.values()))
 
 
 async def test_an_export_comes_as_a_file_in_a_dm(fake: Fake, house: House) -> None:
@@ -256,11 +265,7 @@ async def test_a_long_reply_is_several_messages_and_a_thumb_on_any_counts(fake: 
     """All of them in the thread, all of them recorded; a shorter one takes back what is too much."""
     async with bot(fake, house) as it:
         asked = fake.say("C1", "UANN", "hello")
-        place = Place("slack", TEAM, "C1", asked, Kind.THREAD)
-        persona = PersonaKey(it.adapter.account, "mira", "scope")
-        done = Done(job="j", reply_id="r", conversation="c", place=place, persona=persona, text="")
-        sending = Sending(house.p.ledger, it.adapter.account, "r", "me")
-        sending.place = place
+        done, sending = it.sending("C1", "", asked)
         words = " ".join(f"word{number}" for number in range(3_000))
         await it.adapter.draft(words[:15_000], 1, sending)
         await it.adapter.final(replace(done, text=words), sending)
@@ -268,7 +273,7 @@ async def test_a_long_reply_is_several_messages_and_a_thumb_on_any_counts(fake: 
         parts = fake.replies("C1")
         assert ([asked] * 3, words) == ([part["thread_ts"] for part in parts], " ".join(fake.shown("C1")[1:]))
         for part in parts:
-            key = message_key(it.adapter.account, replace(place, thread=""), part["ts"])
+            key = message_key(it.adapter.account, replace(done.place, thread=""), part["ts"])
             assert "r" == (await house.p.ledger.behind(key))
 
         await it.adapter.final(replace(done, text="short"), sending)
@@ -285,6 +290,57 @@ async def test_nothing_it_says_pings_a_channel(fake: Fake, house: House) -> None
             await it.reply("DANN", number, "end")
         await it.delivered()
     assert [] == fake.pinged
+
+
+async def test_a_burst_keeps_its_order(fake: Fake) -> None:
+    """Fifty at once, of people nobody has met; and closing tells what came before."""
+    adapter = await Slack.sign_in(BOT_TOKEN, Listening(app_token=APP_TOKEN, ping=0.2), f"{fake.url}/api/")
+    for number in range(50):
+        fake.say("C1", fake.person(f"U{number}", f"name{number}"), f"line {number}")
+    heard = []
+    async for event in adapter.listen():
+        heard.append(event)
+        if event.text == "line 25":
+            adapter.close()
+    await adapter.leave()
+    assert [(f"line {number}", f"name{number}") for number in range(50)] == [(e.text, e.author.name) for e in heard]
+
+
+async def test_messages_that_we_take_back_ourselves_are_no_deletions(fake: Fake, house: House) -> None:
+    """Else a reply that began anew would train nothing; one that a person deletes trains nothing indeed."""
+    async with bot(fake, house) as it, worker(house):
+        fake.edits_allowed = False  # so that the first words are taken back
+        fake.say("C1", "UANN", f"{ME} hello")
+        await it.reply()
+        await it.delivered()
+        fake.edits_allowed = True
+        fake.say("DANN", "UANN", "hello")
+        await it.reply("DANN")
+        await it.delivered()
+        entries = [entry async for entry in house.p.ledger.everything(await house.p.ledger.personas())]
+        assert [False, False] == [entry.record.deleted for entry in entries]
+
+        (reply,) = fake.replies("C1")
+        fake.delete("C1", reply["ts"])
+
+        async def retracted() -> bool:
+            told = [entry async for entry in house.p.ledger.everything(await house.p.ledger.personas())]
+            return [True] == [entry.record.deleted for entry in told if "C1" in entry.record.conversation]
+
+        await until(retracted)
+
+
+async def test_answers_find_their_way_when_slack_is_busy(fake: Fake, house: House) -> None:
+    """Other events do not wait for them; an address that is no good is not the only one."""
+    async with bot(fake, house) as it, worker(house):
+        fake.limit("chat.postEphemeral", 1)
+        fake.say("C1", "UANN", f"{ME} /history")
+        trigger = fake.command("C1", "UANN", "persona")
+        fake.envelopes[next(reversed(fake.envelopes))].payload["response_url"] = f"{fake.url}/gone"
+        await fake.wait(lambda: len(fake.whispers) == 2)
+        assert trigger
+        assert any("Mira" in whisper["text"] for whisper in fake.whispers)
+        assert it.adapter
 
 
 # Bad days.
@@ -327,6 +383,18 @@ async def test_a_lost_answer_doubles_nothing(fake: Fake, house: House) -> None:
         assert await it.entry(lambda entry: entry.facts)
     assert asked == reply["thread_ts"]
     assert fake.calls("conversations.replies")
+
+
+async def test_a_message_that_was_there_says_the_newest(fake: Fake, house: House) -> None:
+    """Its first words were posted without our knowing, and next comes the whole reply."""
+    async with bot(fake, house) as it:
+        done, sending = it.sending("DANN", "Arr, matey!")
+        fake.lose("chat.postMessage")
+        await it.adapter.draft("Arr", 1, sending)
+        assert (["Arr"], {}) == (fake.shown("DANN"), sending.ids)
+        await it.adapter.final(done, sending)
+        assert ["Arr, matey!"] == fake.shown("DANN")
+        assert {0: (fake.replies("DANN")[0]["ts"],)} == sending.ids
 
 
 async def test_a_process_that_dies_while_sending_doubles_nothing(fake: Fake, house: House) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.slack.events import Us, View, strangers, to_event
+from adapters.slack.events import Us, View, mentioned, strangers, to_event
 from adapters.slack.names import drawn, key, spellings
 from core.events import Addressed, Attachment, Command, Deletion, Edit, Joined, Kind, Message, Person, Place, Reaction
 
@@ -204,6 +204,13 @@ def test_a_mention_in_the_middle_keeps_our_name():
     assert message("what does <@UBOT> think?").text == "what does @Mira think?"
     assert message("<@UBOT|mira>, <@UBOT>: hi").text == "hi"
     assert message("<@UBOT>").text == "@Mira"
+    assert message("thanks, <@UBOT>").text == "thanks,"
+
+
+def test_ids_of_whoever_is_mentioned_are_kept():
+    """Beside the names in the text."""
+    raw = {"text": "<@UANN>, <@UNEW> and <@UBOT|mira>: <@UANN>"}
+    assert mentioned(raw, VIEW) == {"UANN": "Ann", "UNEW": "UNEW", "UBOT": "Mira"}
 
 
 def test_an_app_mention_and_its_message_are_one():
