@@ -18,13 +18,17 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from adapters.discord.client import Discord
+from core.events import Kind, Place
+
 Body = dict[str, Any]
 
 ME, GUILD, CHANNEL, OTHER, DM = "4200000000000000001", "7", "901", "902", "300"
 TOKEN = f"{b64encode(ME.encode()).decode().rstrip('=')}.fake.token"
-TOM = {"id": "230869302276784128", "username": "tom", "global_name": "Tom", "discriminator": "0", "avatar": None}
-ANN = {"id": "230869302276784129", "username": "ann", "global_name": "Ann", "discriminator": "0", "avatar": None}
-BOT = {"id": ME, "username": "limen", "global_name": None, "discriminator": "0", "avatar": None, "bot": True}
+_USER: dict[str, Any] = {"discriminator": "0", "avatar": None, "public_flags": 0, "flags": 0, "primary_guild": None}
+TOM = {"id": "230869302276784128", "username": "tom", "global_name": "Tom", **_USER}
+ANN = {"id": "230869302276784129", "username": "ann", "global_name": "Ann", **_USER}
+BOT = {"id": ME, "username": "limen", "global_name": None, "bot": True, **_USER}
 OTHER_BOT = {**BOT, "id": "4200000000000000002", "username": "rival"}
 EPOCH_MS = 1_420_070_400_000
 MESSAGE_CONTENT = 1 << 15
@@ -588,3 +592,40 @@ def _json(status: int, body: Any, headers: dict[str, str] | None = None) -> web.
     return web.Response(
         status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/json", **(headers or {})}
     )
+
+
+class AtDiscord:
+    """Somebody in a DM with the bot: a driver for `tests/contract`. Close its adapter when all is said."""
+
+    def __init__(self, fake: Fake) -> None:
+        self.fake = fake
+        self.adapter = Discord(TOKEN, api_base=fake.url, gateway_url=fake.gateway)
+        self.place = Place("discord", "dm", DM, kind=Kind.DM)
+        self._tokens: list[str] = []
+        self._leaving: asyncio.Task[None] | None = None
+
+    def say(self, text: str) -> None:
+        """Everything in a DM is meant for us."""
+        self.fake.say(text, DM)
+
+    def command(self, name: str, args: str = "") -> None:
+        """From the menu."""
+        options = {f"option{number}": word for number, word in enumerate(args.split())}
+        self._tokens.append(self.fake.command(name, DM, **options))
+
+    def react(self, message: str, emoji: str) -> None:
+        """As the person of the DM."""
+        self.fake.react(message, emoji, DM)
+
+    def shown(self) -> str:
+        """Messages, and what only that person sees."""
+        answers = [body["content"] for token in self._tokens for body in self.fake.responses[token]]
+        return "\n".join([*self.fake.shown(DM), *answers])
+
+    def leave(self) -> None:
+        """When all that was said has been heard."""
+        self._leaving = asyncio.create_task(self._leave())
+
+    async def _leave(self) -> None:
+        await self.fake.read()
+        self.adapter.stop()

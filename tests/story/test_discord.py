@@ -1,34 +1,45 @@
 """A persona on Discord: from what people write there to the edits they see, over discord.py and a real queue."""
 
 import asyncio
+import json
+import os
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
 
 pytest.importorskip("aiohttp")
 
 from adapters.discord import api, growing
 from adapters.discord.client import Discord, account_of
 from bots.run import beside, converse
+from core.commands import Answer
 from core.delivery import Delivery, Sending
 from core.errors import ConfigError, StoreUnreachable
-from core.events import AnyEvent, Deletion, Joined, Kind, Message, PersonaKey, Place, Reaction
+from core.events import AnyEvent, Command, Deletion, Joined, Kind, Message, PersonaKey, Place, Reaction
 from core.intake import Intake
 from core.jobs import Done, Failed
 from core.settings import Attention
 from core.store import keys
 from core.store.client import Client
 from core.store.ledger import Entry, Ledger
-from tests.fakes.discord import ANN, BOT, CHANNEL, DM, GUILD, ME, OTHER, OTHER_BOT, TOKEN, TOM, Fake
+from tests.fakes.discord import ANN, BOT, CHANNEL, DM, GUILD, ME, OTHER, OTHER_BOT, TOKEN, TOM, Call, Fake
 from tests.fakes.house import House, house_at, quick
 from worker.compose import Composer
 from worker.echo import Echo
 from worker.serve import Server
 
+SHARED = Path(os.environ.get("LIMEN_SHARED", Path(__file__).parents[3] / "shared"))
+SPEC = SHARED / "data/payloads/discord_openapi.json"
 PING = f"<@{ME}>"
 ROOM = Place("discord", GUILD, CHANNEL)
 LONG = "\n\n".join(f"{number}. " + "And then the kraken sang. " * 12 for number in range(16))
@@ -643,3 +654,55 @@ async def test_commands_are_registered_once(fake: Fake, adapter: Discord) -> Non
     assert await adapter.register()
     assert 2 == len(fake.made("PUT", "/commands"))
     assert {"persona", "switch", "forget", "help"} <= {command["name"] for command in fake.commands}
+
+
+# What is said, checked against Discord's own description of it.
+
+
+@pytest.mark.skipif(not SPEC.exists(), reason="Discord's description of its API is not here")
+async def test_every_call_and_every_message_is_as_discord_describes_it(
+    fake: Fake, adapter: Discord, ledger: Ledger
+) -> None:
+    """What we send, and what the fake answers: messages, edits, reactions, commands and their menu."""
+    spec = json.loads(SPEC.read_text())
+    registry = Registry().with_resource("spec:", Resource.from_contents(spec, DRAFT202012))
+    async with listening(fake, adapter) as ears:
+        token = fake.command("help", DM)
+        asked = fake.say(
+            "hello", DM, attachments=[{"id": "5", "filename": "a.txt", "size": 3, "url": "u", "proxy_url": "p"}]
+        )
+        await fake.wait(lambda: len(ears.events) == 2)
+        await adapter.answered(ears.of(Command)[0], Answer(text="help " * 600))
+        await fake.wait(lambda: len(fake.responses[token]) == 2)
+        for place, text in ((ROOM, LONG), (Place("discord", "dm", DM, kind=Kind.DM), "Arr!")):
+            reply = Reply(ledger, place, (asked,))
+            sending = await reply.sending()
+            await adapter.draft(text[:300], 1, sending)
+            await adapter.final(reply.done(text), sending)
+        loved = Reply(ledger, Place("discord", "dm", DM, kind=Kind.DM), (asked,))
+        await adapter.final(loved.done("", act="react", emoji="❤"), await loved.sending())
+        await adapter.register()
+
+    checked = set()
+    for call in fake.calls:
+        assert call.status < 300
+        if call.body:
+            path, method = described(spec, call), call.method.lower()
+            pointer = quote(f"/paths/{path.replace('/', '~1')}/{method}/requestBody/content/application~1json/schema")
+            body = call.body.get("list", call.body)
+            Draft202012Validator({"$ref": f"spec:#{pointer}"}, registry=registry).validate(body)
+            checked.add((method, path))
+    for message in [*fake.messages[CHANNEL].values(), *fake.messages[DM].values()]:
+        whole = {key: value for key, value in message.items() if key not in ("reactions", "member")}
+        schema = {"$ref": "spec:#/components/schemas/MessageResponse"}
+        Draft202012Validator(schema, registry=registry).validate(whole)
+    assert len(checked) == 6
+
+
+def described(spec: dict, call: Call) -> str:
+    """The path of the description that a call is made to."""
+
+    def fits(path: str) -> bool:
+        return bool(re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", path), call.path))
+
+    return next(path for path in sorted(spec["paths"], key=lambda path: path.count("{")) if fits(path))
