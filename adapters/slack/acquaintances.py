@@ -30,7 +30,7 @@ class Recent(Mapping[K, V], Generic[K, V]):
         return self._items[key]
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._items)
+        return iter(list(self._items))  # whoever looks at one moves it
 
     def __len__(self) -> int:
         return len(self._items)

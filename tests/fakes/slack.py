@@ -23,12 +23,16 @@ from aiohttp import WSMsgType, web
 from emoji import demojize
 
 from adapters.emoji import canonical
+from adapters.slack.client import Listening, Slack
+from adapters.slack.events import Us
 from core.errors import InputError
+from core.events import Kind, Place
 
 Json = dict[str, Any]
 
 BOT_TOKEN, APP_TOKEN, SECRET = "xoxb-1-fake", "xapp-1-fake", "5ec2e7"
 TEAM, BOT_USER, BOT_ID, APP = "T1", "UBOT", "BBOT", "A1"
+TONES = "🏻🏼🏽🏾🏿"
 POSTED_JSON = {"chat.postMessage", "chat.update", "chat.postEphemeral", "chat.delete", "assistant.threads.setStatus"}
 _MASS = re.compile(r"<!(channel|here|everyone|subteam\^\w+)[^>]*>", re.IGNORECASE)
 _BARE = re.compile(r"(?<![\w.+-])@(channel|here|everyone)\b", re.IGNORECASE)
@@ -625,3 +629,44 @@ async def slack() -> AsyncIterator[Fake]:
         for event in it._held.values():
             event.set()
         await runner.cleanup()
+
+
+class Driver:
+    """What the contract suite asks of a platform, in Ann's DM."""
+
+    def __init__(self, fake: Fake) -> None:
+        self.fake = fake
+        us = Us(TEAM, BOT_USER, BOT_ID, "mira")
+        self.adapter = Slack(us, BOT_TOKEN, Listening(app_token=APP_TOKEN, ping=0.2), f"{fake.url}/api/", every=0.0)
+        self.place = Place("slack", TEAM, "DANN", kind=Kind.DM)
+        self._leaving: asyncio.Task[None] | None = None
+
+    def say(self, text: str) -> None:
+        """Ann says this."""
+        self.fake.say("DANN", "UANN", text)
+
+    def command(self, name: str, args: str = "") -> None:
+        """Ann gives a command."""
+        self.fake.command("DANN", "UANN", f"{name} {args}")
+
+    def react(self, message: str, emoji: str) -> None:
+        """Ann puts an emoji on our message."""
+        bare, tone = emoji.rstrip(TONES), emoji[-1:] if emoji[-1:] in TONES else ""
+        name = demojize(bare, language="alias").strip(":") + (f"::skin-tone-{TONES.index(tone) + 2}" if tone else "")
+        self.fake.react("DANN", message, "UANN", name)
+
+    def shown(self) -> str:
+        """What Ann sees."""
+        return "\n".join([*self.fake.shown("DANN"), *(whisper["text"] for whisper in self.fake.whispers)])
+
+    def leave(self) -> None:
+        """The connection is closed when everything has been told."""
+        self._leaving = asyncio.create_task(self._leave())
+
+    async def _leave(self) -> None:
+        await self.fake.wait(lambda: all(envelope.acked for envelope in self.fake.envelopes.values()))
+        self.adapter.close()
+
+    async def done(self) -> None:
+        """The test is over."""
+        await self.adapter.leave()
