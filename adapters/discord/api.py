@@ -20,6 +20,7 @@ from core.errors import ConfigError, LimenError
 log = logging.getLogger("limen.discord")
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0
+IDENTIFY_WAIT = 5.0
 PATIENCE = 600.0  # seconds that a call is tried again which Discord cannot take just now
 TOKEN_HINT = "take a new one at https://discord.com/developers/applications → Bot → Reset Token; set DISCORD_TOKEN"
 INTENT_HINT = (
@@ -123,6 +124,11 @@ class _Ears(discord.Client):
             enable_debug_events=True,  # this is how it hands on what it receives
             **options,
         )  # fmt: skip
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Discord lets one session begin in five seconds."""
+        if not initial:
+            await asyncio.sleep(IDENTIFY_WAIT)
 
     def _get_state(self, **options: Any) -> Any:
         self.http = self._ours
@@ -268,7 +274,15 @@ class Api:
             await self._http.end()
         self._client = self._http = None
 
-    async def call(self, method: str, path: str, body: Any = None, upload: Upload | None = None, **ids: str) -> Any:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        upload: Upload | None = None,
+        query: dict[str, Any] | None = None,
+        **ids: str,
+    ) -> Any:
         """One REST call, in Discord's pace. Raises Refused or Unreachable."""
         await self.open()
         assert self._http is not None
@@ -276,7 +290,8 @@ class Api:
         try:
             if upload is not None:
                 return await self._http.request(route, form=_form(body, upload))
-            return await self._http.request(route, **({} if body is None else {"json": body}))
+            options = {"json": body, "params": query}
+            return await self._http.request(route, **{k: given for k, given in options.items() if given is not None})
         except discord.HTTPException as error:
             raise Refused(error) from error
         except _UNAVAILABLE as error:

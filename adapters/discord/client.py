@@ -37,6 +37,7 @@ log = logging.getLogger("limen.discord")
 BRIEFLY = 1.0  # seconds that we wait for Discord where somebody waits for us; then it goes on beside
 GRACE = 5.0  # seconds that a shutdown waits for what is being sent
 REPLIES, COMMANDS = 2_000, 2_000  # that we remember while they are open
+MISSED = 50  # messages of a channel that we catch up with
 _EPHEMERAL = 64
 _DEFERRED = 5
 _ACKNOWLEDGED = {2, 3}  # slash commands and buttons
@@ -74,7 +75,7 @@ class Discord:
         self._world = Known(self._api, self.account)
         self._typing = Typing(self._api)
         self._heard: asyncio.Queue[tuple[str, dict[str, Any], str] | None] = asyncio.Queue()
-        self._session = ""
+        self._session, self._shards = "", set[tuple[int, int]]()
         self._replies: OrderedDict[str, Growing] = OrderedDict()
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
         self._beside: set[asyncio.Task[None]] = set()
@@ -131,7 +132,7 @@ class Discord:
     def _take(self, dispatch: Dispatch) -> None:
         """From the gateway, at once: only what may become an event is kept."""
         if dispatch.t == "READY":
-            self._session = msgspec.json.decode(dispatch.d, type=_Ready).session_id
+            self._ready(msgspec.json.decode(dispatch.d, type=_Ready))
         if dispatch.t not in KINDS:
             return
         raw = msgspec.json.decode(dispatch.d)
@@ -140,6 +141,30 @@ class Discord:
         if dispatch.t == "INTERACTION_CREATE" and raw.get("type") in _ACKNOWLEDGED:
             self._acknowledge(raw)
         self._heard.put_nowait((dispatch.t, raw, f"{self._session}:{dispatch.s}"))
+
+    def _ready(self, ready: "_Ready") -> None:
+        """A session begins. If it is not the first of its shard, the one before could not be resumed: catch up."""
+        if ready.shard in self._shards:
+            self._do(self._catch_up(), "catch up with what was said")
+        self._shards.add(ready.shard)
+        self._session = ready.session_id
+
+    async def _catch_up(self) -> None:
+        """Hear what was said meanwhile where we have heard somebody lately. Hearing it twice changes nothing."""
+        for channel, (last, guild) in self._world.lately():
+            for raw in await self._missed(channel, last):
+                place = {"guild_id": guild} if guild else {}
+                self._heard.put_nowait(("MESSAGE_CREATE", {**raw, **place}, "missed"))
+
+    async def _missed(self, channel: str, last: str) -> list[dict[str, Any]]:
+        """What was said in a channel after a message, oldest first."""
+        path, query = "/channels/{channel_id}/messages", {"after": last, "limit": MISSED}
+        try:
+            missed = await patiently(lambda: self._api.call("GET", path, query=query, channel_id=channel))
+        except Refused as error:
+            log.info("could not catch up with %s: %s", channel, error)
+            return []
+        return sorted(missed, key=lambda raw: int(raw["id"]))
 
     async def _events(self, kind: str, raw: dict[str, Any], stamp: str) -> list[AnyEvent]:
         try:
@@ -304,6 +329,7 @@ class Discord:
 
 class _Ready(msgspec.Struct):
     session_id: str = ""
+    shard: tuple[int, int] = (0, 1)
 
 
 def account_of(token: str) -> str:

@@ -14,4 +14,6 @@ with warnings.catch_warnings():
     except ImportError as error:
         raise MissingExtra("discord.py is not installed", "pip install 'limen[discord]'") from error
 
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody need hear that we have no voice
+
 __all__ = ["DiscordWebSocket", "HTTPClient", "Route", "discord"]

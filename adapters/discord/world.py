@@ -12,7 +12,7 @@ from adapters.discord.api import Api, Refused, patiently
 from adapters.discord.events import Room
 from adapters.discord.library import discord
 
-ROOMS, MESSAGES = 20_000, 20_000
+ROOMS, MESSAGES, LIVELY = 20_000, 20_000, 50
 _THREADS = {10, 11, 12}
 _DM = 1
 
@@ -24,6 +24,7 @@ class Known:
         self._api, self.account = api, account
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._authors: OrderedDict[str, str] = OrderedDict()
+        self._last: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     def room(self, channel: str) -> Room | None:
         """Where a channel or thread is."""
@@ -49,6 +50,10 @@ class Known:
         found = self._guild(guild)
         return str(found.self_role.id) if found and found.self_role else ""
 
+    def lately(self) -> list[tuple[str, tuple[str, str]]]:
+        """Where something was said last, the newest first: the channel, the id of that message, the server."""
+        return list(reversed(self._last.items()))
+
     def _guild(self, guild: str) -> discord.Guild | None:
         return self._api.client.get_guild(int(guild))
 
@@ -56,6 +61,7 @@ class Known:
         """Learn what a dispatch tells, and ask for what its events will need."""
         if kind == "MESSAGE_CREATE":
             _keep(self._authors, raw["id"], raw["author"]["id"], MESSAGES)
+            _keep(self._last, raw["channel_id"], (raw["id"], raw.get("guild_id") or ""), LIVELY)
         channel = raw.get("channel_id")
         if not channel or channel in self._rooms:
             return

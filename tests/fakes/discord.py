@@ -63,9 +63,14 @@ class Session:
     """One client's place in the stream of dispatches: whoever resumes gets what it has missed."""
 
     id: str
-    intents: int
+    shard: int
+    shards: int
     log: list[str] = field(default_factory=list)
     out: "asyncio.Queue[str | int | None] | None" = None
+
+    def hears(self, guild: str) -> bool:
+        """Servers are dealt out by their id; what is in none goes to the first."""
+        return (int(guild) >> 22) % self.shards == self.shard
 
     def tell(self, kind: str, data: Any) -> None:
         """Dispatch to this session, now or when it is back."""
@@ -96,6 +101,7 @@ class Fake:
         self.sessions: dict[str, Session] = {}
         self.handshakes: list[str] = []  # identify and resume, as they came
         self.allows_content = True
+        self.shards = 1
         self.token = TOKEN
         self.url = self.gateway = ""
         self._waiting: list[tuple[str, Any]] = []  # happened before anybody listened
@@ -259,9 +265,13 @@ class Fake:
             if session.out is not None:
                 session.out.put_nowait(code)
 
-    def forget_sessions(self) -> None:
-        """Nobody can resume."""
-        self.sessions.clear()
+    def invalidate(self) -> None:
+        """Every session is over and cannot be resumed; what happens before the next one is told to nobody."""
+        for session in self.sessions.values():
+            session.id = "over"
+            if session.out is not None:
+                session.out.put_nowait(json.dumps({"op": 9, "d": False}))
+                session.out = None
 
     async def read(self) -> None:
         """Until the client has taken all that was dispatched: it answers a heartbeat asked for behind it."""
@@ -315,20 +325,23 @@ class Fake:
 
     def _identify(self, data: Body, out: "asyncio.Queue[str | int | None]") -> None:
         self.handshakes.append("identify")
+        self.sessions = {name: one for name, one in self.sessions.items() if one.id != "over"}
         if data["token"] != self.token:
             out.put_nowait(4004)
             return
         if data["intents"] & MESSAGE_CONTENT and not self.allows_content:
             out.put_nowait(4014)
             return
-        session = self.sessions[self._id()] = Session(f"s{self._last_id}", data["intents"], out=out)
+        shard, shards = data.get("shard", [0, 1])
+        session = self.sessions[self._id()] = Session(f"s{self._last_id}", shard, shards, out=out)
         session.tell(
             "READY",
             {"v": 10, "user": BOT, "guilds": [{"id": GUILD, "unavailable": True}], "session_id": session.id,
-             "resume_gateway_url": self.gateway, "shard": data.get("shard", [0, 1]),
+             "resume_gateway_url": self.gateway, "shard": [shard, shards],
              "application": {"id": ME, "flags": 0}, "private_channels": [], "presences": [], "relationships": []},
         )  # fmt: skip
-        session.tell("GUILD_CREATE", self._guild())
+        if session.hears(GUILD):
+            session.tell("GUILD_CREATE", self._guild())
         for kind, what in self._waiting:
             session.tell(kind, what)
         self._waiting.clear()
@@ -347,8 +360,10 @@ class Fake:
     def _dispatch(self, kind: str, data: Any) -> None:
         if not self.sessions:
             self._waiting.append((kind, data))
+        guild = data.get("guild_id") if isinstance(data, dict) else None
         for session in self.sessions.values():
-            session.tell(kind, data)
+            if session.hears(str(guild or "0")):
+                session.tell(kind, data)
         self._changed.set()
 
     def _guild(self) -> Body:
@@ -399,7 +414,7 @@ class Fake:
             payload: Body = json.loads(str(form["payload_json"]))
             return payload
         text = await request.text()
-        read = json.loads(text) if text else {}
+        read = json.loads(text) if text else dict(request.query)
         return read if isinstance(read, dict) else {"list": read}
 
     def _answer(self, request: web.Request, call: Call) -> tuple[int, Any]:
@@ -424,10 +439,19 @@ class Fake:
 
     def _gateway_bot(self, body: Body) -> tuple[int, Any]:
         limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
-        return 200, {"url": self.gateway, "shards": 1, "session_start_limit": limit}
+        return 200, {"url": self.gateway, "shards": self.shards, "session_start_limit": limit}
 
     def _get_channel(self, body: Body, channel: str) -> tuple[int, Any]:
         return (200, self.channels[channel]) if channel in self.channels else _unknown("Channel", 10003)
+
+    def _get_messages(self, body: Body, channel: str) -> tuple[int, Any]:
+        if channel not in self.channels:
+            return _unknown("Channel", 10003)
+        newest_first = sorted(self.messages.get(channel, {}).values(), key=lambda message: -int(message["id"]))
+        without = ("guild_id", "member", "channel_type")  # the gateway tells these, REST does not
+        after, limit = int(body.get("after", 0)), int(body.get("limit", 50))
+        told = [{k: v for k, v in one.items() if k not in without} for one in newest_first if int(one["id"]) > after]
+        return 200, told[-limit:]
 
     def _post_message(self, body: Body, channel: str) -> tuple[int, Any]:
         if channel not in self.channels:
@@ -561,6 +585,7 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any]]]] = [
     ("GET", r"/oauth2/applications/@me", Fake._application),
     ("GET", r"/gateway/bot", Fake._gateway_bot),
     ("GET", rf"/channels/{_N}", Fake._get_channel),
+    ("GET", rf"/channels/{_N}/messages", Fake._get_messages),
     ("POST", rf"/channels/{_N}/messages", Fake._post_message),
     ("PATCH", rf"/channels/{_N}/messages/{_N}", Fake._patch_message),
     ("DELETE", rf"/channels/{_N}/messages/{_N}", Fake._delete_message),

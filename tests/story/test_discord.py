@@ -19,13 +19,14 @@ from referencing.jsonschema import DRAFT202012
 
 pytest.importorskip("aiohttp")
 
-from adapters.discord import api, growing
+from adapters.discord import api, growing, typing
 from adapters.discord.client import Discord, account_of
 from bots.run import beside, converse
 from core.commands import Answer
 from core.delivery import Delivery, Sending
+from core.engine import Act, Outcome
 from core.errors import ConfigError, StoreUnreachable
-from core.events import AnyEvent, Command, Deletion, Joined, Kind, Message, PersonaKey, Place, Reaction
+from core.events import AnyEvent, Command, Deletion, Joined, Kind, Message, Person, PersonaKey, Place, Reaction
 from core.intake import Intake
 from core.jobs import Done, Failed
 from core.settings import Attention
@@ -470,6 +471,85 @@ async def test_the_gateway_is_the_one_that_discord_names(fake: Fake) -> None:
     assert (f"discord:{ME}", "discord:") == (account_of(TOKEN), other.account)
     assert f"discord:{ME}" == await other.login() == other.account
     await other.close()
+
+
+async def test_a_session_that_is_lost_is_caught_up_with(
+    fake: Fake, adapter: Discord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said between the two is asked for, where we have heard somebody lately; each is heard once by its id."""
+    monkeypatch.setattr(api, "IDENTIFY_WAIT", 0.01)
+    async with listening(fake, adapter) as ears:
+        fake.say("one", DM)
+        first = fake.say("uno")
+        await fake.wait(lambda: len(ears.events) == 2)
+        fake.invalidate()
+        fake.say("two", DM)
+        fake.say("dos", author=ANN)
+        await fake.wait(lambda: {"two", "dos"} <= set(ears.texts()))
+    assert ["identify", "identify"] == fake.handshakes
+    assert {(TOM["id"], "dm"), (ANN["id"], GUILD)} == {
+        (event.author.id.split(":")[1], event.place.workspace) for event in ears.of(Message)[2:]
+    }
+    assert first in {event.id for event in ears.of(Message)[:2]}
+
+
+async def test_a_large_bot_has_a_connection_for_each_shard(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as Discord advises; or those that this process is to hold."""
+    monkeypatch.setattr(api, "IDENTIFY_WAIT", 0.01)
+    fake.shards = 2
+    whole = Discord(TOKEN, api_base=fake.url)
+    async with listening(fake, whole) as ears:
+        await fake.wait(lambda: {0, 1} == {session.shard for session in fake.sessions.values()})
+        fake.say("in a DM", DM)
+        fake.say("in a server")
+        fake.react("11", "👍", by=ANN)
+        await fake.wait(lambda: len(ears.events) == 3)
+    await whole.close()
+    assert ["in a DM", "in a server"] == ears.texts()
+
+    fake.sessions.clear()
+    part = Discord(TOKEN, api_base=fake.url, gateway_url=fake.gateway, shards=(1, 2, 2))
+    async with listening(fake, part) as ears:
+        fake.dispatch(
+            "MESSAGE_CREATE", {**fake.messages[CHANNEL][max(fake.messages[CHANNEL])], "guild_id": str(1 << 22)}
+        )
+        await fake.wait(lambda: ears.events)
+    await part.close()
+    assert {1} == {session.shard for session in fake.sessions.values()}
+
+
+async def test_a_token_that_is_revoked_ends_it(fake: Fake, adapter: Discord) -> None:
+    """In the middle of everything; what was heard before is still told."""
+    heard = []
+
+    async def listen() -> None:
+        async for event in adapter.listen():
+            heard.append(event)
+            fake.hang_up(4004)
+
+    fake.say("last words", DM)
+    with pytest.raises(ConfigError, match="token"):
+        await asyncio.wait_for(listen(), 10)
+    assert ["last words"] == [event.text for event in heard]
+
+
+async def test_typing_is_shown_until_the_reply_is_there(
+    fake: Fake, adapter: Discord, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again and again; two that wait in one channel are one sign."""
+    monkeypatch.setattr(typing, "AGAIN", 0.01)
+    reply = Reply(ledger)
+    message = Message(id="1", account="a", place=ROOM, author=Person("p"), time=1.0, text="hi")
+    await adapter.told(message, Outcome(act=Act.QUEUED, job="j"))
+    await adapter.told(message, Outcome(act=Act.MERGED, job="j2"))
+    await fake.wait(lambda: len(fake.typing) > 3)
+    await adapter.final(reply.done("Arr!"), await reply.sending())
+    seen = len(fake.typing)
+    await fake.wait(lambda: len(fake.typing) > seen + 3)
+    await adapter.failed(
+        msgspec.structs.replace(Reply(ledger).failed(cancelled=True), job="j2"), await Reply(ledger).sending()
+    )
+    assert {} == adapter._typing._tasks
 
 
 # What limen says.
