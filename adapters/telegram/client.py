@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from adapters.base import Limits
 from adapters.telegram.doors import POLL, Door, Hook, Polling, Retry, Webhook
-from adapters.telegram.events import PLATFORM, Me, crowd, left, mentioned, moved, to_events
+from adapters.telegram.events import PLATFORM, Me, crowd, deaf, left, mentioned, moved, to_events
 from adapters.telegram.pace import Pace
 from adapters.telegram.payloads import Message as Said
 from adapters.telegram.payloads import Update, read
@@ -24,8 +24,8 @@ from adapters.telegram.wire import Flooded, Refused, Unreachable, Wire
 from core.commands import COMMANDS, Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
-from core.errors import LimenError
-from core.events import Addressed, AnyEvent, Command, Event, Kind, Message, Place
+from core.errors import InputError, LimenError
+from core.events import Addressed, AnyEvent, Attachment, Command, Event, Kind, Message, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.telegram")
@@ -33,6 +33,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 CHATS, NAMES, CROWDS = 1024, 64, 4096  # what is remembered at most, while we run
+MOST = 5_000_000  # bytes of a file that is fetched
 NATIVE = ("react", "unreact")  # on Telegram people react
 
 Move = Callable[[Place, Place], Awaitable[None]]
@@ -105,6 +106,18 @@ class Telegram:
             return me
         return None
 
+    async def fetch(self, attachment: Attachment, most: int = MOST) -> bytes:
+        """What somebody attached. Raises InputError if it is too long, or not there any more."""
+        if 0 <= most < attachment.size:
+            raise InputError(f"{attachment.name} is too long: {attachment.size:,} bytes, and {most:,} are allowed")
+        try:
+            content = await self._wire.fetch(attachment.url.removeprefix(f"{PLATFORM}:"), most)
+        except (Flooded, Refused, Unreachable) as error:
+            raise InputError(f"{attachment.name} cannot be fetched: {error}") from error
+        if content is None:
+            raise InputError(f"{attachment.name} is longer than it was said to be, and {most:,} bytes are allowed")
+        return content
+
     async def _heard(self, raw: Mapping[str, Any], me: Me) -> tuple[AnyEvent, ...]:
         update = read(raw)
         if update is None:
@@ -115,6 +128,8 @@ class Telegram:
         if chat := left(update):
             log.info("Telegram says that we are no longer in %s", chat)
             self._people.pop(chat, None)
+        if chat := deaf(update):
+            log.warning("in %s we are no administrator: Telegram will not tell us of reactions there", chat)
         if update.message:
             self._meet(update.message)
         return to_events(update, me, self._stood(update))

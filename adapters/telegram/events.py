@@ -308,6 +308,14 @@ def left(update: Update) -> str:
     return str(change.chat.id) if change and not change.new_chat_member.inside else ""
 
 
+def deaf(update: Update) -> str:
+    """The group whose reactions we shall not hear of, if this update says so: only administrators are told."""
+    change = update.my_chat_member
+    if change is None or change.chat.type == "private" or not change.new_chat_member.inside:
+        return ""
+    return "" if change.new_chat_member.status == "administrator" else change.chat.title or str(change.chat.id)
+
+
 def moved(update: Update) -> tuple[Place, Place] | None:
     """A group became a supergroup: the same room under another id (from, to)."""
     message = update.message

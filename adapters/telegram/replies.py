@@ -27,6 +27,7 @@ from core.store.client import patiently
 log = logging.getLogger("limen.telegram")
 
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0  # seconds, while Telegram does not answer
+SOON = 1.0  # seconds that whoever has a note or an answer for somebody waits until it is said
 PATIENCE = 60.0  # seconds that a message which was sent waits for Redis, to be recorded
 OPEN = 1024  # replies that are in hand at most; one whose end is another carrier's is forgotten
 
@@ -98,13 +99,19 @@ class Replies:
             await self._settle(shown, [Piece(f"There is no reply: {failed.reason}")])
 
     async def say(self, place: Place, text: str, answers: str = "") -> None:
-        """Say something that is no reply of a persona: as it is, without any format."""
-        for piece in plain(text):
-            try:
+        """Say something that is no reply of a persona: as it is, without any format.
+
+        Where it cannot be said soon, it is said later: what others say must not wait for that.
+        """
+        task = self._begun(self._speak(place, text, answers))
+        await asyncio.wait({task}, timeout=SOON)
+
+    async def _speak(self, place: Place, text: str, answers: str) -> None:
+        try:
+            for piece in plain(text):
                 await self._must(place, partial(self._tell, place, piece, answers))
-            except Refused as error:
-                self._complain(place, error)
-                return
+        except (Refused, ConfigError) as error:
+            self._complain(place, error)
 
     async def close(self, seconds: float = 10.0) -> None:
         """Finish what is on its way to Telegram, and begin nothing more."""
@@ -176,7 +183,7 @@ class Replies:
         except Refused as error:
             self._complain(shown.place, error)
 
-    def _complain(self, place: Place, error: Refused) -> None:
+    def _complain(self, place: Place, error: LimenError) -> None:
         if place.channel not in self._closed_to:
             self._closed_to.add(place.channel)
             log.warning("Telegram does not let us speak in %s: %s", place, error)
@@ -256,10 +263,13 @@ class Replies:
 
     async def _through(self, step: Step) -> None:
         """A step once begun is ended, with its record, even if whoever waits for it is cancelled."""
-        task = asyncio.create_task(step())
+        await asyncio.shield(self._begun(step()))
+
+    def _begun(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._going.add(task)
         task.add_done_callback(self._gone)
-        await asyncio.shield(task)
+        return task
 
     def _gone(self, task: asyncio.Task[None]) -> None:
         self._going.discard(task)

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 os.environ.setdefault("PTB_TIMEDELTA", "true")  # the library complains of how it tells spans of time by default
 
@@ -72,6 +72,17 @@ class Contested(LimenError):
     """Another process takes the updates of this bot."""
 
 
+class About(NamedTuple):
+    """How a bot is set up: does it hear everything in groups, may it be added to any, and who is called of updates?"""
+
+    me: Me
+    reads_all: bool
+    joins_groups: bool
+    hook: str = ""
+    trouble: str = ""
+    pending: int = 0
+
+
 class _Line(Bot):
     """The library's bot, and updates as they came: its own objects are made twice as slowly, and know less."""
 
@@ -115,6 +126,16 @@ class Wire:
             await self._bot.initialize()
             user = self._bot.bot
         return Me(user.id, user.username or "", user.first_name)
+
+    async def about(self) -> About:
+        """How we are set up."""
+        me = await self.me()
+        with _translated():
+            user, hook = self._bot.bot, await self._bot.get_webhook_info()
+        return About(
+            me, bool(user.can_read_all_group_messages), bool(user.can_join_groups),
+            hook.url, hook.last_error_message or "", hook.pending_update_count,
+        )  # fmt: skip
 
     async def hook(self, url: str, secret: str) -> None:
         """From now on Telegram calls this address, one call at a time."""
@@ -201,6 +222,15 @@ class Wire:
             reaction = ReactionTypeCustomEmoji(custom) if kind == PLATFORM else ReactionTypeEmoji(_ALLOWED[emoji])
             await self._bot.set_message_reaction(self._chat(place), int(message), [reaction])
             return True
+
+    async def fetch(self, file: str, most: int) -> bytes | None:
+        """A file that somebody sent, by its id; None if it is longer, whatever they said it was."""
+        with _translated():
+            found = await self._bot.get_file(file)
+            if (found.file_size or 0) > most:
+                return None
+            content = bytes(await found.download_as_bytearray())
+        return content if len(content) <= most else None
 
     async def typing(self, place: Place) -> None:
         """For five seconds, or until something is said."""

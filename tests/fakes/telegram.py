@@ -15,6 +15,10 @@ from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from adapters.telegram.client import Telegram
+from adapters.telegram.pace import Pace, Rate
+from adapters.telegram.payloads import KINDS
+from core.events import Kind, Place
 from tests.fakes.telegram_spec import Spec
 
 Body = dict[str, Any]
@@ -92,6 +96,9 @@ class Fake:
         self.pending: list[Body] = []
         self.confirmed = 0
         self.hook: Body = {}
+        self.hook_trouble = ""
+        self.setup = {"can_join_groups": True, "can_read_all_group_messages": False, "supports_inline_queries": False}
+        self.uploads: dict[str, bytes] = {}
         self.pushed: list[tuple[int, int]] = []  # (update, what the webhook answered)
         self._pusher: asyncio.Task[None] | None = None
         self.on_quiet: Callable[[], None] | None = None
@@ -165,8 +172,7 @@ class Fake:
     # The methods.
 
     async def _getMe(self, asked: Body) -> Body:
-        flags = ("can_join_groups", "can_read_all_group_messages", "supports_inline_queries")
-        return {**ME, **dict.fromkeys(flags, False)}
+        return {**ME, **self.setup}
 
     async def _setWebhook(self, asked: Body) -> bool:
         if not asked["url"].startswith(("https://", "http://127.0.0.1")):
@@ -175,6 +181,11 @@ class Fake:
         self.hook = asked
         self._pusher = self._pusher or asyncio.create_task(self._push())
         return True
+
+    async def _getWebhookInfo(self, asked: Body) -> Body:
+        lost = {"last_error_date": 1, "last_error_message": self.hook_trouble} if self.hook_trouble else {}
+        waiting = {"has_custom_certificate": False, "pending_update_count": len(self.pending)}
+        return {"url": self.hook.get("url", ""), **waiting, **lost}
 
     async def _deleteWebhook(self, asked: Body) -> bool:
         self.hook = {}
@@ -290,6 +301,12 @@ class Fake:
         self.typing.append((self._chat(asked)["id"], asked.get("message_thread_id", 0)))
         return True
 
+    async def _getFile(self, asked: Body) -> Body:
+        if asked["file_id"] not in self.uploads:
+            raise No(400, "Bad Request: invalid file_id")
+        size = len(self.uploads[asked["file_id"]])
+        return {"file_id": asked["file_id"], "file_unique_id": "u", "file_size": size, "file_path": asked["file_id"]}
+
     async def _sendDocument(self, asked: Body) -> Body:
         chat, (name, content) = self._chat(asked), asked["document"]
         self.files.append((chat["id"], name, content))
@@ -334,6 +351,8 @@ class Fake:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer a request; whether the connection may go on."""
         path, form = await _request(reader)
+        if path.startswith(f"/file/bot{self.token}/"):
+            return await _send(writer, 200, self.uploads[path.rpartition("/")[2]])
         _, bot, method = path.split("/", 2)
         asked, faults = self.spec.asked(method, form)
         if bot != f"bot{self.token}":
@@ -422,11 +441,42 @@ def _parts(kind: str, data: bytes) -> Body:
 
 
 async def _send(writer: asyncio.StreamWriter, status: int, body: Any) -> bool:
-    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
     head = f"HTTP/1.1 {status} So\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
     writer.write(head.encode() + data)
     await writer.drain()
     return True
+
+
+class AtTelegram:
+    """Ann, in private with the bot: a driver for `tests/contract`. Close its adapter when all is said."""
+
+    def __init__(self, fake: Fake) -> None:
+        quick = Rate(tokens=1000, every=0.001, gap=0.0)
+        self.fake = fake
+        self.adapter = Telegram(TOKEN, fake.url, pace=Pace(quick, quick, quick), poll=5)
+        self.place = Place("telegram", "dm", str(DM["id"]), kind=Kind.DM)
+        fake.wants = set(KINDS)  # an earlier process of this bot has asked for them
+
+    def say(self, text: str) -> None:
+        """Everything in private is meant for us."""
+        self.fake.say(text)
+
+    def command(self, name: str, args: str = "") -> None:
+        """Typed, or from the menu."""
+        self.fake.say(f"/{name} {args}".rstrip())
+
+    def react(self, message: str, emoji: str) -> None:
+        """As Ann."""
+        self.fake.react(int(message), emoji)
+
+    def shown(self) -> str:
+        """What the bot's messages read now."""
+        return "\n".join(self.fake.shown())
+
+    def leave(self) -> None:
+        """When all that was said has been heard."""
+        self.fake.on_quiet = self.adapter.stop
 
 
 @asynccontextmanager

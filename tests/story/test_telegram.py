@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapters.telegram.checkup import examine
 from adapters.telegram.client import Telegram, menu
 from adapters.telegram.doors import Hook
 from adapters.telegram.events import place_of
@@ -19,7 +20,7 @@ from bots.run import beside, converse
 from core.commands import Answer
 from core.delivery import Delivery, Sending
 from core.engine import Act, Outcome
-from core.errors import ConfigError, StoreUnreachable
+from core.errors import ConfigError, InputError, StoreUnreachable
 from core.events import AnyEvent, Command, Message, Person, PersonaKey, Place, Reaction
 from core.feedback import Fact, standing
 from core.intake import Intake
@@ -305,6 +306,22 @@ async def test_the_menu_is_shown_once(fake: Fake):
     assert "react" not in dict(menu())
 
 
+async def test_attachments_are_fetched_within_limits(fake: Fake, bot: Telegram):
+    """Whatever was said of their size."""
+    fake.uploads = {"T": b"Dear Ann", "L": b"x" * 200}
+    for file, size in (("T", 8), ("L", 3), ("L", 200), ("GONE", 5)):
+        document = {"file_id": file, "file_unique_id": file, "file_size": size, "file_name": f"{file}.txt"}
+        fake.say("", document={**document, "mime_type": "text/plain"})
+    files = [event.attachments[0] for event in await heard(bot, fake) if isinstance(event, Message)]
+
+    assert await bot.fetch(files[0], 100) == b"Dear Ann"
+    for file, why in zip(
+        files[1:], ("longer than it was said", "too long: 200 bytes", "cannot be fetched"), strict=True
+    ):
+        with pytest.raises(InputError, match=why):
+            await bot.fetch(file, 100)
+
+
 # A webhook.
 
 
@@ -369,6 +386,36 @@ async def test_an_address_that_telegram_does_not_take_is_named(fake: Fake):
     with pytest.raises(ConfigError, match=r"ftp://example\.org.*https url"):
         await anext(bot.listen())
     await bot.close()
+
+
+# What may be wrong.
+
+
+async def test_the_doctor_names_each_switch(fake: Fake):
+    """Privacy mode, groups, a webhook of somebody else, one that cannot be called, a bad token, no server."""
+    said = [(finding.state, finding.step) for finding in await examine(TOKEN, fake.url)]
+    assert [step for state, step in said if state == "warn"] == [
+        "@BotFather → /setprivacy → @MiraBot → Disable, then take it out of each group and add it again"
+    ]
+    fake.setup |= {"can_join_groups": False}
+    fake.hook, fake.hook_trouble = {"url": "https://a.example/hook"}, "Connection refused"
+    assert ["ok", "warn", "ok", "warn"] == [finding.state for finding in await examine(TOKEN, fake.url)]
+    assert ["ok", "warn", "ok", "fail"] == [finding.state for finding in await examine(TOKEN, fake.url, hooked=True)]
+    assert "@BotFather" in (await examine("1:revoked", fake.url))[0].step
+    assert "telegram.base_url" in (await examine(TOKEN, "http://127.0.0.1:1"))[0].step
+
+
+async def test_a_note_that_must_wait_holds_up_nobody(fake: Fake, bot: Telegram, monkeypatch: pytest.MonkeyPatch):
+    """What others say is heard meanwhile; the note comes when it may."""
+    monkeypatch.setattr("adapters.telegram.replies.SOON", 0.01)
+    hold = asyncio.Event()
+    fake.trouble.append(Trouble("sendMessage", hold=hold))
+    fake.say("for you")
+    (event,) = await heard(bot, fake)
+    await bot.refused(event, StoreUnreachable("the store is gone"))
+    assert fake.shown() == []
+    hold.set()
+    await fake.wait(lambda: fake.shown() == ["the store is gone"])
 
 
 # What is shown.
@@ -475,6 +522,15 @@ async def test_a_broken_server_is_asked_again(fake: Fake, bot: Telegram, ledger:
     await bot.final(reply.done(), sending)
     assert fake.shown() == [reply.text]
     assert len(fake.called("editMessageText")) == 4
+
+
+async def test_a_message_whose_answer_was_lost_is_said_again(fake: Fake, bot: Telegram, ledger: Ledger):
+    """Telegram has no idempotency key. The one that counts is the one whose id we know."""
+    fake.trouble.append(Trouble("sendMessage", done=True))
+    reply = Reply(ledger)
+    await bot.final(reply.done(), await reply.sending())
+    assert fake.shown() == [reply.text] * 2
+    assert await reply.ids() == [str(fake.ours()[1]["message_id"])]
 
 
 async def test_a_mark_without_an_id_is_said_again(fake: Fake, bot: Telegram, ledger: Ledger):

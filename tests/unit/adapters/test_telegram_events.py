@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.telegram.events import Me, crowd, left, mentioned, moved, place_of, to_events
+from adapters.telegram.events import Me, crowd, deaf, left, mentioned, moved, place_of, to_events
 from adapters.telegram.payloads import KINDS, Chat, read
 from core.events import (
     Addressed,
@@ -398,6 +398,12 @@ def test_we_joined():
     assert isinstance(event, Joined)
     assert event.author.id == event.account
     assert heard(change("member", "administrator")) == []
+
+
+def test_only_administrators_hear_of_reactions():
+    """In a group that made us a mere member, nobody's rating will reach us."""
+    updates = [read(change("left", "member")), read(change("member", "administrator")), read(change("member", "left"))]
+    assert [deaf(update) for update in updates if update] == ["Pirates", "", ""]
 
 
 def test_we_were_shown_the_door():
