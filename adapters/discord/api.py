@@ -281,6 +281,7 @@ class Api:
         body: Any = None,
         upload: Upload | None = None,
         query: dict[str, Any] | None = None,
+        /,
         **ids: str,
     ) -> Any:
         """One REST call, in Discord's pace. Raises Refused or Unreachable."""

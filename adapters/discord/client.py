@@ -160,7 +160,7 @@ class Discord:
         """What was said in a channel after a message, oldest first."""
         path, query = "/channels/{channel_id}/messages", {"after": last, "limit": MISSED}
         try:
-            missed = await patiently(lambda: self._api.call("GET", path, query=query, channel_id=channel))
+            missed = await patiently(lambda: self._api.call("GET", path, None, None, query, channel_id=channel))
         except Refused as error:
             log.info("could not catch up with %s: %s", channel, error)
             return []
@@ -285,7 +285,7 @@ class Discord:
         path = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me"
         ids = {"channel_id": channel_of(done.place), "message_id": done.answers[-1], "emoji": spelled(done.emoji)}
         try:
-            await patiently(lambda: self._api.call("PUT", path, None, None, **ids))
+            await patiently(lambda: self._api.call("PUT", path, **ids))
         except Refused as error:
             log.info("no reaction in %s: %s", done.place, error)
             return False
@@ -296,10 +296,10 @@ class Discord:
         await self.login()
         ids = {"application_id": str(self._api.client.application_id)}
         path, wanted = "/applications/{application_id}/commands", menu()
-        there = await patiently(lambda: self._api.call("GET", path, None, None, **ids))
+        there = await patiently(lambda: self._api.call("GET", path, **ids))
         if is_there(wanted, there):
             return False
-        await patiently(lambda: self._api.call("PUT", path, wanted, None, **ids))
+        await patiently(lambda: self._api.call("PUT", path, wanted, **ids))
         return True
 
     # How it is sent.
