@@ -124,6 +124,7 @@ class Telegram:
             log.info("an update that cannot be read was passed over: %s", raw["update_id"])
             return ()
         if where := moved(update):
+            self._wire.move(where[0].channel, where[1].channel)
             await self._move(*where)
         if chat := left(update):
             log.info("Telegram says that we are no longer in %s", chat)
@@ -184,9 +185,11 @@ class Telegram:
 
     async def _handed(self, command: Command, data: dict[str, Any]) -> str:
         content = json.dumps(data, ensure_ascii=False, indent=2).encode()
-        caption = "All that is kept of you."
+        who, caption = command.author.id.rpartition(":")[2], "All that is kept of you."
         try:
-            await self._wire.hand(command.author.id.rpartition(":")[2], "limen-export.json", content, caption)
+            if not who.isdecimal():  # somebody who speaks as the group itself
+                raise Refused("a group has no private side")
+            await self._wire.hand(who, "limen-export.json", content, caption)
         except Refused:  # a bot may not begin a private talk
             return "I can send it only to you alone. Write to me in private, and ask me there."
         except (Flooded, Unreachable):

@@ -226,7 +226,7 @@ class Replies:
         message = await self._wire.say(shown.place, piece, shown.answers if at == 0 else "")
         shown.messages[at:] = [_Message(message, piece), *shown.messages[at + 1 :]]
         # A reaction does not say in which topic it happened: on record, a message is its chat's.
-        shown.sending.place = whole_chat(shown.place)
+        shown.sending.place = whole_chat(self._wire.current(shown.place))
         await patiently(lambda: shown.sending.sent(at, (message,)), PATIENCE)  # or it would be said again
 
     async def _edit(self, shown: _Shown, at: int, piece: Piece) -> None:

@@ -1,12 +1,14 @@
 """`… is typing`, for as long as somebody waits for a reply. Telegram shows it five seconds, or until we speak."""
 
 import asyncio
+from collections import OrderedDict
 
 from adapters.telegram.wire import Flooded, Wire
 from core.errors import LimenError
 from core.events import Place
 
 EVERY = 4.5
+SETTLED = 1024  # jobs whose reply came that are remembered: it may be quicker than the news that it is due
 LONGEST = 300.0  # a reply that another process carries is never seen to come here
 
 
@@ -16,16 +18,22 @@ class Waiting:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._due: dict[str, Place] = {}
+        self._settled: OrderedDict[str, None] = OrderedDict()
         self._typing: dict[str, asyncio.Task[None]] = {}
 
     def expect(self, job: str, place: Place) -> None:
         """A reply is due there."""
+        if job in self._settled:
+            return
         self._due[job] = place
         if str(place) not in self._typing:
             self._typing[str(place)] = asyncio.create_task(self._type(place))
 
     def settle(self, job: str) -> None:
         """It came, or will not."""
+        self._settled[job] = None
+        if len(self._settled) > SETTLED:
+            self._settled.popitem(last=False)
         place = self._due.pop(job, None)
         if place and place not in self._due.values():
             self._stop(place)

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar, cast
 
+import msgspec
+
 os.environ.setdefault("PTB_TIMEDELTA", "true")  # the library complains of how it tells spans of time by default
 
 from telegram import (
@@ -181,7 +183,7 @@ class Wire:
             try:
                 return await self._formatted(piece, send)
             except ChatMigrated as moved:
-                self._moved[place.channel] = str(moved.new_chat_id)
+                self.move(place.channel, str(moved.new_chat_id))
                 return await self._formatted(piece, send)
 
     async def change(self, place: Place, message: str, piece: Piece) -> None:
@@ -242,8 +244,17 @@ class Wire:
         with _translated():
             await self._bot.send_document(int(chat), InputFile(content, name), caption=caption)
 
+    def move(self, old: str, new: str) -> None:
+        """A group has another id from now on."""
+        self._moved[old] = new
+
+    def current(self, place: Place) -> Place:
+        """The place by the id that its chat has now: so Telegram will name it when somebody reacts there."""
+        chat = self._moved.get(place.channel)
+        return msgspec.structs.replace(place, workspace=chat, channel=chat) if chat else place
+
     def _chat(self, place: Place) -> int:
-        return int(self._moved.get(place.channel, place.channel))
+        return int(self.current(place).channel)
 
 
 _ALLOWED = {str(emoji.value).replace("\ufe0f", ""): str(emoji.value) for emoji in ReactionEmoji}

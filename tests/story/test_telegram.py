@@ -608,12 +608,16 @@ async def test_where_we_may_not_speak_is_said_once(
 
 
 async def test_a_group_that_moved_is_found(fake: Fake, bot: Telegram, ledger: Ledger):
-    """It has another id: the reply goes there."""
+    """It has another id: the reply goes there, and reactions to it come from there."""
     fake.chats[-5] = {"id": -5, "type": "group", "title": "Old"}
     fake.moved[-5] = GROUP["id"]
     for _ in range(2):
         reply = Reply(ledger, place=place_of(Chat(-5, "group")))
         await bot.final(reply.done(), await reply.sending())
+        assert await reply.ids() == [str(fake.ours(GROUP)[-1]["message_id"])]
+        await reply.keep()
+        await ledger.whole(reply.id)
+        assert await reply.landed((await reply.ids())[0], ROOM) == ("recorded", reply.id)
     assert fake.shown(GROUP) == ["Arr, matey!", "Arr, matey!"]
     assert [asked["chat_id"] for asked in fake.called("sendMessage")] == [-5, GROUP["id"], GROUP["id"]]
 
@@ -673,6 +677,16 @@ async def test_typing_is_shown_until_the_reply_comes(fake: Fake, bot: Telegram, 
     assert not bot._waiting._typing
 
 
+async def test_a_reply_that_is_quicker_than_the_news_of_it(fake: Fake, bot: Telegram, ledger: Ledger):
+    """Leaves nobody typing for ever."""
+    fake.say("hi")
+    (event,) = await heard(bot, fake)
+    reply = Reply(ledger)
+    await bot.final(reply.done(), await reply.sending())
+    await bot.told(event, Outcome(act=Act.QUEUED, job=f"j-{reply.id}"))
+    assert not bot._waiting._typing
+
+
 async def test_notes_reach_those_who_meant_us(fake: Fake, bot: Telegram):
     """A full queue, an absent Redis; nobody is told of what was only overheard."""
     fake.say("for you")
@@ -686,12 +700,14 @@ async def test_notes_reach_those_who_meant_us(fake: Fake, bot: Telegram):
 
 
 async def test_who_cannot_be_written_to_is_told_how(fake: Fake, bot: Telegram):
-    """A bot may not begin a private talk."""
+    """A bot may not begin a private talk; and an administrator who speaks as the group has no private side."""
     fake.blocked.add(ANN["id"])
-    command = Command(
-        id=f"{GROUP['id']}.{fake.say('/export', ANN, GROUP)}", account=ACCOUNT, place=ROOM, author=Person("telegram:7"),
-        time=1.0, name="export",
-    )  # fmt: skip
-    await bot.answered(command, Answer(data={"all": []}))
-    assert fake.shown(GROUP) == ["I can send it only to you alone. Write to me in private, and ask me there."]
+    number = fake.say("/export", ANN, GROUP)
+    for author in (Person("telegram:7"), Person(f"telegram:{GROUP['id']}")):
+        command = Command(
+            id=f"{GROUP['id']}.{number}", account=ACCOUNT, place=ROOM, author=author, time=1.0, name="export"
+        )
+        await bot.answered(command, Answer(data={"all": []}))
+    assert fake.shown(GROUP) == ["I can send it only to you alone. Write to me in private, and ask me there."] * 2
+    assert not fake.files
     assert fake.ours(GROUP)[0]["reply_to_message"]["text"] == "/export"

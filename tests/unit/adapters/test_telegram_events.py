@@ -2,10 +2,13 @@
 
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.telegram.events import Me, crowd, deaf, left, mentioned, moved, place_of, to_events
 from adapters.telegram.payloads import KINDS, Chat, read
@@ -456,6 +459,41 @@ def test_entities_that_lie_beyond_the_text():
     event = only(said("hi", entities=[entity("mention", 1, 900), entity("mention", 700, 3), entity("url", -4, 2)]))
     assert isinstance(event, Message)
     assert event.addressed == Addressed.NO
+
+
+ODD = st.one_of(st.none(), st.booleans(), st.integers(-5, 2**60), st.text(max_size=5), st.lists(st.none(), max_size=1))
+RICH = said(
+    "@TheBot 🦜 hi Bob",
+    entities=[entity("mention", 0, 7), entity("text_mention", 14, 3, user={"id": 8, "first_name": "Bob"})],
+    reply_to_message={"message_id": 4, "date": 9, "chat": GROUP, "from": ANN},
+    photo=[{"file_id": "P", "file_size": 5}],
+    sticker={"file_id": "S"},
+    new_chat_members=[ANN],
+) | {
+    "message_reaction": reacted(emoji("👍"), emoji("👎"))["message_reaction"],
+    "my_chat_member": change("left", "member")["my_chat_member"],
+}
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every part of a payload."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        yield (*path, key)
+        yield from leaves(part, (*path, key))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(leaves(RICH), key=str)), ODD)
+def test_one_odd_part_breaks_nothing(path: tuple[Any, ...], odd: Any):
+    """Whatever stands where something else should: an update is read or passed over."""
+    raw = copy.deepcopy(RICH)
+    spot: Any = raw
+    for key in path[:-1]:
+        spot = spot[key]
+    spot[path[-1]] = odd
+    if update := read(raw):
+        assert all(event.account == ME.account for event in to_events(update, ME))
 
 
 @recorded
