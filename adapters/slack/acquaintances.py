@@ -4,49 +4,16 @@ Kept in memory, the least used forgotten first; what is missing after a start is
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from adapters.slack.events import Json, Us, View, person_id, strangers
-from adapters.slack.web import Busy, Refused, Unsure, Web
+from adapters.slack.events import strangers
+from adapters.slack.recent import Recent
+from adapters.slack.view import Json, Us, View, person_id
+from adapters.slack.web import Busy, Call, Refused, Unsure, Web
 from core.events import Person
 
-K = TypeVar("K")
-V = TypeVar("V")
-MOST = 20_000
 AT_ONCE = 20  # names that are asked for, for one message
-
-
-class Recent(Mapping[K, V], Generic[K, V]):
-    """A dict that forgets what was not needed for longest."""
-
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._items: OrderedDict[K, V] = OrderedDict()
-
-    def __getitem__(self, key: K) -> V:
-        self._items.move_to_end(key)
-        return self._items[key]
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(list(self._items))  # whoever looks at one moves it
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def keep(self, key: K, value: V) -> bool:
-        """Keep it. Whether it is news."""
-        is_new = key not in self._items
-        self._items[key] = value
-        self._items.move_to_end(key)
-        while len(self._items) > self._most:
-            self._items.popitem(last=False)
-        return is_new
-
-    def forget(self, key: K) -> None:
-        """As if it had never been known."""
-        self._items.pop(key, None)
 
 
 class Acquaintances:
@@ -101,7 +68,7 @@ class Acquaintances:
     def _is_ours(self, message: Json) -> bool:
         return message.get("user") == self._us.user or f"<@{self._us.user}" in str(message.get("text"))
 
-    async def _quickly(self, method: Any, **arguments: Any) -> dict[str, Any] | None:
+    async def _quickly(self, method: Call, **arguments: Any) -> dict[str, Any] | None:
         """An answer, if there is one now: nobody's message waits for a name."""
         try:
             async with asyncio.timeout(3.0):

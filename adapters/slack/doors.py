@@ -16,7 +16,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.events import Us
+from adapters.slack.view import Us
 from adapters.slack.web import Web
 
 Hear = Callable[[dict[str, Any]], None]

@@ -1,16 +1,16 @@
 """What Slack tells → events. Pure: payloads go in as Slack sent them, with who we are and whom we know.
 
 Knows the Events API and slash commands. A payload that is malformed, of another workspace or of no concern to anybody
-is None. Where our own table of names has nothing, a mention stays readable by its id: `@U012ABC`.
+is None.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from adapters.slack.names import drawn, key
+from adapters.slack.names import key
+from adapters.slack.reading import calls_another, mentions_us, readable, source, users, without_us
+from adapters.slack.view import Json, Us, View, person_id
 from core.events import (
     Addressed,
     AnyEvent,
@@ -26,45 +26,9 @@ from core.events import (
     Reaction,
 )
 
-Json = Mapping[str, Any]
-
 # Messages that somebody said. All other subtypes are Slack's own notices: joined, renamed, pinned, archived …
 TALK = {"", "bot_message", "file_share", "me_message", "reply_broadcast", "thread_broadcast"}
-_TOKEN = re.compile(r"<([^<>]+)>")
-_USER = re.compile(r"<@([UWB][A-Z0-9]+)(?:\|[^<>]*)?>")
 _COMMAND = re.compile(r"/([a-z][a-z_-]*)(?:\s+(.*))?", re.DOTALL | re.IGNORECASE)
-
-
-class Us(msgspec.Struct, frozen=True):
-    """Who we are in this workspace, as `auth.test` tells it."""
-
-    team: str
-    user: str
-    bot: str = ""
-    name: str = ""
-
-    @property
-    def account(self) -> str:
-        """The bot account."""
-        return person_id(self.team, self.user)
-
-
-class View(msgspec.Struct, frozen=True):
-    """What it takes to understand a payload besides itself.
-
-    `people` by user id; `takes_part`: are we in this thread (channel, ts); `last`: the thread in which this person
-    talked to us last (channel, user), for slash commands never tell theirs.
-    """
-
-    us: Us
-    people: Mapping[str, Person] = {}
-    takes_part: Callable[[str, str], bool] = lambda channel, thread: False
-    last: Callable[[str, str], str] = lambda channel, user: ""
-
-
-def person_id(team: str, user: str) -> str:
-    """The stable id of somebody in a workspace."""
-    return f"slack:{team}:{user}"
 
 
 def to_event(body: Json, view: View, now: float) -> AnyEvent | None:
@@ -87,7 +51,7 @@ def strangers(body: Json, known: Mapping[str, Person]) -> list[str]:
     inner = event.get("message")
     message = inner if isinstance(inner, Mapping) else event
     text = message.get("text")
-    ids = [event.get("user"), message.get("user"), *_USER.findall(text if isinstance(text, str) else "")]
+    ids = [event.get("user"), message.get("user"), *users(text)]
     return list(dict.fromkeys(id_ for id_ in ids if isinstance(id_, str) and id_[:1] in "UW" and id_ not in known))
 
 
@@ -125,10 +89,10 @@ def _said(event: Json, view: View) -> Message | Command | None:
     author = _author(event, view)
     place = _place(event, event["channel"], view, event.get("channel_type"))
     written = source(event)
-    text, aimed = readable(written, view), _mentions_us(written, view.us)
+    text, aimed = readable(written, view), mentions_us(written, view.us)
     common: dict[str, Any] = {"id": _ts(event["ts"]), "account": view.us.account, "place": place, "author": author,
                               "time": float(event["ts"])}  # fmt: skip
-    if aimed and (said := _without_us(written, view)) != text:
+    if aimed and (said := without_us(written, view)) != text:
         if found := _COMMAND.fullmatch(said):
             return _command(found[1], found[2] or "", common)
         text = said or text
@@ -146,7 +110,7 @@ def _changed(body: Json, event: Json, view: View) -> Edit | Deletion | None:
         return _deleted(body, {**event, "deleted_ts": new["ts"]}, old or new, view)
     if (new.get("subtype") or "") not in TALK or _is_us(new, view.us) or source(new) == source(old):
         return None
-    text = _without_us(source(new), view) or readable(source(new), view)
+    text = without_us(source(new), view) or readable(source(new), view)
     return Edit(
         id=_id(body, event), account=view.us.account, author=_author(new, view), time=_time(event),
         place=_place(new, event["channel"], view, event.get("channel_type"), source(old or new)),
@@ -232,18 +196,23 @@ def _place(message: Json, channel: object, view: View, kind: str | None = None, 
         thread = ""
     if not thread and ts and not is_dm:
         text = source(message) if written is None else written
-        thread = ts if _mentions_us(text, view.us) and not _is_us(message, view.us) else ""
+        thread = ts if mentions_us(text, view.us) and not _is_us(message, view.us) else ""
     what = Kind.DM if is_dm else Kind.THREAD if thread else Kind.CHANNEL
     return Place("slack", view.us.team, channel, thread, what)
 
 
 def _addressed(event: Json, place: Place, aimed: bool, view: View) -> Addressed:
+    """In a thread that we take part in all is for us, but for what begins with somebody else's name."""
     if place.kind == Kind.DM:
         return Addressed.DM
     if aimed or event["type"] == "app_mention":
         return Addressed.MENTION
     thread = event.get("thread_ts")
-    if thread and (event.get("parent_user_id") == view.us.user or view.takes_part(place.channel, thread)):
+    if (
+        thread
+        and not calls_another(source(event), view.us)
+        and (event.get("parent_user_id") == view.us.user or view.takes_part(place.channel, thread))
+    ):
         return Addressed.REPLY
     return Addressed.NO
 
@@ -278,21 +247,6 @@ def _known(user: str, view: View) -> Person:
     return view.people.get(user) or Person(person_id(view.us.team, str(user)))
 
 
-def _mentions_us(text: str, us: Us) -> bool:
-    return f"<@{us.user}" in text and us.user in _USER.findall(text)
-
-
-def _without_us(text: str, view: View) -> str:
-    """A mention of us at either end only calls us. Empty if there is nothing else."""
-    call = rf"<@{view.us.user}(?:\|[^<>]*)?>"
-    return readable(re.sub(rf"\A(?:\s*{call}[\s,:]*)+|\s*{call}\s*\Z", "", text), view)
-
-
-def mentioned(message: Json, view: View) -> dict[str, str]:
-    """Who is mentioned in a message: their names as they stand in its text, by user id."""
-    return {user: _called(user, view) for user in dict.fromkeys(_USER.findall(source(message)))}
-
-
 def _files(event: Json) -> tuple[Attachment, ...]:
     """References, as Slack gives them. Of a file in a shared channel it may tell the id alone."""
     return tuple(
@@ -305,105 +259,3 @@ def _files(event: Json) -> tuple[Attachment, ...]:
         for file in event.get("files") or ()
         if file.get("mode") not in ("tombstone", "hidden_by_limit")
     )
-
-
-# Text.
-
-
-def readable(text: str, view: View) -> str:
-    """Slack's way of writing → as people read it: names, addresses, emoji, and no escapes."""
-    if "<" in text:
-        text = _TOKEN.sub(lambda found: _token(found[1], view), text)
-    if "&" in text:
-        text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    return drawn(text).strip()
-
-
-def _token(token: str, view: View) -> str:
-    """What stands between `<` and `>`. A name from the text is not escaped twice: it is put in as it will be read."""
-    body, _, label = token.partition("|")
-    match body[:1]:
-        case "@":
-            return "@" + (label.lstrip("@") or _escaped(_called(body[1:], view)))
-        case "#":
-            return "#" + (label.lstrip("#") or body[1:])
-        case "!":
-            what = body[1:].partition("^")[0]
-            return label or ("@" + (body.split("^")[1] if what == "subteam" and "^" in body else what))
-    if body.startswith(("mailto:", "tel:")):
-        return label or body.partition(":")[2]
-    return f"{label} ({body})" if label and label not in body else body
-
-
-def _called(user: str, view: View) -> str:
-    known = view.people.get(user)
-    name = view.us.name if user == view.us.user else known.name if known else ""
-    return name or user
-
-
-def source(message: Json) -> str:
-    """What was written, in Slack's way: its text, else what its blocks say, else what its attachments fall back to."""
-    text = message.get("text")
-    if isinstance(text, str) and text.strip():
-        return text
-    blocks = [said for block in message.get("blocks") or () if (said := "".join(_said_by(block)).strip())]
-    if blocks:
-        return "\n".join(blocks)
-    return "\n".join(one["fallback"] for one in message.get("attachments") or () if one.get("fallback"))
-
-
-def _said_by(block: Json) -> Iterator[str]:
-    """The words of one block, or of one element in it."""
-    kind = block.get("type", "")
-    match kind:
-        case "text":
-            yield _marked(_escaped(block["text"]), block.get("style"))
-        case "user":
-            yield f"<@{block['user_id']}>"
-        case "channel":
-            yield f"<#{block['channel_id']}>"
-        case "usergroup":
-            yield f"<!subteam^{block['usergroup_id']}>"
-        case "broadcast":
-            yield f"<!{block['range']}>"
-        case "emoji":
-            yield f":{block['name']}:"
-        case "link":
-            yield f"<{block['url']}|{_escaped(block['text'])}>" if block.get("text") else f"<{block['url']}>"
-        case "date" | "color":
-            yield _escaped(block.get("fallback") or block.get("value") or "")
-        case "markdown":
-            yield _escaped(block["text"])
-        case "mrkdwn" | "plain_text":
-            yield block["text"] if kind == "mrkdwn" else _escaped(block["text"])
-        case "header" | "section" | "context":
-            parts = [block.get("text"), *(block.get("fields") or ()), *(block.get("elements") or ())]
-            yield "\n".join("".join(_said_by(part)) for part in parts if isinstance(part, Mapping))
-        case _ if kind.startswith("rich_text"):
-            yield from _rich(kind, block)
-
-
-def _rich(kind: str, block: Json) -> Iterator[str]:
-    inside = ["".join(_said_by(element)) for element in block.get("elements") or ()]
-    match kind:
-        case "rich_text_list":
-            ordered, start = block.get("style") == "ordered", 1 + int(block.get("offset") or 0)
-            rows = [f"{f'{start + n}.' if ordered else '•'} {row}" for n, row in enumerate(inside)]
-            yield "\n".join("    " * int(block.get("indent") or 0) + row for row in rows) + "\n"
-        case "rich_text_preformatted":
-            yield f"```\n{''.join(inside)}\n```\n"
-        case "rich_text_quote":
-            yield "".join(f"&gt; {line}\n" for line in "".join(inside).splitlines())
-        case _:
-            yield "".join(inside)
-
-
-def _marked(text: str, style: Json | None) -> str:
-    for name, mark in (("code", "`"), ("strike", "~"), ("italic", "_"), ("bold", "*")):
-        if style and style.get(name) and text.strip():
-            text = f"{mark}{text}{mark}"
-    return text
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -12,8 +12,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from adapters.slack.events import Us
 from adapters.slack.pace import Pace
+from adapters.slack.view import Us
 from core.errors import ConfigError, LimenError
 
 log = logging.getLogger("limen.slack")

@@ -24,7 +24,7 @@ from emoji import demojize
 
 from adapters.emoji import canonical
 from adapters.slack.client import Listening, Slack
-from adapters.slack.events import Us
+from adapters.slack.view import Us
 from core.errors import InputError
 from core.events import Kind, Place
 

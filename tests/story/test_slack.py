@@ -18,7 +18,7 @@ from core.delivery import Delivery, Sending
 from core.errors import ConfigError
 from core.events import Kind, Line, PersonaKey, Place
 from core.intake import Intake
-from core.jobs import Done
+from core.jobs import Done, Failed
 from core.store import keys
 from core.store.ledger import Entry, message_key
 from tests.fakes.house import House, house_at, quick
@@ -75,14 +75,14 @@ class Bot:
                     return entries[-1]
                 await asyncio.sleep(0.005)
 
-    def sending(self, channel: str, text: str, thread: str = "") -> tuple[Done, Sending]:
+    def sending(self, channel: str, text: str, thread: str = "", reply: str = "r") -> tuple[Done, Sending]:
         """A reply, and its way there, as a carrier would take it up."""
         kind = Kind.DM if channel.startswith("D") else Kind.THREAD
         place = Place("slack", TEAM, channel, thread, kind)
         persona = PersonaKey(self.adapter.account, "mira", "scope")
-        sending = Sending(self.house.p.ledger, self.adapter.account, "r", "me")
+        sending = Sending(self.house.p.ledger, self.adapter.account, reply, "me")
         sending.place = place
-        return Done(job="j", reply_id="r", conversation="c", place=place, persona=persona, text=text), sending
+        return Done(job="j", reply_id=reply, conversation="c", place=place, persona=persona, text=text), sending
 
     async def heard(self, thread: str, holds: Callable[[list[Line]], bool]) -> None:
         """Until the history of a thread in C1 is so."""
@@ -292,6 +292,42 @@ async def test_nothing_it_says_pings_a_channel(fake: Fake, house: House) -> None
     assert [] == fake.pinged
 
 
+async def test_an_emotion_is_a_reaction(fake: Fake, house: House) -> None:
+    """On what it answers, by the name that Slack has for it; where it has none, the emoji is said."""
+    async with bot(fake, house) as it:
+        asked = fake.say("DANN", "UANN", "hello")
+        done, sending = it.sending("DANN", "")
+        done = replace(done, act="react", emoji="❤", answers=(asked,))
+        await it.adapter.draft("Aw", 1, sending)
+        await it.adapter.final(done, sending)
+        await it.adapter.final(done, sending)  # carried again
+        assert (["hello"], {"heart": [BOT_USER]}) == (fake.shown("DANN"), fake.messages["DANN", asked]["reactions"])
+
+        done, sending = it.sending("DANN", "", reply="r2")
+        await it.adapter.final(replace(done, act="react", emoji="discord:123", answers=(asked,)), sending)
+        fake.delete("DANN", asked)
+        done, sending = it.sending("DANN", "", reply="r3")
+        await it.adapter.final(replace(done, act="react", emoji="❤", answers=(asked,)), sending)
+        assert ["discord:123"] == fake.shown("DANN")
+
+
+async def test_silence_takes_its_first_words_back_and_a_failure_replaces_them(fake: Fake, house: House) -> None:
+    """One that was stopped stays as it was."""
+    async with bot(fake, house) as it:
+        done, sending = it.sending("DANN", "")
+        await it.adapter.draft("Well", 1, sending)
+        await it.adapter.final(replace(done, act="silent"), sending)
+        assert [] == fake.shown("DANN")
+
+        for reply, cancelled in (("r2", False), ("r3", True)):
+            done, sending = it.sending("DANN", "", reply=reply)
+            await it.adapter.draft("I think", 1, sending)
+            failed = Failed(job="j", reply_id=reply, conversation="c", place=done.place, reason="it has no voice",
+                            cancelled=cancelled)  # fmt: skip
+            await it.adapter.failed(failed, sending)
+        assert ["There is no reply: it has no voice", "I think"] == fake.shown("DANN")
+
+
 async def test_a_burst_keeps_its_order(fake: Fake) -> None:
     """Fifty at once, of people nobody has met; and closing tells what came before."""
     adapter = await Slack.sign_in(BOT_TOKEN, Listening(app_token=APP_TOKEN, ping=0.2), f"{fake.url}/api/")
@@ -411,7 +447,7 @@ async def test_a_process_that_dies_while_sending_doubles_nothing(fake: Fake, hou
             fake.say("DANN", "UANN", "hello")
             await began.wait()
             assert it.life
-            for task in [it.life, *it.adapter._tasks]:
+            for task in [it.life, *it.adapter._work._tasks]:
                 task.cancel()
             house.p.ledger.sent = sent  # type: ignore[method-assign]
         assert 1 == len(fake.replies("DANN"))

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.slack.events import Us, View, mentioned, strangers, to_event
+from adapters.slack.events import strangers, to_event
 from adapters.slack.names import drawn, key, spellings
+from adapters.slack.reading import mentioned
+from adapters.slack.view import Us, View
 from core.events import Addressed, Attachment, Command, Deletion, Edit, Joined, Kind, Message, Person, Place, Reaction
 
 PAYLOADS = Path(__file__).resolve().parents[4] / "shared/data/payloads"
@@ -193,6 +195,8 @@ def test_the_way_a_message_calls_us():
         (said("hey", thread_ts="9.0", parent_user_id="UBOT"), Addressed.REPLY),
         (said("hey", thread_ts="5.0", parent_user_id="UANN"), Addressed.REPLY),
         (said("hey", thread_ts="6.0", parent_user_id="UANN"), Addressed.NO),
+        (said("<@UANN> hey", thread_ts="5.0", parent_user_id="UBOT"), Addressed.NO),
+        (said("as <@UANN> said", thread_ts="5.0"), Addressed.REPLY),
         (said("hey <@UBOTTOM>"), Addressed.NO),
         (said("hey", channel="G1", channel_type="mpim"), Addressed.NO),
     ]

@@ -7,9 +7,10 @@ import pytest
 
 pytest.importorskip("slack_bolt")
 
-from adapters.slack.acquaintances import Acquaintances, Recent
-from adapters.slack.events import Us
+from adapters.slack.acquaintances import Acquaintances
 from adapters.slack.pace import MOST, Pace
+from adapters.slack.recent import Recent
+from adapters.slack.view import Us
 from adapters.slack.web import Busy, Refused, Unsure, Web
 from core.errors import ConfigError
 from core.events import Person
