@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from adapters.base import Limits
 from adapters.discord.api import Api, Dispatch, Refused, Upload, patiently
 from adapters.discord.events import KINDS, to_events
 from adapters.discord.growing import NOBODY, PACE, Growing, channel_of
-from adapters.discord.menu import is_there, menu
+from adapters.discord.menu import buttons, is_there, menu, offered
 from adapters.discord.text import LENGTH, pieces, spelled
 from adapters.discord.typing import Typing
 from adapters.discord.world import Known
@@ -29,7 +29,7 @@ from core.commands import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import InputError, LimenError
-from core.events import AnyEvent, Command, Kind, Message, Place
+from core.events import AnyEvent, Command, Deletion, Kind, Message, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.discord")
@@ -41,6 +41,7 @@ MISSED = 50  # messages of a channel that we catch up with
 _EPHEMERAL = 64
 _DEFERRED = 5
 _ACKNOWLEDGED = {2, 3}  # slash commands and buttons
+_TYPED, _CHOICES = 4, 8
 
 
 class _Asked(NamedTuple):
@@ -54,8 +55,8 @@ class _Asked(NamedTuple):
 class Discord:
     """The adapter, for one bot account. `account` is sure once `login` has been awaited.
 
-    `api_base` and `gateway_url` name another Discord, such as a test's; `shards` see `Api`. `listen` ends with
-    `stop`; replies may still be sent then, until `close`.
+    `api_base` and `gateway_url` name another Discord, such as a test's; `shards` see `Api`; `cards` are the names that
+    `/switch` offers. `listen` ends with `stop`; replies may still be sent then, until `close`.
     """
 
     limits = Limits(length=LENGTH, unit="utf-16", edits=True, reactions=True, rate=1 / PACE)
@@ -67,10 +68,11 @@ class Discord:
         api_base: str = "",
         gateway_url: str = "",
         shards: tuple[int, int, int] | None = None,
+        cards: Callable[[], Sequence[str]] = tuple,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.account = account_of(token)
-        self._clock = clock
+        self._clock, self._cards = clock, cards
         self._api = Api(token, self._take, api_base, gateway_url, shards)
         self._world = Known(self._api, self.account)
         self._typing = Typing(self._api)
@@ -78,6 +80,7 @@ class Discord:
         self._session, self._shards = "", set[tuple[int, int]]()
         self._replies: OrderedDict[str, Growing] = OrderedDict()
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        self._taken_back: OrderedDict[str, None] = OrderedDict()
         self._beside: set[asyncio.Task[None]] = set()
         self._noting: set[Place] = set()
 
@@ -138,8 +141,8 @@ class Discord:
         raw = msgspec.json.decode(dispatch.d)
         if not isinstance(raw, dict):
             return
-        if dispatch.t == "INTERACTION_CREATE" and raw.get("type") in _ACKNOWLEDGED:
-            self._acknowledge(raw)
+        if dispatch.t == "INTERACTION_CREATE":
+            self._at_once(raw)
         self._heard.put_nowait((dispatch.t, raw, f"{self._session}:{dispatch.s}"))
 
     def _ready(self, ready: "_Ready") -> None:
@@ -169,19 +172,34 @@ class Discord:
     async def _events(self, kind: str, raw: dict[str, Any], stamp: str) -> list[AnyEvent]:
         try:
             await self._world.meet(kind, raw)
-            return to_events(kind, raw, self._world, stamp=stamp, now=self._clock())
+            events = to_events(kind, raw, self._world, stamp=stamp, now=self._clock())
+            return [event for event in events if not self._is_our_doing(event)]
         except (InputError, KeyError, TypeError, AttributeError, ValueError) as error:
             log.warning("an event of Discord's was passed over: %s", error)
         return []
 
+    def _is_our_doing(self, event: AnyEvent) -> bool:
+        """We have shortened a reply: that says nothing about it, as it would if a person had taken it away."""
+        return isinstance(event, Deletion) and event.message_id in self._taken_back
+
     # Commands, which want an answer within three seconds.
 
-    def _acknowledge(self, raw: dict[str, Any]) -> None:
+    def _at_once(self, raw: dict[str, Any]) -> None:
+        """Before it waits its turn among the events: acknowledge a command, complete what is being typed."""
         if not isinstance(raw.get("id"), str) or not isinstance(raw.get("token"), str):
             return
-        body = {"type": _DEFERRED, "data": {"flags": _EPHEMERAL}}
+        if raw.get("type") == _TYPED:
+            body = {"type": _CHOICES, "data": {"choices": offered(raw.get("data") or {}, self._cards())}}
+            self._do(self._call_back(raw, body), "complete what somebody types")
+        elif raw.get("type") in _ACKNOWLEDGED:
+            self._acknowledge(raw)
+
+    async def _call_back(self, raw: dict[str, Any], body: dict[str, Any]) -> None:
         path = "/interactions/{webhook_id}/{webhook_token}/callback"
-        call = self._api.call("POST", path, body, webhook_id=raw["id"], webhook_token=raw["token"])
+        await self._api.call("POST", path, body, webhook_id=raw["id"], webhook_token=raw["token"])
+
+    def _acknowledge(self, raw: dict[str, Any]) -> None:
+        call = self._call_back(raw, {"type": _DEFERRED, "data": {"flags": _EPHEMERAL}})
         asked = _Asked(str(raw.get("application_id")), raw["token"], self._do(call, "acknowledge a command"))
         self._asked[raw["id"]] = asked
         while len(self._asked) > COMMANDS:
@@ -192,23 +210,29 @@ class Discord:
         text = answer.text or ("Another reply is on its way." if answer.job else "Done.")
         if answer.job:
             await self._expect(command.place, answer.job)
-        await self._answer(command, text, answer.data)
+        await self._answer(command, text, answer.data, buttons(command, answer))
 
-    async def _answer(self, command: Command, text: str, data: dict[str, Any] | None = None) -> None:
+    async def _answer(
+        self, command: Command, text: str, data: dict[str, Any] | None = None, below: Sequence[dict[str, Any]] = ()
+    ) -> None:
         asked = self._asked.pop(command.id, None)
         if asked is None:
             log.info("an answer to /%s came too late", command.name)
             return
         upload = Upload("limen.json", json.dumps(data, ensure_ascii=False, indent=2).encode(), "application/json")
-        await self._briefly(self._respond(asked, pieces(text), upload if data is not None else None))
+        await self._briefly(self._respond(asked, pieces(text), upload if data is not None else None, below))
 
-    async def _respond(self, asked: _Asked, texts: list[str], upload: Upload | None) -> None:
+    async def _respond(
+        self, asked: _Asked, texts: list[str], upload: Upload | None, below: Sequence[dict[str, Any]]
+    ) -> None:
         await asyncio.wait({asked.acknowledged})
         ids = {"webhook_id": asked.application, "webhook_token": asked.token}
         for number, text in enumerate(texts):
             first = number == 0
             path = "/webhooks/{webhook_id}/{webhook_token}" + ("/messages/@original" if first else "")
             body = {"content": text, "allowed_mentions": NOBODY, **({} if first else {"flags": _EPHEMERAL})}
+            if below and number == len(texts) - 1:
+                body["components"] = list(below)
             await self._api.call("PATCH" if first else "POST", path, body, upload if first else None, **ids)
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
@@ -275,10 +299,15 @@ class Discord:
     def _growing(self, sending: Sending) -> Growing:
         growing = self._replies.get(sending.reply_id)
         if growing is None:
-            growing = self._replies[sending.reply_id] = Growing(self._api, sending)
+            growing = self._replies[sending.reply_id] = Growing(self._api, sending, self._take_back)
             while len(self._replies) > REPLIES:
                 self._replies.popitem(last=False)
         return growing
+
+    def _take_back(self, message: str) -> None:
+        self._taken_back[message] = None
+        while len(self._taken_back) > REPLIES:
+            self._taken_back.popitem(last=False)
 
     async def _react(self, done: Done) -> bool:
         """An emoji on the message answered. False if Discord would not have it."""

@@ -30,15 +30,19 @@ def channel_of(place: Place) -> str:
 
 
 def nonce(reply_id: str, part: int) -> str:
-    """The same for every try to send one part: Discord takes it once, and answers the second try with the first."""
+    """The same for every try to send one part: Discord takes it once, and answers the second try with the first.
+
+    It remembers for some minutes. Whoever comes later to a part whose fate is unknown says it a second time.
+    """
     return hashlib.blake2s(f"{reply_id}:{part}".encode(), digest_size=12).hexdigest()
 
 
 class Growing:
-    """One reply, on its way to one channel."""
+    """One reply, on its way to one channel. `taken` is told of each message before it is taken back."""
 
-    def __init__(self, api: Api, sending: Sending) -> None:
+    def __init__(self, api: Api, sending: Sending, taken: Callable[[str], None]) -> None:
         assert sending.place is not None
+        self._taken = taken
         self._api, self._sending, self._place = api, sending, sending.place
         self._text, self._is_whole = "", False
         self._shown: dict[int, str] = {}
@@ -180,5 +184,6 @@ class Growing:
             self._shown.pop(part, None)
 
     async def _delete(self, message: str) -> None:
+        self._taken(message)
         path, channel = "/channels/{channel_id}/messages/{message_id}", channel_of(self._place)
         await patiently(lambda: self._api.call("DELETE", path, channel_id=channel, message_id=message))

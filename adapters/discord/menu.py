@@ -1,15 +1,27 @@
 """Our commands as Discord's menu shows them. Pure: what `core/commands.py` can do, and what each wants to be told."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.commands import COMMANDS
+from adapters.discord.events import BUTTON
+from core.commands import COMMANDS, Answer
+from core.events import Command
 
 _TEXT, _NUMBER, _YES = 3, 4, 5
 _CHAT_INPUT = 1
+_MOST_OFFERED = 25
 _EVERYWHERE = [0, 1]  # in servers, and in a DM with us
 
 _OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "switch": [{"type": _TEXT, "name": "name", "description": "Whom you want to talk to", "required": True}],
+    "switch": [
+        {
+            "type": _TEXT,
+            "name": "name",
+            "description": "Whom you want to talk to",
+            "required": True,
+            "autocomplete": True,
+        }
+    ],
     "history": [
         {"type": _NUMBER, "name": "count", "description": "How many lines", "min_value": 1, "max_value": 2000},
     ],
@@ -50,13 +62,29 @@ def menu() -> list[dict[str, Any]]:
     ]
 
 
+def offered(data: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, str]]:
+    """What may be meant by what somebody has typed so far into a command: names that begin so, then that hold it."""
+    typed = next((str(option.get("value", "")) for option in data.get("options") or () if option.get("focused")), "")
+    part = typed.casefold()
+    fitting = sorted((name for name in names if part in name.casefold()), key=lambda name: name.casefold().find(part))
+    return [{"name": name[:100], "value": name[:100]} for name in fitting[:_MOST_OFFERED]]
+
+
+def buttons(command: Command, answer: Answer) -> list[dict[str, Any]]:
+    """What can be pressed below an answer: to confirm what cannot be undone."""
+    if command.name != "forget" or answer.error or "yes" in command.args.lower().split():
+        return []
+    custom_id = f"{BUTTON}forget:{f'{command.args} yes'.strip()}"[:100]
+    return [{"type": 1, "components": [{"type": 2, "style": 4, "label": "Erase it", "custom_id": custom_id}]}]
+
+
 def is_there(wanted: list[dict[str, Any]], there: list[dict[str, Any]]) -> bool:
     """Is what is registered what we want? Discord adds fields of its own, and leaves out what is empty."""
     return _plain(wanted) == _plain(there)
 
 
 def _plain(commands: list[dict[str, Any]]) -> dict[str, Any]:
-    kept = ("type", "name", "description", "required", "min_value", "max_value", "contexts", "choices")
+    kept = ("type", "name", "description", "required", "min_value", "max_value", "contexts", "choices", "autocomplete")
 
     def plain(of: dict[str, Any]) -> dict[str, Any]:
         fields = {field: of[field] for field in kept if of.get(field)}

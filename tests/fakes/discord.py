@@ -211,6 +211,13 @@ class Fake:
         """Somebody presses a button."""
         return self._interact({"type": 3, "data": {"component_type": 2, "custom_id": custom_id}}, channel, by)
 
+    def type(self, name: str, option: str, typed: str, channel: str = CHANNEL, by: Body = TOM) -> str:
+        """Somebody is filling in an option of a slash command."""
+        options = [{"name": option, "type": 3, "value": typed, "focused": True}]
+        return self._interact(
+            {"type": 4, "data": {"id": "1", "type": 1, "name": name, "options": options}}, channel, by
+        )
+
     def _interact(self, what: Body, channel: str, by: Body) -> str:
         interaction_id = self._id()
         token = f"token-{interaction_id}"

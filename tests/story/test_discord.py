@@ -261,12 +261,12 @@ async def test_a_reply_a_name_and_an_edit_count(fake: Fake, house: House) -> Non
         fake.say("now", DM)
         await fake.wait(lambda: DM in fake.typing)  # so all of it has been taken in
         async with worker(house):
-            assert "You said: Tom: first" in (await it.reply())["content"]
+            assert "You said: Tom: first" in (await it.reply(holds="first"))["content"]
             await it.reply(DM)
             await it.delivered()
             reference = {"type": 19, "message_reference": {"message_id": fake.ours()[0]["id"]}}
             fake.say("and then?", author=ANN, referenced_message={"author": BOT}, **reference)
-            assert "Ann: and then?" in (await it.reply(number=1))["content"]
+            assert "Ann: and then?" in (await it.reply(number=1, holds="then?"))["content"]
     assert [] == fake.ours(OTHER)
 
 
@@ -570,15 +570,18 @@ async def test_a_long_reply_is_several_messages_of_one_reply(fake: Fake, adapter
 
 
 async def test_another_attempt_takes_the_place_of_the_first(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
-    """What the first said too much is taken away."""
+    """What the first said too much is taken away, which is no deletion of the reply; that by somebody else is."""
     reply = Reply(ledger)
     sending = await reply.sending()
-    await adapter.draft(LONG, 1, sending)
-    await fake.wait(lambda: len(fake.ours()) > 2)
-    await adapter.draft("No", 2, sending)
-    await adapter.final(reply.done("No."), sending)
+    async with listening(fake, adapter) as ears:
+        await adapter.draft(LONG, 1, sending)
+        await fake.wait(lambda: len(fake.ours()) > 2)
+        await adapter.draft("No", 2, sending)
+        await adapter.final(reply.done("No."), sending)
+        fake.delete(fake.ours()[0]["id"])
+        await fake.wait(lambda: ears.events)
 
-    assert ["No."] == fake.shown()
+    assert [(await reply.sending()).ids[0][0]] == [event.message_id for event in ears.of(Deletion)]
 
 
 async def test_edits_keep_discords_pace_and_the_last_one_lands(
@@ -736,6 +739,33 @@ async def test_commands_are_registered_once(fake: Fake, adapter: Discord) -> Non
     assert {"persona", "switch", "forget", "help"} <= {command["name"] for command in fake.commands}
 
 
+async def test_what_cannot_be_undone_is_confirmed_by_a_button(fake: Fake, house: House) -> None:
+    """Pressed, it is the command with a yes."""
+    async with bot(fake, house) as it, worker(house):
+        fake.say("remember me", DM)
+        await it.reply(DM)
+        await it.delivered()
+        asked = fake.command("forget", DM, everything=True)
+        await fake.wait(lambda: fake.responses[asked])
+        (row,) = fake.responses[asked][0]["components"]
+        assert "limen:forget:everything yes" == row["components"][0]["custom_id"]
+        pressed = fake.press(row["components"][0]["custom_id"], DM)
+        await fake.wait(lambda: fake.responses[pressed])
+        assert "components" not in fake.responses[pressed][0]
+        assert [[]] == [await house.p.ledger.replies(persona) for persona in await house.p.ledger.personas()]
+
+
+async def test_names_are_offered_while_somebody_types(fake: Fake) -> None:
+    """Those that begin so come first; it is no command yet."""
+    adapter = Discord(TOKEN, api_base=fake.url, gateway_url=fake.gateway, cards=lambda: ["orrin", "Mira", "admiral"])
+    async with listening(fake, adapter) as ears:
+        token = fake.type("switch", "name", "mir")
+        await fake.wait(lambda: fake.callbacks)
+        choices = fake.callbacks[token]["data"]["choices"]
+    await adapter.close()
+    assert (["Mira", "admiral"], []) == ([choice["value"] for choice in choices], ears.events)
+
+
 # What is said, checked against Discord's own description of it.
 
 
@@ -752,7 +782,9 @@ async def test_every_call_and_every_message_is_as_discord_describes_it(
             "hello", DM, attachments=[{"id": "5", "filename": "a.txt", "size": 3, "url": "u", "proxy_url": "p"}]
         )
         await fake.wait(lambda: len(ears.events) == 2)
-        await adapter.answered(ears.of(Command)[0], Answer(text="help " * 600))
+        fake.type("switch", "name", "mi", DM)
+        command = msgspec.structs.replace(ears.of(Command)[0], name="forget")
+        await adapter.answered(command, Answer(text="help " * 600))
         await fake.wait(lambda: len(fake.responses[token]) == 2)
         for place, text in ((ROOM, LONG), (Place("discord", "dm", DM, kind=Kind.DM), "Arr!")):
             reply = Reply(ledger, place, (asked,))
