@@ -107,8 +107,12 @@ class Polling:
         finally:
             poll.cancel()
             stop.cancel()
-        self._retry.reset()
-        return [update for update in updates if isinstance(update.get("update_id"), int)]
+        good = [update for update in updates if isinstance(update, dict) and isinstance(update.get("update_id"), int)]
+        if len(good) < len(updates):
+            await self._retry.after(Refused("some updates have no number"))
+        else:
+            self._retry.reset()
+        return good
 
 
 class Webhook:

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -88,9 +88,9 @@ class About(NamedTuple):
 class _Line(Bot):
     """The library's bot, and updates as they came: its own objects are made twice as slowly, and know less."""
 
-    async def updates(self, offset: int, seconds: int, limit: int) -> list[dict[str, Any]]:
+    async def updates(self, offset: int, seconds: int, limit: int) -> Any:
         asked = {"offset": offset, "timeout": seconds, "limit": limit, "allowed_updates": list(KINDS)}
-        return cast(list[dict[str, Any]], await self._post("getUpdates", asked, read_timeout=seconds + 10.0))
+        return await self._post("getUpdates", asked, read_timeout=seconds + 10.0)
 
 
 class Wire:
@@ -100,12 +100,12 @@ class Wire:
         bot_id, _, secret = token.partition(":")
         if not (bot_id.isascii() and bot_id.isdigit() and secret):
             raise _bad_token()
-        # Both of its log lines for each request hold the token.
+        # It logs the address of every request, and the token is in that.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         server = (base_url or OFFICIAL).rstrip("/").removesuffix("/bot")
         self.id = int(bot_id)
         self._moved: dict[str, str] = {}  # groups that became supergroups while we spoke in them
-        self._calls = HTTPXRequest(connection_pool_size=64, read_timeout=15.0, pool_timeout=30.0)
+        self._calls = HTTPXRequest(connection_pool_size=64, read_timeout=30.0, pool_timeout=30.0)
         self._polls = HTTPXRequest(connection_pool_size=1, pool_timeout=30.0)
         self._bot = _Line(
             token,
@@ -149,10 +149,10 @@ class Wire:
         with _translated():
             await self._bot.delete_webhook(drop_pending_updates=False)
 
-    async def updates(self, offset: int, seconds: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+    async def updates(self, offset: int, seconds: int = 0, limit: int = 100) -> list[Any]:
         """What happened since, waiting so long for something. Those before `offset` are done with for good."""
         with _translated():
-            return await self._bot.updates(offset, seconds, limit)
+            return list(await self._bot.updates(offset, seconds, limit))
 
     async def menu(self, commands: Sequence[tuple[str, str]]) -> bool:
         """Show these (name, help) in people's menu. False: it shows them already."""
@@ -298,3 +298,5 @@ def _translated() -> Iterator[None]:
         raise Contested(error.message) from error
     except TelegramError as error:
         raise Unreachable(error.message) from error
+    except (KeyError, TypeError) as error:  # it was done, or not: to ask again and again could say it again and again
+        raise Refused(f"the answer makes no sense: {error!r}") from error

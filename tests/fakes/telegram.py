@@ -61,6 +61,7 @@ class Trouble:
     done: bool = False
     hold: asyncio.Event | None = None
     raw: str = ""
+    status: int = 502
 
 
 @dataclass
@@ -368,7 +369,7 @@ class Fake:
             if trouble and trouble.hold:
                 await trouble.hold.wait()
             if trouble and trouble.raw:
-                return await _send(writer, 502, trouble.raw)
+                return await _send(writer, trouble.status, trouble.raw)
             if trouble and trouble.no:
                 raise trouble.no
             result = await act(asked)

@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -212,6 +213,30 @@ async def test_commands_are_answered(redis_url: str, fake: Fake, bot: Telegram):
     assert fake.shown(GROUP) == ["I have sent it to you in private."]
 
 
+async def test_many_talks_at_once_in_bad_weather(redis_url: str, fake: Fake, bot: Telegram):
+    """Broken gateways, dropped connections, lost edits: everybody is answered, in order, and nobody hears another."""
+    people = [{"id": number, "is_bot": False, "first_name": f"P{number}"} for number in range(20, 28)]
+    talks = [{"id": who["id"], "type": "private", "first_name": who["first_name"]} for who in people]
+    fake.chats |= {talk["id"]: talk for talk in talks}
+    bad = [No(500, "Internal Server Error"), No(502, "Bad Gateway"), No(504, "Gateway Timeout")]
+    fake.trouble += [Trouble("sendMessage", no) for no in bad]
+    fake.trouble += [Trouble("editMessageText", done=True), Trouble("editMessageText", bad[0])]
+    fake.trouble += [Trouble("getUpdates", done=True), Trouble("getUpdates", bad[1])]
+
+    def answered(line: int) -> bool:
+        ends = [f"{line} from {who['id']}" for who in people]
+        return all(any(text.endswith(end) for text in fake.shown(talk)) for talk, end in zip(talks, ends, strict=True))
+
+    async with house_at(redis_url) as house, at_work(house, bot, Echo(delay=0.002)):
+        for line in range(3):
+            for who, talk in zip(people, talks, strict=True):
+                fake.say(f"{line} from {who['id']}", who, talk)
+            await fake.wait(partial(answered, line), 30)
+
+    for who, talk in zip(people, talks, strict=True):
+        assert fake.shown(talk) == [f"I heard {line + 1} lines. You said: {line} from {who['id']}" for line in range(3)]
+
+
 # What is heard.
 
 
@@ -260,12 +285,14 @@ async def test_updates_that_cannot_be_read_are_passed_over(fake: Fake, bot: Tele
 
 
 async def test_trouble_while_listening_passes(fake: Fake, bot: Telegram, monkeypatch: pytest.MonkeyPatch):
-    """Flood control, a broken gateway, another process that polls, a lost answer: nothing is lost."""
+    """Flood control, a broken gateway, nonsense, another process that polls, a lost answer: nothing is lost."""
     monkeypatch.setattr("adapters.telegram.doors.CONTESTED", 0.01)
     fake.trouble += [
         Trouble("getMe", No(500, "Internal Server Error")),
         Trouble("getUpdates", No(429, "Too Many Requests: retry after 1", retry_after=1)),
         Trouble("getUpdates", raw="<html>Bad Gateway</html>"),
+        Trouble("getUpdates", raw='{"ok": true}', status=200),
+        Trouble("getUpdates", raw='{"ok": true, "result": [7, {"update_id": "x"}]}', status=200),
         Trouble("getUpdates", No(409, "Conflict: terminated by other getUpdates request")),
         Trouble("getUpdates", done=True),
     ]
@@ -531,6 +558,14 @@ async def test_a_message_whose_answer_was_lost_is_said_again(fake: Fake, bot: Te
     await bot.final(reply.done(), await reply.sending())
     assert fake.shown() == [reply.text] * 2
     assert await reply.ids() == [str(fake.ours()[1]["message_id"])]
+
+
+async def test_an_answer_that_makes_no_sense_ends_it(fake: Fake, bot: Telegram, ledger: Ledger):
+    """Asked again and again, such a server might say it again and again."""
+    fake.trouble.append(Trouble("sendMessage", raw='{"ok": true}', status=200))
+    reply = Reply(ledger)
+    await bot.final(reply.done(), await reply.sending())
+    assert len(fake.called("sendMessage")) == 1
 
 
 async def test_a_mark_without_an_id_is_said_again(fake: Fake, bot: Telegram, ledger: Ledger):
