@@ -102,6 +102,8 @@ class Fake:
         self.handshakes: list[str] = []  # identify and resume, as they came
         self.allows_content = True
         self.shards = 1
+        self.permissions: dict[str, int] = {"The Garden": 1 << 3}  # ours, in each server
+        self.app: Body = {}  # what else is said of the application
         self.token = TOKEN
         self.url = self.gateway = ""
         self._waiting: list[tuple[str, Any]] = []  # happened before anybody listened
@@ -440,9 +442,12 @@ class Fake:
         owner = {key: TOM[key] for key in ("id", "username", "global_name", "discriminator", "avatar")}
         return 200, {
             "id": ME, "name": "limen", "icon": None, "description": "", "bot_public": True,
-            "bot_require_code_grant": False, "verify_key": "0", "owner": owner, "team": None, "flags": 0,
-            "rpc_origins": [],
+            "bot_require_code_grant": False, "verify_key": "0", "owner": owner, "team": None, "rpc_origins": [],
+            "flags": 1 << 19 if self.allows_content else 0, **self.app,
         }  # fmt: skip
+
+    def _guilds(self, body: Body) -> tuple[int, Any]:
+        return 200, [{"id": GUILD, "name": name, "permissions": str(may)} for name, may in self.permissions.items()]
 
     def _gateway_bot(self, body: Body) -> tuple[int, Any]:
         limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
@@ -589,6 +594,7 @@ _ROLE: Body = {
 _N = r"(\d+)"
 _ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any]]]] = [
     ("GET", r"/users/@me", Fake._me),
+    ("GET", r"/users/@me/guilds", Fake._guilds),
     ("GET", r"/oauth2/applications/@me", Fake._application),
     ("GET", r"/gateway/bot", Fake._gateway_bot),
     ("GET", rf"/channels/{_N}", Fake._get_channel),

@@ -20,6 +20,7 @@ from referencing.jsonschema import DRAFT202012
 pytest.importorskip("aiohttp")
 
 from adapters.discord import api, growing, typing
+from adapters.discord.checkup import examine
 from adapters.discord.client import Discord, account_of
 from bots.run import beside, converse
 from core.commands import Answer
@@ -764,6 +765,32 @@ async def test_names_are_offered_while_somebody_types(fake: Fake) -> None:
         choices = fake.callbacks[token]["data"]["choices"]
     await adapter.close()
     assert (["Mira", "admiral"], []) == ([choice["value"] for choice in choices], ears.events)
+
+
+# How it is set up.
+
+
+async def test_a_checkup_names_what_is_missing(fake: Fake) -> None:
+    """A token, an intent, a right, a server: each with the page and the switch; it begins no session."""
+    assert [("token", "ok"), ("message content", "ok"), ("servers", "ok")] == await states(fake)
+
+    fake.allows_content, fake.permissions = False, {"The Garden": 1 << 10 | 1 << 11 | 1 << 16, "Home": 0}
+    fake.app = {"interactions_endpoint_url": "https://e.org"}
+    found = await examine(TOKEN, fake.url)
+    assert ["ok", "fail", "warn", "warn", "warn"] == [finding.state for finding in found]
+    assert f"{ME}/bot → Privileged Gateway Intents → Message Content Intent" in found[1].step
+    assert "The Garden: it may not Send Messages in Threads, Add Reactions, Attach Files" == found[3].said
+
+    fake.permissions = {}
+    assert f"client_id={ME}&scope=bot+applications.commands&permissions=" in (await examine(TOKEN, fake.url))[-1].step
+    fake.token = "another"
+    assert [("token", "fail")] == await states(fake)
+    assert [] == fake.handshakes
+
+
+async def states(fake: Fake) -> list[tuple[str, str]]:
+    """What a checkup finds."""
+    return [(finding.name, finding.state) for finding in await examine(TOKEN, fake.url)]
 
 
 # What is said, checked against Discord's own description of it.
