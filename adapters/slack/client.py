@@ -17,9 +17,10 @@ from adapters.base import Limits
 from adapters.slack import doors
 from adapters.slack.acquaintances import Acquaintances
 from adapters.slack.events import to_event
+from adapters.slack.manifest import SLASH
 from adapters.slack.recent import Recent
 from adapters.slack.replies import Replies
-from adapters.slack.text import LENGTH, Json, message, pieces, spelled
+from adapters.slack.text import LENGTH, Json, message, page, pieces, spelled
 from adapters.slack.view import Us
 from adapters.slack.web import BASE_URL, Busy, Refused, Unsure, Web
 from adapters.slack.work import Work
@@ -31,8 +32,6 @@ from core.events import AnyEvent, Command, Deletion, Joined, Message, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.slack")
-
-SLASH = "/limen"
 
 
 class Listening(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +57,7 @@ class Slack:
         self._heard: asyncio.Queue[Json | None] = asyncio.Queue()
         self._told: Recent[str, bool] = Recent()
         self._urls: Recent[str, str] = Recent(1_000)  # where the answer to a slash command goes
+        self._pages: Recent[str, bool] = Recent(1_000)  # answers that go on somebody's page of us
         self._slash = SLASH
         self._status = True
         self._work = Work(us.account)
@@ -108,10 +108,17 @@ class Slack:
             return None
         if not self._told.keep(f"{type(event).__name__} {event.place} {event.id}", True):
             return None
-        if isinstance(event, Command) and (url := body.get("response_url")):
-            self._urls.keep(event.id, url)
-            self._slash = body["command"]  # the app may have called it something else
+        if isinstance(event, Command):
+            self._note(event, body)
         return event
+
+    def _note(self, command: Command, body: Json) -> None:
+        """Where its answer goes. A slash command may be called otherwise than ours: another app may have that name."""
+        if "command" in body:
+            self._slash = body["command"]
+            self._urls.keep(command.id, body.get("response_url") or "")
+        elif body["event"]["type"] == "app_home_opened":
+            self._pages.keep(command.id, True)
 
     def _is_our_doing(self, event: AnyEvent) -> bool:
         """Slack tells us what we do ourselves. Who deletes a message it does not tell."""
@@ -136,7 +143,9 @@ class Slack:
 
     async def answered(self, command: Command, answer: Answer) -> None:
         """To the one who asked, and to nobody else."""
-        if answer.data is not None:
+        if command.id in self._pages:
+            await self._publish(command, answer.text)
+        elif answer.data is not None:
             await self._hand(command, answer.data)
         elif answer.text:
             await self._whisper(command, spelled(answer.text, self._slash))
@@ -189,6 +198,16 @@ class Slack:
 
     def _unheard(self, event: AnyEvent, error: LimenError) -> None:
         self._work.complain(f"somebody there could not be told something. {error}", event.place.channel)
+
+    async def _publish(self, command: Command, text: str) -> None:
+        """Somebody's page of us: who we are, and what can be asked."""
+        view = {"type": "home", "blocks": page(text, self._slash)}
+        try:
+            await self._web.call(
+                self._web.client.views_publish, patient=False, user_id=_native(command.author.id), view=view
+            )
+        except (Busy, Refused, Unsure) as error:
+            self._work.complain(f"the App Home could not be shown. {error}")
 
     async def _hand(self, command: Command, data: Json) -> None:
         """A file, in a DM."""

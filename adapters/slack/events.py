@@ -71,6 +71,8 @@ def _event(body: Json, event: Json, view: View) -> AnyEvent | None:
             return _reaction(body, event, view)
         case "member_joined_channel":
             return _joined(body, event, view)
+        case "app_home_opened" if event.get("tab") == "home":
+            return _home(body, event, view)
     return None
 
 
@@ -144,6 +146,14 @@ def _joined(body: Json, event: Json, view: View) -> Joined:
     return Joined(
         id=_id(body, event), account=view.us.account, author=_known(event["user"], view), time=_time(event),
         place=_place({}, event["channel"], view),
+    )  # fmt: skip
+
+
+def _home(body: Json, event: Json, view: View) -> Command:
+    """Who opens our page in Slack wants to know who we are."""
+    return Command(
+        id=_id(body, event), account=view.us.account, author=_known(event["user"], view), time=_time(event),
+        place=_place({}, event["channel"], view), name="persona",
     )  # fmt: skip
 
 

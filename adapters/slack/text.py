@@ -55,9 +55,18 @@ def message(piece: str) -> Json:
 
 def plain(piece: str) -> Json:
     """The same with its signs and without its looks, for when Slack refuses the other."""
-    texts = split(piece, _SECTION)
-    sections = [{"type": "section", "text": {"type": "plain_text", "text": text, "emoji": False}} for text in texts]
-    return _whole(_beginning(piece, _escaped), sections)
+    return _whole(_beginning(piece, _escaped), _sections(piece))
+
+
+def page(text: str, slash: str) -> list[Json]:
+    """The blocks of an App Home, where Slack takes no Markdown."""
+    more = f"Write to me under Messages, or call my name in a channel. {slash} help lists what you can ask."
+    return [*_sections(disarmed(text))[:90], {"type": "divider"}, *_sections(more)]
+
+
+def _sections(text: str) -> list[Json]:
+    texts = split(text, _SECTION)
+    return [{"type": "section", "text": {"type": "plain_text", "text": text, "emoji": False}} for text in texts]
 
 
 def _whole(text: str, blocks: list[Json]) -> Json:

@@ -84,7 +84,8 @@ class Web:
         wait = 0.5
         while True:
             try:
-                return await _asked(method, arguments)
+                answer = await _asked(method, arguments)
+                return answer.data if isinstance(answer.data, dict) else {}
             except Busy as busy:
                 self.pace.refused(time.monotonic(), busy.wait)
                 if not patient:
@@ -100,6 +101,13 @@ class Web:
         """Whose token it is."""
         told = await self.call(self.client.auth_test)
         return Us(told["team_id"], told["user_id"], told.get("bot_id") or "", told.get("user") or "")
+
+    async def granted(self) -> set[str]:
+        """The scopes that the token has. Raises ConfigError or Unsure."""
+        self.session()
+        headers = (await _asked(self.client.auth_test, {})).headers
+        given = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), "")
+        return {scope.strip() for scope in given.split(",")}
 
     async def respond(self, url: str, body: dict[str, Any]) -> bool:
         """Answer a slash command to the one who gave it. False if its address is not good any more."""
@@ -123,15 +131,14 @@ class Web:
             await self.client.session.close()
 
 
-async def _asked(method: Call, arguments: dict[str, Any]) -> dict[str, Any]:
+async def _asked(method: Call, arguments: dict[str, Any]) -> AsyncSlackResponse:
     """Ask once, and say what a no means."""
     try:
-        answer = await method(**arguments)
+        return await method(**arguments)
     except SlackApiError as error:
         raise _meaning(error.response) from error
     except (SlackClientError, aiohttp.ClientError, OSError, TimeoutError) as error:
         raise Unsure(f"Slack cannot be reached: {type(error).__name__}") from error
-    return answer.data if isinstance(answer.data, dict) else {}
 
 
 def _meaning(answer: object) -> LimenError:

@@ -24,6 +24,7 @@ from emoji import demojize
 
 from adapters.emoji import canonical
 from adapters.slack.client import Listening, Slack
+from adapters.slack.manifest import SCOPES
 from adapters.slack.view import Us
 from core.errors import InputError
 from core.events import Kind, Place
@@ -33,7 +34,14 @@ Json = dict[str, Any]
 BOT_TOKEN, APP_TOKEN, SECRET = "xoxb-1-fake", "xapp-1-fake", "5ec2e7"
 TEAM, BOT_USER, BOT_ID, APP = "T1", "UBOT", "BBOT", "A1"
 TONES = "🏻🏼🏽🏾🏿"
-POSTED_JSON = {"chat.postMessage", "chat.update", "chat.postEphemeral", "chat.delete", "assistant.threads.setStatus"}
+POSTED_JSON = {
+    "chat.postMessage",
+    "chat.update",
+    "chat.postEphemeral",
+    "chat.delete",
+    "assistant.threads.setStatus",
+    "views.publish",
+}
 _MASS = re.compile(r"<!(channel|here|everyone|subteam\^\w+)[^>]*>", re.IGNORECASE)
 _BARE = re.compile(r"(?<![\w.+-])@(channel|here|everyone)\b", re.IGNORECASE)
 BLOCKS = {"markdown", "section", "rich_text", "header", "divider", "context", "actions", "image"}
@@ -96,6 +104,8 @@ class Fake:
     whispers: list[Json] = field(default_factory=list)  # what one person alone sees
     statuses: list[tuple[str, str, str]] = field(default_factory=list)
     files: list[Json] = field(default_factory=list)
+    homes: dict[str, str] = field(default_factory=dict)  # what somebody sees on the app's page
+    scopes: set[str] = field(default_factory=lambda: set(SCOPES))
     pinged: list[str] = field(default_factory=list)  # mass mentions that got through: there may be none
     asked: list[Asked] = field(default_factory=list)
     revisions: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # ts → what it has said
@@ -206,6 +216,11 @@ class Fake:
                    "response_url": f"{self.url}/commands/{trigger}/{channel}/{user}"}  # fmt: skip
         self._send("slash_commands", payload)
         return trigger
+
+    def open_home(self, user: str, tab: str = "home") -> None:
+        """Somebody opens the app's page."""
+        event = {"type": "app_home_opened", "user": user, "channel": self.dm(user), "tab": tab, "event_ts": self.ts()}
+        self._tell(event)
 
     def shown(self, channel: str) -> list[str]:
         """What people read in a channel and its threads, in the order in which it was said."""
@@ -391,7 +406,8 @@ class Fake:
                 return self._answer(
                     {"ok": False, "error": "missing_scope", "needed": f"{method}:read", "provided": "x"}
                 )
-            return self._answer({"ok": True, **(act(arguments) or {})})
+            headers = {"x-oauth-scopes": ",".join(sorted(self.scopes))}
+            return self._answer({"ok": True, **(act(arguments) or {})}, headers=headers)
         except No as no:
             return self._answer({"ok": False, "error": str(no)})
 
@@ -528,6 +544,20 @@ class Fake:
         channel = self._channel({"channel": a.get("channel_id")})
         self.statuses.append((channel.id, a["thread_ts"], a["status"]))
         return {}
+
+    def _views_publish(self, a: Json) -> Json:
+        if a.get("user_id") not in self.users:
+            raise No("user_not_found")
+        blocks = a["view"]["blocks"]
+        if (
+            a["view"]["type"] != "home"
+            or len(blocks) > 100
+            or any(b["type"] == "markdown" or not _fits(b) for b in blocks)
+        ):
+            raise No("invalid_arguments")
+        self.homes[a["user_id"]] = said(a["view"])
+        self._changed.set()
+        return {"view": a["view"]}
 
     def _files_getUploadURLExternal(self, a: Json) -> Json:
         number = f"F{next(self._number)}"

@@ -246,6 +246,19 @@ async def test_slash_commands_are_answered_to_one_person(fake: Fake, house: Hous
         await fake.wait(lambda: all(envelope.acked for envelope in fake.envelopes.values()))
 
 
+async def test_the_page_of_the_app_says_who_it_is(fake: Fake, house: House) -> None:
+    """And what can be asked, by the name that the command has there."""
+    async with bot(fake, house):
+        fake.command("C1", "UBOB", "help", command="/mira")
+        fake.open_home("UANN", tab="messages")
+        fake.open_home("UANN")
+        await fake.wait(lambda: fake.homes and fake.whispers)
+    assert {"UANN"} == set(fake.homes)
+    assert "Captain Mira Flint" in fake.homes["UANN"]
+    assert "/mira help" in fake.homes["UANN"]
+    assert ["UBOB"] == [whisper["user"] for whisper in fake.whispers]
+
+
 async def test_an_export_comes_as_a_file_in_a_dm(fake: Fake, house: House) -> None:
     """Or the reason why it does not."""
     async with bot(fake, house) as it, worker(house):
