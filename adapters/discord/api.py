@@ -188,6 +188,11 @@ class Api:
         self._opening = asyncio.Lock()
 
     @property
+    def origin(self) -> URL:
+        """The host of the REST calls."""
+        return URL(self._api_base or Route.BASE).origin()
+
+    @property
     def client(self) -> discord.Client:
         """What the library knows of servers and channels. Only once it is open."""
         assert self._client is not None

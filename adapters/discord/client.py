@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from adapters.base import Limits
+from adapters.discord import files
 from adapters.discord.api import Api, Dispatch, Refused, Upload, patiently
 from adapters.discord.events import KINDS, to_events
 from adapters.discord.growing import NOBODY, PACE, Growing, channel_of
@@ -29,7 +30,7 @@ from core.commands import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import InputError, LimenError
-from core.events import AnyEvent, Command, Deletion, Kind, Message, Place
+from core.events import AnyEvent, Attachment, Command, Deletion, Kind, Message, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.discord")
@@ -319,6 +320,10 @@ class Discord:
             log.info("no reaction in %s: %s", done.place, error)
             return False
         return True
+
+    async def fetch(self, attachment: Attachment, most: int = files.MOST) -> bytes:
+        """What is in a file that somebody attached. Raises InputError if it is longer, gone, or not Discord's."""
+        return await files.fetch(self._api, attachment, most)
 
     async def register(self) -> bool:
         """Have our commands in Discord's menu. True if they were not there as they are now."""

@@ -1,6 +1,7 @@
 """What Discord's gateway says → events. Pure: the JSON as it came, what is known of the world, and the time go in.
 
 What says nothing to us gives no event: our own doings, pins, embeds that unfurl, reactions to messages of others.
+Nor does a moderator who clears all reactions: nobody has changed their mind by that.
 """
 
 import mimetypes
@@ -340,14 +341,6 @@ def _button(data: Raw) -> tuple[str, str] | None:
     return name, args
 
 
-def _member(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:
-    author, place = _person(raw["user"], raw), Place("discord", raw["guild_id"], "")
-    if author.id == world.account:
-        return []
-    event_id = f"{raw['guild_id']}:{raw['user']['id']}:{raw.get('joined_at')}"
-    return [Joined(id=event_id, account=world.account, place=place, author=author, time=now)]
-
-
 def _guild(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:
     """A server that says nothing of having been away is one that we have just joined."""
     if "unavailable" in raw:
@@ -367,7 +360,6 @@ _READERS: dict[str, Callable[[Raw, World, str, float], list[AnyEvent]]] = {
     "MESSAGE_REACTION_ADD": _added,
     "MESSAGE_REACTION_REMOVE": _removed,
     "INTERACTION_CREATE": _interaction,
-    "GUILD_MEMBER_ADD": _member,
     "GUILD_CREATE": _guild,
 }
 KINDS = frozenset(_READERS)

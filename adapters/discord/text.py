@@ -8,6 +8,7 @@ import re
 from functools import cache
 
 from adapters.pieces import size, split
+from core.text import clean
 
 LENGTH = 2_000  # counted as UTF-16, which is never less than what Discord counts
 
@@ -25,7 +26,7 @@ _MARKS = re.compile(r"\*\*|__|~~|\|\||`+|^#{1,6} |^-# |^>{1,3} ", re.MULTILINE)
 def render(text: str) -> str:
     """Markdown as Discord understands it, with every mass mention broken."""
     lines, fence = list[str](), ""
-    for line in text.split("\n"):
+    for line in clean(text).split("\n"):
         found = _FENCE.match(line)
         if found and (not fence or found[1].startswith(fence)):
             fence = "" if fence else found[1]

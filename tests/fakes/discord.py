@@ -119,6 +119,7 @@ class Fake:
         """On a free port of the loopback."""
         app = web.Application(client_max_size=32 * 2**20)
         app.router.add_get("/gateway", self._gateway)
+        app.router.add_get("/attachments/{name}", self._file)
         app.router.add_route("*", "/api/v10/{path:.*}", self._rest)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -391,6 +392,25 @@ class Fake:
 
     # REST.
 
+    async def _file(self, request: web.Request) -> web.Response:
+        """Under an address that has not run out."""
+        content = self.files.get(request.match_info["name"])
+        if content is None or request.query.get("ex") != "now":
+            return web.Response(status=404)
+        return web.Response(body=content)
+
+    def attachment(self, name: str, content: bytes, *, is_fresh: bool = True) -> str:
+        """The address of a file that somebody attached."""
+        self.files[name] = content
+        return f"{self.url.removesuffix('/api/v10')}/attachments/{name}?ex={'now' if is_fresh else 'then'}"
+
+    def _refresh(self, body: Body) -> tuple[int, Any]:
+        return 200, {
+            "refreshed_urls": [
+                {"original": url, "refreshed": url.replace("ex=then", "ex=now")} for url in body["attachment_urls"]
+            ]
+        }
+
     async def _rest(self, request: web.Request) -> web.Response:
         path = "/" + request.match_info["path"]
         call = Call(request.method, path, await self._body(request))
@@ -597,6 +617,7 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any]]]] = [
     ("GET", r"/users/@me/guilds", Fake._guilds),
     ("GET", r"/oauth2/applications/@me", Fake._application),
     ("GET", r"/gateway/bot", Fake._gateway_bot),
+    ("POST", r"/attachments/refresh-urls", Fake._refresh),
     ("GET", rf"/channels/{_N}", Fake._get_channel),
     ("GET", rf"/channels/{_N}/messages", Fake._get_messages),
     ("POST", rf"/channels/{_N}/messages", Fake._post_message),

@@ -26,8 +26,20 @@ from bots.run import beside, converse
 from core.commands import Answer
 from core.delivery import Delivery, Sending
 from core.engine import Act, Outcome
-from core.errors import ConfigError, StoreUnreachable
-from core.events import AnyEvent, Command, Deletion, Joined, Kind, Message, Person, PersonaKey, Place, Reaction
+from core.errors import ConfigError, InputError, StoreUnreachable
+from core.events import (
+    AnyEvent,
+    Attachment,
+    Command,
+    Deletion,
+    Joined,
+    Kind,
+    Message,
+    Person,
+    PersonaKey,
+    Place,
+    Reaction,
+)
 from core.intake import Intake
 from core.jobs import Done, Failed
 from core.settings import Attention
@@ -624,6 +636,22 @@ async def test_an_answer_that_got_lost_is_not_said_twice(fake: Fake, adapter: Di
     assert len({call.body["nonce"] for call in fake.made("POST", "/messages")}) == 1
 
 
+async def test_the_pace_gives_way_to_a_slow_discord(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """What an edit had to wait is asked of the next one too; then the pace comes back."""
+    reply = Reply(ledger)
+    sending = await reply.sending()
+    await adapter.draft("Arr", 1, sending)
+    pace = adapter._replies[reply.id]
+    fake.fail("PATCH", "/messages", 429, retry_after=0.1)
+    await adapter.draft("Arr, ma", 1, sending)
+    await fake.wait(lambda: ["Arr, ma"] == fake.shown() and pace.task is None)
+    assert pace._pace == 0.02
+    await adapter.draft("Arr, matey", 1, sending)
+    await fake.wait(lambda: ["Arr, matey"] == fake.shown() and pace.task is None)
+    assert pace._pace < 0.02
+    await adapter.final(reply.done("Arr, matey!"), sending)
+
+
 async def test_a_slow_channel_holds_up_nobody(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
     """A draft that cannot be sent yet is only noted."""
     fake.fail("POST", f"/channels/{CHANNEL}/messages", 429, times=1, retry_after=1.5)
@@ -765,6 +793,27 @@ async def test_names_are_offered_while_somebody_types(fake: Fake) -> None:
         choices = fake.callbacks[token]["data"]["choices"]
     await adapter.close()
     assert (["Mira", "admiral"], []) == ([choice["value"] for choice in choices], ears.events)
+
+
+# Files.
+
+
+async def test_files_are_fetched_within_their_limits(fake: Fake, adapter: Discord) -> None:
+    """Under a new address where the old one has run out; not if they are longer than they say, or not Discord's."""
+    fresh, old = fake.attachment("a.txt", b"hello"), fake.attachment("b.txt", b"long " * 50_000, is_fresh=False)
+
+    assert b"hello" == await adapter.fetch(Attachment("a.txt", "text/plain", 5, fresh))
+    assert b"long " * 50_000 == await adapter.fetch(Attachment("b.txt", "text/plain", 250_000, old))
+    for attachment, why in (
+        (Attachment("a.txt", "text/plain", 5_000, fresh), "too long"),
+        (Attachment("b.txt", "text/plain", 5, old), "longer than it was said"),
+        (Attachment("c.txt", "text/plain", 5, fresh.replace("a.txt", "c.txt")), "no longer there"),
+        (Attachment("d.txt", "text/plain", 5, "https://cdn.discordapp.com.e.org/a.txt"), "not at Discord's"),
+        (Attachment("e.txt", "text/plain", 5, "http://cdn.discordapp.com/a.txt"), "not at Discord's"),
+        (Attachment("f.txt", "text/plain", 5, ""), "not at Discord's"),
+    ):
+        with pytest.raises(InputError, match=why):
+            await adapter.fetch(attachment, 1_000)
 
 
 # How it is set up.

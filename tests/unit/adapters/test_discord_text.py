@@ -41,6 +41,7 @@ def test_every_message_fits_and_calls_nobody(text):
         ("~~~py\n#### no title\n~~~", "```py\n#### no title\n```"),
         ("Hi @everyone, @Here", "Hi @\u200beveryone, @\u200bHere"),
         ("ask <@&12> or <@34>", "ask <@\u200b&12> or <@34>"),
+        ("a\ud800b\0c", "a\ufffdbc"),
         ("**b** *i* ~~s~~ ||x|| > 1 [l](https://e.org)", "**b** *i* ~~s~~ ||x|| > 1 [l](https://e.org)"),
     ],
 )
