@@ -6,6 +6,7 @@ Updates come through a door (`doors.py`), replies go out by `replies.py`. What T
 import asyncio
 import json
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -13,14 +14,26 @@ from typing import Any, TypeVar
 
 from adapters.base import Limits
 from adapters.telegram.doors import POLL, Door, Hook, Polling, Retry, Webhook
-from adapters.telegram.events import PLATFORM, Me, crowd, deaf, left, mentioned, moved, to_events
+from adapters.telegram.events import (
+    PLATFORM,
+    Me,
+    button,
+    crowd,
+    deaf,
+    left,
+    mentioned,
+    moved,
+    place_of,
+    theirs,
+    to_events,
+)
 from adapters.telegram.pace import Pace
 from adapters.telegram.payloads import Message as Said
-from adapters.telegram.payloads import Update, read
+from adapters.telegram.payloads import Pressed, Update, read
 from adapters.telegram.replies import Replies
 from adapters.telegram.text import LIMIT
 from adapters.telegram.waiting import Waiting
-from adapters.telegram.wire import Flooded, Refused, Unreachable, Wire
+from adapters.telegram.wire import Buttons, Flooded, Refused, Unreachable, Wire
 from core.commands import COMMANDS, Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
@@ -133,7 +146,16 @@ class Telegram:
             log.warning("in %s we are no administrator: Telegram will not tell us of reactions there", chat)
         if update.message:
             self._meet(update.message)
-        return to_events(update, me, self._stood(update))
+        if update.callback_query:
+            self._replies.later(self._pressed(update.callback_query))
+        return to_events(update, me, time.time(), self._stood(update))
+
+    async def _pressed(self, pressed: Pressed) -> None:
+        """A button is for the one whom it was shown to, and for once."""
+        ours = theirs(pressed)
+        await self._wire.noted(pressed.id, "" if ours else "This is not yours to decide.")
+        if ours and pressed.message:
+            await self._wire.unbutton(place_of(pressed.message.chat), str(pressed.message.message_id))
 
     def _stood(self, update: Update) -> list[str]:
         """What a crowd felt before about the message that it feels something else about now."""
@@ -181,7 +203,7 @@ class Telegram:
         elif answer.data is not None:
             await self._replies.say(command.place, await self._handed(command, answer.data), _number(command))
         elif answer.text:
-            await self._replies.say(command.place, answer.text, _number(command))
+            await self._replies.say(command.place, answer.text, _number(command), buttons(command, answer))
 
     async def _handed(self, command: Command, data: dict[str, Any]) -> str:
         content = json.dumps(data, ensure_ascii=False, indent=2).encode()
@@ -216,6 +238,14 @@ class Telegram:
 def menu() -> list[tuple[str, str]]:
     """What people see when they type a slash: every command, except what Telegram has a better way for."""
     return [(name, act.__doc__ or name) for name, act in sorted(COMMANDS.items()) if name not in NATIVE]
+
+
+def buttons(command: Command, answer: Answer) -> Buttons:
+    """What can be pressed below an answer: to confirm what cannot be undone, or to let it be."""
+    if command.name != "forget" or answer.error or "yes" in command.args.lower().split():
+        return ()
+    erase = button(command, "forget", f"{command.args} yes".strip())
+    return (("Erase it", erase), ("Keep it", button(command)))
 
 
 def _asked(event: Event) -> bool:

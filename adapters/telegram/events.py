@@ -17,6 +17,7 @@ from adapters.telegram.payloads import (
     File,
     MemberChange,
     Message,
+    Pressed,
     Reacted,
     Update,
     User,
@@ -53,12 +54,12 @@ class Me(NamedTuple):
         return f"{PLATFORM}:{self.id}"
 
 
-def to_events(update: Update, me: Me, stood: Collection[str] = ()) -> tuple[AnyEvent, ...]:
-    """All that an update tells. `stood`: the emoji that unnamed people had on its message before (see `crowd`)."""
-    return tuple(_events(update, me, stood))
+def to_events(update: Update, me: Me, now: float = 0.0, stood: Collection[str] = ()) -> tuple[AnyEvent, ...]:
+    """All that an update tells. `now`: a pressed button says not when. `stood`: what a `crowd` felt before."""
+    return tuple(_events(update, me, now, stood))
 
 
-def _events(update: Update, me: Me, stood: Collection[str]) -> Iterator[AnyEvent]:
+def _events(update: Update, me: Me, now: float, stood: Collection[str]) -> Iterator[AnyEvent]:
     for message in (update.message, update.channel_post):
         if message and not message.chat.is_direct_messages:
             yield from _said(message, me)
@@ -69,6 +70,8 @@ def _events(update: Update, me: Me, stood: Collection[str]) -> Iterator[AnyEvent
         yield from _felt(update.message_reaction, update.update_id, me)
     if update.message_reaction_count:
         yield from _counted(update.message_reaction_count, update.update_id, me, stood)
+    if update.callback_query:
+        yield from _pressed(update.callback_query, now, me)
     if update.my_chat_member:
         yield from _ours(update.my_chat_member, update.update_id, me)
 
@@ -154,6 +157,25 @@ def _for_us(message: Message, name: str, at: str, me: Me) -> bool:
     if at:
         return at == me.username.lower()
     return message.chat.type == "private" or name in COMMANDS or name in ALIASES
+
+
+def button(command: events.Command, name: str = "", args: str = "") -> str:
+    """What a button below our answer to a command carries: whose it is, and the command it stands for, if any."""
+    return f"{command.author.id.rpartition(':')[2]}:{name}:{args}"[:64]
+
+
+def theirs(pressed: Pressed) -> bool:
+    """Is it the button of the one who pressed it? In a group anybody can."""
+    return pressed.data.startswith(f"{pressed.from_.id}:")
+
+
+def _pressed(pressed: Pressed, now: float, me: Me) -> Iterator[AnyEvent]:
+    _, name, args = [*pressed.data.split(":", 2), "", ""][:3]
+    if name and pressed.message and theirs(pressed):
+        yield events.Command(
+            id=f"q{pressed.id}", account=me.account, place=_where(pressed.message), author=person(pressed.from_),
+            time=now, name=name, args=args,
+        )  # fmt: skip
 
 
 def text_of(message: Message, me: Me) -> str:

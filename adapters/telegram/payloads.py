@@ -136,6 +136,15 @@ class Counted(msgspec.Struct, frozen=True):
     reactions: list[Count] = []
 
 
+class Pressed(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """Somebody pressed a button below a message of ours, which may be gone meanwhile."""
+
+    id: str
+    from_: User
+    message: Message | None = None
+    data: str = ""
+
+
 class Member(msgspec.Struct, frozen=True):
     """What somebody is in a chat: `member`, `administrator`, `left`, `kicked` …"""
 
@@ -169,6 +178,7 @@ class Update(msgspec.Struct, frozen=True):
     edited_channel_post: Message | None = None
     message_reaction: Reacted | None = None
     message_reaction_count: Counted | None = None
+    callback_query: Pressed | None = None
     my_chat_member: MemberChange | None = None
 
 

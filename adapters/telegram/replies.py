@@ -17,7 +17,7 @@ import msgspec
 from adapters.pieces import split
 from adapters.telegram.pace import Pace
 from adapters.telegram.text import LIMIT, Piece, render
-from adapters.telegram.wire import Flooded, Missing, Refused, Unreachable, Wire
+from adapters.telegram.wire import Buttons, Flooded, Missing, Refused, Unreachable, Wire
 from core.delivery import Sending
 from core.errors import ConfigError, LimenError
 from core.events import Kind, Place
@@ -98,18 +98,29 @@ class Replies:
         if not failed.cancelled:
             await self._settle(shown, [Piece(f"There is no reply: {failed.reason}")])
 
-    async def say(self, place: Place, text: str, answers: str = "") -> None:
+    async def say(self, place: Place, text: str, answers: str = "", buttons: Buttons = ()) -> None:
         """Say something that is no reply of a persona: as it is, without any format.
 
         Where it cannot be said soon, it is said later: what others say must not wait for that.
         """
-        task = self._begun(self._speak(place, text, answers))
+        task = self._begun(self._speak(place, text, answers, buttons))
         await asyncio.wait({task}, timeout=SOON)
 
-    async def _speak(self, place: Place, text: str, answers: str) -> None:
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that may as well fail, beside everything else."""
+
+        async def tried() -> None:
+            with suppress(LimenError):
+                await work
+
+        self._begun(tried())
+
+    async def _speak(self, place: Place, text: str, answers: str, buttons: Buttons) -> None:
         try:
-            for piece in plain(text):
-                await self._must(place, partial(self._tell, place, piece, answers))
+            *others, last = plain(text)
+            for piece in others:
+                await self._must(place, partial(self._tell, place, piece, answers, ()))
+            await self._must(place, partial(self._tell, place, last, answers, buttons))
         except (Refused, ConfigError) as error:
             self._complain(place, error)
 
@@ -244,8 +255,8 @@ class Replies:
             await self._wire.unsay(shown.place, shown.messages[-1].id)
         shown.messages.pop()
 
-    async def _tell(self, place: Place, piece: Piece, answers: str) -> None:
-        await self._wire.say(place, piece, answers if place.kind != Kind.DM else "")
+    async def _tell(self, place: Place, piece: Piece, answers: str, buttons: Buttons) -> None:
+        await self._wire.say(place, piece, answers if place.kind != Kind.DM else "", buttons)
 
     async def _must(self, place: Place, step: Step) -> None:
         """Within the pace, and again until Telegram takes it. Raises Refused if it never will."""

@@ -16,6 +16,8 @@ os.environ.setdefault("PTB_TIMEDELTA", "true")  # the library complains of how i
 from telegram import (
     Bot,
     BotCommand,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
     InputFile,
     LinkPreviewOptions,
     MessageEntity,
@@ -43,6 +45,7 @@ from core.events import Place
 
 log = logging.getLogger("limen.telegram")
 T = TypeVar("T")
+Buttons = Sequence[tuple[str, str]]  # (label, what it carries), in one row
 
 OFFICIAL = "https://api.telegram.org"
 UNASKED = LinkPreviewOptions(is_disabled=True)  # nobody asked the model for a preview of what it links to
@@ -165,8 +168,8 @@ class Wire:
 
     # What we say.
 
-    async def say(self, place: Place, piece: Piece, answers: str = "") -> str:
-        """Say something; its message id. Plain, if the format is refused."""
+    async def say(self, place: Place, piece: Piece, answers: str = "", buttons: Buttons = ()) -> str:
+        """Say something, with buttons below; its message id. Plain, if the format is refused."""
 
         async def send(piece: Piece) -> str:
             sent = await self._bot.send_message(
@@ -175,6 +178,7 @@ class Wire:
                 entities=_entities(piece),
                 message_thread_id=_thread(place),
                 reply_parameters=_reply(answers),
+                reply_markup=_keyboard(buttons),
                 link_preview_options=UNASKED,
             )
             return str(sent.message_id)
@@ -209,6 +213,16 @@ class Wire:
                 raise
             log.warning("a text was refused with its format, and is sent without: %s", error.message)
             return await act(Piece(piece.text))
+
+    async def noted(self, pressed: str, note: str) -> None:
+        """A button that was pressed stops turning, and whoever pressed it may read a note."""
+        with _translated():
+            await self._bot.answer_callback_query(pressed, note or None)
+
+    async def unbutton(self, place: Place, message: str) -> None:
+        """Take the buttons below a message of ours away."""
+        with _translated():
+            await self._bot.edit_message_reply_markup(self._chat(place), int(message))
 
     async def unsay(self, place: Place, message: str) -> None:
         """Delete a message of ours."""
@@ -262,6 +276,11 @@ _ALLOWED = {str(emoji.value).replace("\ufe0f", ""): str(emoji.value) for emoji i
 
 def _entities(piece: Piece) -> list[MessageEntity] | None:
     return list(MessageEntity.de_list([entity.to_dict() for entity in piece.entities], None)) or None
+
+
+def _keyboard(buttons: Buttons) -> InlineKeyboardMarkup | None:
+    row = [InlineKeyboardButton(label, callback_data=data) for label, data in buttons]
+    return InlineKeyboardMarkup([row]) if row else None
 
 
 def _thread(place: Place) -> int | None:

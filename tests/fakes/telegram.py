@@ -87,6 +87,7 @@ class Fake:
         self.messages: dict[tuple[int, int], Body] = {}
         self.feelings: dict[tuple[int, int, int], list[Body]] = {}
         self.commands: list[Body] = []
+        self.notes: list[str] = []  # what those who pressed a button were told
         self.files: list[tuple[int, str, bytes]] = []
         self.moved: dict[int, int] = {}
         self.trouble: deque[Trouble] = deque()
@@ -140,6 +141,16 @@ class Fake:
         if kind in self.wants if self.wants is not None else kind not in UNASKED:
             self.pending.append(update)
         self._changed.set()
+
+    def press(self, label: str, who: Body = ANN, chat: Body = DM) -> None:
+        """They press the button of that label below the bot's last message."""
+        message = self.ours(chat)[-1]
+        (data,) = [
+            one["callback_data"] for one in message["reply_markup"]["inline_keyboard"][0] if one["text"] == label
+        ]
+        self._update += 1  # as good a number as any for what was pressed
+        what = {"id": str(self._update), "from": who, "chat_instance": "c", "message": message, "data": data}
+        self.tell("callback_query", what)
 
     def delete(self, number: int, chat: Body = DM) -> None:
         """An administrator deletes a message."""
@@ -262,6 +273,8 @@ class Fake:
             if thread not in self.topics or not chat.get("is_forum"):
                 raise No(400, "Bad Request: message thread not found")
             fields |= {"message_thread_id": thread, "is_topic_message": True}
+        if markup := asked.get("reply_markup"):
+            fields["reply_markup"] = markup
         if reply := asked.get("reply_parameters"):
             answered = self.messages.get((chat["id"], reply["message_id"]))
             if answered:
@@ -282,6 +295,17 @@ class Fake:
                           "exactly the same as a current content and reply markup of the message")  # fmt: skip
         message.pop("entities", None)
         message |= {"text": text, "edit_date": int(time.time()), **({"entities": entities} if entities else {})}
+        return message
+
+    async def _answerCallbackQuery(self, asked: Body) -> bool:
+        self.notes.append(asked.get("text", ""))
+        return True
+
+    async def _editMessageReplyMarkup(self, asked: Body) -> Body:
+        message = self.messages[self._chat(asked)["id"], asked["message_id"]]
+        if "reply_markup" not in message:
+            raise No(400, "Bad Request: message is not modified")
+        del message["reply_markup"]
         return message
 
     async def _deleteMessage(self, asked: Body) -> bool:

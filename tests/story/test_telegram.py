@@ -213,6 +213,25 @@ async def test_commands_are_answered(redis_url: str, fake: Fake, bot: Telegram):
     assert fake.shown(GROUP) == ["I have sent it to you in private."]
 
 
+async def test_forgetting_is_confirmed_by_a_button(redis_url: str, fake: Fake, bot: Telegram):
+    """Once, and only by the one who asked for it."""
+    async with house_at(redis_url) as house, at_work(house, bot, Echo()):
+        fake.say("/forget", ANN, GROUP)
+        await fake.wait(lambda: fake.shown(GROUP))
+        fake.press("Erase it", BOB, GROUP)
+        await fake.wait(lambda: fake.notes == ["This is not yours to decide."])
+        fake.press("Keep it", ANN, GROUP)
+        await fake.wait(lambda: "reply_markup" not in fake.ours(GROUP)[-1])
+        assert len(fake.shown(GROUP)) == 1
+
+        fake.say("/forget everything", ANN, GROUP)
+        await fake.wait(lambda: len(fake.shown(GROUP)) == 2)
+        fake.press("Erase it", ANN, GROUP)
+        await fake.wait(lambda: len(fake.shown(GROUP)) == 3)
+        await fake.wait(lambda: len(fake.notes) == 3 and not any("reply_markup" in one for one in fake.ours(GROUP)))
+    assert fake.shown(GROUP)[-1].startswith("Forgotten: ")
+
+
 async def test_many_talks_at_once_in_bad_weather(redis_url: str, fake: Fake, bot: Telegram):
     """Broken gateways, dropped connections, lost edits: everybody is answered, in order, and nobody hears another."""
     people = [{"id": number, "is_bot": False, "first_name": f"P{number}"} for number in range(20, 28)]

@@ -47,7 +47,7 @@ def payload(name: str, *path: str) -> Raw:
 def heard(raw: Raw, me: Me = ME, stood: tuple[str, ...] = ()) -> list[AnyEvent]:
     update = read(raw)
     assert update
-    return list(to_events(update, me, stood))
+    return list(to_events(update, me, 5.0, stood))
 
 
 def said(text: str = "", **fields: Any) -> Raw:
@@ -139,9 +139,23 @@ def test_what_is_said_to_nobody_is_no_event(name: str):
 
 
 @recorded
-def test_a_pressed_button_is_no_event():
-    """We have none."""
-    assert heard(payload("telegram_nutgram/callback_query.json")) == []
+def test_a_pressed_button_of_somebody_elses_is_no_event():
+    """It does not carry what ours carry; one of ours is a command of whoever it was shown to, and of nobody else."""
+    raw = payload("telegram_nutgram/callback_query.json")
+    assert heard(raw) == []
+
+    raw["callback_query"]["data"] = "222222222:forget:everything yes"
+    event = only(raw)
+    assert isinstance(event, Command)
+    assert (event.name, event.args, event.author.id, event.time) == (
+        "forget",
+        "everything yes",
+        "telegram:222222222",
+        5.0,
+    )
+
+    raw["callback_query"]["data"] = "7:forget:yes"
+    assert heard(raw) == []
 
 
 @recorded
