@@ -27,7 +27,7 @@ from adapters.slack.work import Work
 from core.commands import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
-from core.errors import LimenError
+from core.errors import ConfigError, LimenError
 from core.events import AnyEvent, Command, Deletion, Joined, Message, Place
 from core.jobs import Done, Failed
 
@@ -55,7 +55,7 @@ class Slack:
         self._base_url, self._listening = base_url or BASE_URL, listening
         self._known = Acquaintances(us, self._web)
         self._heard: asyncio.Queue[Json | None] = asyncio.Queue()
-        self._told: Recent[str, bool] = Recent()
+        self._told: Recent[str, bool] = Recent(2_000)
         self._urls: Recent[str, str] = Recent(1_000)  # where the answer to a slash command goes
         self._pages: Recent[str, bool] = Recent(1_000)  # answers that go on somebody's page of us
         self._slash = SLASH
@@ -95,6 +95,11 @@ class Slack:
 
     def _door(self) -> AbstractAsyncContextManager[None]:
         given = self._listening
+        if not (given.app_token or given.signing_secret):
+            raise ConfigError(
+                "Slack has no way to tell us anything: there is neither an app-level token nor a signing secret",
+                "Set SLACK_APP_TOKEN (xapp-…) for Socket Mode, or SLACK_SIGNING_SECRET if Slack is to call us by HTTP",
+            )
         app = doors.bolt(self.us, self._base_url, self._heard.put_nowait, given.signing_secret)
         if given.app_token:
             return doors.socket(app, self._web, given.app_token, given.ping)

@@ -4,9 +4,10 @@ Both acknowledge at once and hand the body on as it came. Knows no event.
 """
 
 import logging
+import os
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -35,11 +36,12 @@ def bolt(us: Us, base_url: str, hear: Hear, signing_secret: str = "") -> AsyncAp
             enterprise_id=enterprise_id, team_id=us.team, bot_user_id=us.user, bot_id=us.bot, bot_token="xoxb-"
         )  # the token of `Web` stays there: bolt sends nothing
 
-    app = AsyncApp(
-        client=AsyncWebClient(base_url=base_url), authorize=authorize, signing_secret=signing_secret,
-        ignoring_self_events_enabled=False, attaching_conversation_kwargs_enabled=False,
-        logger=logging.getLogger("limen.slack.bolt"),
-    )  # fmt: skip
+    with _settings_are_ours():
+        app = AsyncApp(
+            client=AsyncWebClient(base_url=base_url), authorize=authorize, signing_secret=signing_secret,
+            ignoring_self_events_enabled=False, attaching_conversation_kwargs_enabled=False,
+            logger=logging.getLogger("limen.slack.bolt"),
+        )  # fmt: skip
 
     @app.event(ANY)
     async def event(body: dict[str, Any]) -> None:
@@ -51,6 +53,16 @@ def bolt(us: Us, base_url: str, hear: Hear, signing_secret: str = "") -> AsyncAp
         hear(body)
 
     return app
+
+
+@contextmanager
+def _settings_are_ours() -> Iterator[None]:
+    """bolt takes tokens from the environment by itself, and makes an OAuth server of some: not while this lasts."""
+    theirs = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}
+    try:
+        yield
+    finally:
+        os.environ.update(theirs)
 
 
 @asynccontextmanager

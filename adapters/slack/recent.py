@@ -11,7 +11,7 @@ V = TypeVar("V")
 class Recent(Mapping[K, V], Generic[K, V]):
     """What was not needed for longest goes first, once there is more than `most`."""
 
-    def __init__(self, most: int = 20_000) -> None:
+    def __init__(self, most: int = 2_000) -> None:
         self._most = most
         self._items: OrderedDict[K, V] = OrderedDict()
 

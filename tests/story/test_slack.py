@@ -564,6 +564,42 @@ async def is_open(port: int) -> bool:
     return True
 
 
+async def test_a_day_on_which_everything_goes_wrong_loses_nothing(fake: Fake, house: House) -> None:
+    """Thirty talks, while sockets break, answers are lost, and Slack has had enough: each is answered, and once."""
+    talks = [fake.dm(fake.person(f"U{number}", f"n{number}")) for number in range(30)]
+    async with bot(fake, house), worker(house):
+        fake.limit("chat.postMessage", 5)
+        fake.limit("chat.update", 5)
+        fake.lose("chat.postMessage", 2)
+        fake.fail("chat.update", "html", "internal_error")
+        for number, talk in enumerate(talks):
+            fake.say(talk, f"U{number}", f"hello {number}")
+            if number in (5, 15):
+                fake.drop()
+            if number == 25:
+                await fake.refresh()
+            await asyncio.sleep(0)
+        await fake.wait(lambda: all(len(fake.shown(talk)) > 1 for talk in talks))
+        expected = [f"I heard 1 lines. You said: hello {number}" for number in range(30)]
+        await fake.wait(lambda: expected == [fake.shown(talk)[-1] for talk in talks])
+    assert [2] * 30 == [len(fake.shown(talk)) for talk in talks]
+
+
+async def test_the_environment_is_not_read_behind_our_back(fake: Fake, monkeypatch, caplog) -> None:
+    """bolt would make a server for OAuth of it; and without any way to hear, nothing begins."""
+    for name in ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET"):
+        monkeypatch.setenv(name, "x")
+    adapter = await Slack.sign_in(BOT_TOKEN, Listening(app_token=APP_TOKEN, ping=0.2), f"{fake.url}/api/")
+    adapter.close()
+    assert [] == [event async for event in adapter.listen()]
+    await adapter.leave()
+    assert [] == [record.message for record in caplog.records if record.levelname == "WARNING"]
+    adapter = await Slack.sign_in(BOT_TOKEN, Listening(), f"{fake.url}/api/")
+    with pytest.raises(ConfigError, match="neither an app-level token nor a signing secret"):
+        await anext(adapter.listen())
+    await adapter.leave()
+
+
 async def test_a_bad_token_is_named(fake: Fake) -> None:
     """With what to do about it, for either of them."""
     with pytest.raises(ConfigError, match="invalid_auth") as said:
