@@ -38,6 +38,7 @@ log = logging.getLogger("limen.discord")
 BRIEFLY = 1.0  # seconds that we wait for Discord where somebody waits for us; then it goes on beside
 GRACE = 5.0  # seconds that a shutdown waits for what is being sent
 REPLIES, COMMANDS = 2_000, 2_000  # that we remember while they are open
+LARGEST = 10_000_000  # bytes of a file that Discord takes from a bot
 MISSED = 50  # messages of a channel that we catch up with
 _EPHEMERAL = 64
 _DEFERRED = 5
@@ -106,7 +107,7 @@ class Discord:
         finally:
             await self._api.leave()
             connection.cancel()
-            await asyncio.wait({connection})
+            await asyncio.gather(connection, return_exceptions=True)
             await self._quiet()
 
     def stop(self) -> None:
@@ -139,6 +140,11 @@ class Discord:
             self._ready(msgspec.json.decode(dispatch.d, type=_Ready))
         if dispatch.t not in KINDS:
             return
+        if (
+            dispatch.t == "GUILD_CREATE"
+            and msgspec.json.decode(dispatch.d, type=_Guild).unavailable is not msgspec.UNSET
+        ):
+            return  # it was there before: at a start there are many, and they are large
         raw = msgspec.json.decode(dispatch.d)
         if not isinstance(raw, dict):
             return
@@ -220,8 +226,13 @@ class Discord:
         if asked is None:
             log.info("an answer to /%s came too late", command.name)
             return
-        upload = Upload("limen.json", json.dumps(data, ensure_ascii=False, indent=2).encode(), "application/json")
-        await self._briefly(self._respond(asked, pieces(text), upload if data is not None else None, below))
+        upload = _upload(data) if data is not None else None
+        if upload and len(upload.content) > LARGEST:
+            text, upload = (
+                "That is more than Discord takes in one file. Whoever runs this bot can give it to you.",
+                None,
+            )
+        await self._briefly(self._respond(asked, pieces(text), upload, below))
 
     async def _respond(
         self, asked: _Asked, texts: list[str], upload: Upload | None, below: Sequence[dict[str, Any]]
@@ -366,6 +377,10 @@ class _Ready(msgspec.Struct):
     shard: tuple[int, int] = (0, 1)
 
 
+class _Guild(msgspec.Struct):
+    unavailable: bool | msgspec.UnsetType = msgspec.UNSET
+
+
 def account_of(token: str) -> str:
     """The account that a token is for: it begins with our user id. Empty if it does not; then `login` tells."""
     head = token.strip().split(".")[0]
@@ -374,6 +389,10 @@ def account_of(token: str) -> str:
         if user.isdigit():
             return f"discord:{user}"
     return "discord:"
+
+
+def _upload(data: dict[str, Any]) -> Upload:
+    return Upload("limen.json", json.dumps(data, ensure_ascii=False, indent=2).encode(), "application/json")
 
 
 def _reply_to(place: Place, message: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Known:
         return list(reversed(self._last.items()))
 
     def _guild(self, guild: str) -> discord.Guild | None:
-        return self._api.client.get_guild(int(guild))
+        return self._api.client.get_guild(int(guild)) if guild else None
 
     async def meet(self, kind: str, raw: Mapping[str, Any]) -> None:
         """Learn what a dispatch tells, and ask for what its events will need."""

@@ -365,6 +365,29 @@ async def test_a_bot_that_is_killed_between_sending_and_recording_says_it_once(
     assert 1 == len(fake.ours(DM))
 
 
+async def test_many_talks_in_bad_weather(fake: Fake, house: House) -> None:
+    """Sockets drop, calls are refused or their answers lost: everybody is answered once, and where they asked."""
+    for method in ("POST", "PATCH"):
+        for status in (429, 503):
+            fake.fail(method, "/messages", status, times=8)
+            fake.fail(method, "/messages", status, times=8, after=True)
+    places = [*(fake.thread(f"talk {number}") for number in range(4)), CHANNEL, OTHER, DM]
+    async with bot(fake, house) as it, worker(house, Echo(words=3)):
+        for turn in range(5):
+            for place in places:
+                fake.say(f"{PING} turn {turn} in {place}", place)
+            if turn % 2:
+                fake.drop()
+            await fake.wait(lambda turn=turn: all(len(fake.ours(place)) == turn + 1 for place in places))
+        await it.delivered()
+        for place in places:
+            assert [f"turn {turn} in {place}" for turn in range(5)] == [
+                re.search(r"turn \d+ in \d+", text)[0] for text in fake.shown(place)
+            ]
+    assert [] == fake.rung
+    assert sum(trouble.times for trouble in fake.troubles) < 16
+
+
 # What happens there.
 
 
@@ -492,8 +515,8 @@ async def test_a_session_that_is_lost_is_caught_up_with(
     """What was said between the two is asked for, where we have heard somebody lately; each is heard once by its id."""
     monkeypatch.setattr(api, "IDENTIFY_WAIT", 0.01)
     async with listening(fake, adapter) as ears:
-        fake.say("one", DM)
-        first = fake.say("uno")
+        fake.say("one <@&66> <#901> <#5>", DM)
+        first = fake.say("uno <@&77> <#901>")
         await fake.wait(lambda: len(ears.events) == 2)
         fake.invalidate()
         fake.say("two", DM)
@@ -504,6 +527,7 @@ async def test_a_session_that_is_lost_is_caught_up_with(
         (event.author.id.split(":")[1], event.place.workspace) for event in ears.of(Message)[2:]
     }
     assert first in {event.id for event in ears.of(Message)[:2]}
+    assert {"one @66 #general #5", "uno @limen #general"} == set(ears.texts()[:2])
 
 
 async def test_a_large_bot_has_a_connection_for_each_shard(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
