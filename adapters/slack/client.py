@@ -28,7 +28,7 @@ from core.commands import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import ConfigError, LimenError
-from core.events import AnyEvent, Command, Deletion, Joined, Message, Place
+from core.events import Addressed, AnyEvent, Command, Deletion, Joined, Message, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.slack")
@@ -143,7 +143,7 @@ class Slack:
             if place.thread:
                 self._known.threads.keep((place.channel, place.thread), True)
             self._work.beside(self._type(place))
-        elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED):
+        elif outcome.note and (outcome.act == Act.FULL or (outcome.act == Act.REFUSED and _is_for_us(event))):
             await self._whisper(event, outcome.note)
 
     async def answered(self, command: Command, answer: Answer) -> None:
@@ -151,13 +151,14 @@ class Slack:
         if command.id in self._pages:
             await self._publish(command, answer.text)
         elif answer.data is not None:
-            await self._hand(command, answer.data)
+            self._work.beside(self._hand(command, answer.data))
         elif answer.text:
             await self._whisper(command, spelled(answer.text, self._slash))
 
     async def refused(self, event: AnyEvent, error: LimenError) -> None:
-        """Why it was not taken."""
-        await self._whisper(event, f"{error}\n{error.hint}" if error.hint else str(error))
+        """Why it was not taken: to whoever meant us, and not to those whom we only overhear."""
+        if _is_for_us(event):
+            await self._whisper(event, f"{error}\n{error.hint}" if error.hint else str(error))
 
     async def _type(self, place: Place) -> None:
         """`… is typing` in a thread, where the app may; Slack takes it away with our message."""
@@ -224,7 +225,7 @@ class Slack:
                 filename="limen-export.json", content=json.dumps(data, ensure_ascii=False, indent=1),
                 initial_comment="All that is kept of you.",
             )  # fmt: skip
-        except (Refused, Unsure) as error:
+        except LimenError as error:
             await self._whisper(command, f"The file could not be sent. {error} {error.hint}".rstrip())
         else:
             await self._whisper(command, "All that is kept of you is in a file that I sent to you alone.")
@@ -242,6 +243,10 @@ class Slack:
     async def failed(self, failed: Failed, sending: Sending) -> None:
         """There will be none."""
         await self._replies.failed(failed, sending)
+
+
+def _is_for_us(event: AnyEvent) -> bool:
+    return isinstance(event, Command) or (isinstance(event, Message) and event.addressed != Addressed.NO)
 
 
 def _native(person: str) -> str:

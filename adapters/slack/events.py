@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from adapters.slack.names import key
 from adapters.slack.reading import calls_another, mentions_us, readable, source, users, without_us
 from adapters.slack.view import Json, Us, View, person_id
@@ -28,19 +30,23 @@ from core.events import (
 
 # Messages that somebody said. All other subtypes are Slack's own notices: joined, renamed, pinned, archived …
 TALK = {"", "bot_message", "file_share", "me_message", "reply_broadcast", "thread_broadcast"}
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(AnyEvent).decode
 _COMMAND = re.compile(r"/([a-z][a-z_-]*)(?:\s+(.*))?", re.DOTALL | re.IGNORECASE)
 
 
 def to_event(body: Json, view: View, now: float) -> AnyEvent | None:
     """An Events API body, or that of a slash command, as an event; `now` where Slack tells no time."""
     try:
-        if "command" in body:
-            return _slash(body, view, now)
-        if body.get("type") != "event_callback" or not _is_ours(body, view.us):
-            return None
-        return _event(body, body["event"], view)
-    except (KeyError, TypeError, ValueError, AttributeError):  # not what Slack documents: nothing that we could say
+        event = _slash(body, view, now) if "command" in body else _callback(body, view)
+        return event and _decode(_encode(event))  # whatever is in it is of the type that it should be
+    except (KeyError, TypeError, ValueError, AttributeError, msgspec.ValidationError):
+        return None  # not what Slack documents
+
+
+def _callback(body: Json, view: View) -> AnyEvent | None:
+    if body.get("type") != "event_callback" or not _is_ours(body, view.us):
         return None
+    return _event(body, body["event"], view)
 
 
 def strangers(body: Json, known: Mapping[str, Person]) -> list[str]:
@@ -52,7 +58,9 @@ def strangers(body: Json, known: Mapping[str, Person]) -> list[str]:
     message = inner if isinstance(inner, Mapping) else event
     text = message.get("text")
     ids = [event.get("user"), message.get("user"), *users(text)]
-    return list(dict.fromkeys(id_ for id_ in ids if isinstance(id_, str) and id_[:1] in "UW" and id_ not in known))
+    return list(
+        dict.fromkeys(id_ for id_ in ids if isinstance(id_, str) and id_.startswith(("U", "W")) and id_ not in known)
+    )
 
 
 def _is_ours(body: Json, us: Us) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from adapters.slack.names import drawn
 from adapters.slack.view import Json, Us, View
+from core.text import clean
 
 _TOKEN = re.compile(r"<([^<>]+)>")
 _USER = re.compile(r"<@([UWB][A-Z0-9]+)(?:\|[^<>]*)?>")
@@ -19,7 +20,7 @@ def readable(text: str, view: View) -> str:
         text = _TOKEN.sub(lambda found: _token(found[1], view), text)
     if "&" in text:
         text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    return drawn(text).strip()
+    return clean(drawn(text)).strip()
 
 
 def _token(token: str, view: View) -> str:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import WSMsgType, web
@@ -207,15 +208,16 @@ class Fake:
         self._tell({"type": "member_joined_channel", "user": user, "channel": channel, "channel_type": "C",
                     "team": TEAM, "event_ts": self.ts()})  # fmt: skip
 
-    def command(self, channel: str, user: str, text: str, command: str = "/limen") -> str:
-        """Somebody gives a slash command. Its trigger id."""
+    def command(self, channel: str, user: str, text: str, command: str = "/limen") -> None:
+        """Somebody gives a slash command."""
+        self._send("slash_commands", self._command(channel, user, text, command))
+
+    def _command(self, channel: str, user: str, text: str, command: str) -> Json:
         trigger = f"t-{next(self._number)}"
-        payload = {"token": "x", "team_id": TEAM, "team_domain": "fake", "channel_id": channel, "channel_name": "room",
-                   "user_id": user, "user_name": self.users[user]["name"], "command": command, "text": text,
-                   "api_app_id": APP, "is_enterprise_install": "false", "trigger_id": trigger,
-                   "response_url": f"{self.url}/commands/{trigger}/{channel}/{user}"}  # fmt: skip
-        self._send("slash_commands", payload)
-        return trigger
+        return {"token": "x", "team_id": TEAM, "team_domain": "fake", "channel_id": channel, "channel_name": "room",
+                "user_id": user, "user_name": self.users[user]["name"], "command": command, "text": text,
+                "api_app_id": APP, "is_enterprise_install": "false", "trigger_id": trigger,
+                "response_url": f"{self.url}/commands/{trigger}/{channel}/{user}"}  # fmt: skip
 
     def open_home(self, user: str, tab: str = "home") -> None:
         """Somebody opens the app's page."""
@@ -279,13 +281,24 @@ class Fake:
         self._deliver(envelope)
 
     async def call(self, url: str, event: Json, secret: str = SECRET, age: float = 0.0) -> int:
-        """Slack calls the app over HTTP. The status of its answer."""
-        body, stamp = json.dumps(self._body(event)).encode(), str(int(time.time() - age))
-        signature = hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
-        headers = {"Content-Type": "application/json", "X-Slack-Request-Timestamp": stamp,
-                   "X-Slack-Signature": f"v0={signature}"}  # fmt: skip
+        """Slack tells of an event over HTTP. The status of the answer."""
+        return (await self._call(url, json.dumps(self._body(event)), "application/json", secret, age))[0]
+
+    async def verify(self, url: str) -> str:
+        """Slack asks whether somebody is there, when the address is set. What they say."""
+        return (await self._call(url, '{"type": "url_verification", "challenge": "3eZbrw1a"}', "application/json"))[1]
+
+    async def call_command(self, url: str, channel: str, user: str, text: str) -> int:
+        """Somebody gives a slash command, and Slack tells of it over HTTP: as a form."""
+        body = urlencode(self._command(channel, user, text, "/limen"))
+        return (await self._call(url, body, "application/x-www-form-urlencoded"))[0]
+
+    async def _call(self, url: str, body: str, kind: str, secret: str = SECRET, age: float = 0.0) -> tuple[int, str]:
+        stamp = str(int(time.time() - age))
+        signature = hmac.new(secret.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest()
+        headers = {"Content-Type": kind, "X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={signature}"}
         async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
-            return answer.status
+            return answer.status, await answer.text()
 
     # What it tells the app.
 
@@ -667,7 +680,7 @@ class Driver:
     def __init__(self, fake: Fake) -> None:
         self.fake = fake
         us = Us(TEAM, BOT_USER, BOT_ID, "mira")
-        self.adapter = Slack(us, BOT_TOKEN, Listening(app_token=APP_TOKEN, ping=0.2), f"{fake.url}/api/", every=0.0)
+        self.adapter = Slack(us, BOT_TOKEN, Listening(app_token=APP_TOKEN, ping=1.0), f"{fake.url}/api/", every=0.0)
         self.place = Place("slack", TEAM, "DANN", kind=Kind.DM)
         self._leaving: asyncio.Task[None] | None = None
 

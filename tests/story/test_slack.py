@@ -15,8 +15,8 @@ pytest.importorskip("slack_bolt")
 from adapters.slack.client import Listening, Slack
 from bots.run import beside, converse
 from core.delivery import Delivery, Sending
-from core.errors import ConfigError
-from core.events import Kind, Line, PersonaKey, Place
+from core.errors import ConfigError, StoreUnreachable
+from core.events import Addressed, Kind, Line, Message, Person, PersonaKey, Place, Reaction
 from core.intake import Intake
 from core.jobs import Done, Failed
 from core.store import keys
@@ -29,6 +29,7 @@ from worker.echo import Echo
 from worker.serve import Server
 
 ME = f"<@{BOT_USER}>"
+SOCKET = Listening(app_token=APP_TOKEN, ping=1.0)  # half of it without an answer, and the library hangs up
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ class Bot:
 @asynccontextmanager
 async def bot(fake: Fake, house: House, listening: Listening | None = None, every: float = 0.0) -> AsyncIterator[Bot]:
     """A bot process with a delivery of its own; its end is the end that `limen run` makes."""
-    listening = listening or Listening(app_token=APP_TOKEN, ping=0.2)
+    listening = listening or SOCKET
     adapter = await Slack.sign_in(BOT_TOKEN, listening, f"{fake.url}/api/", every)
     intake, desk = Intake(house.engine.handle), house.p.desk(house.engine)
     delivery = Delivery(house.p.client, house.p.ledger, adapter, adapter.account)
@@ -114,10 +115,12 @@ async def bot(fake: Fake, house: House, listening: Listening | None = None, ever
         yield it
     finally:
         adapter.close()
-        with suppress(asyncio.CancelledError):
-            await it.life
-        await delivery.release()
-        await adapter.leave()
+        try:
+            with suppress(asyncio.CancelledError):
+                await it.life
+        finally:
+            await delivery.release()
+            await adapter.leave()
 
 
 @asynccontextmanager
@@ -305,6 +308,22 @@ async def test_nothing_it_says_pings_a_channel(fake: Fake, house: House) -> None
     assert [] == fake.pinged
 
 
+async def test_only_those_who_mean_us_hear_of_trouble(fake: Fake, house: House) -> None:
+    """A message that is too long, or that Redis could not take."""
+    async with bot(fake, house) as it:
+        fake.say("C1", "UBOB", "x" * 21_000)
+        fake.say("C1", "UANN", ME + "y" * 21_000)
+        (whisper,) = await fake.wait(lambda: fake.whispers)
+        assert ("UANN", True) == (whisper["user"], "21,000 characters" in whisper["text"])
+        place, ann = Place("slack", TEAM, "C1"), Person(f"slack:{TEAM}:UANN")
+        common = {"id": "1.0", "account": it.adapter.account, "place": place, "author": ann, "time": 1.0}
+        gone = StoreUnreachable("Redis is away", "It comes back by itself")
+        await it.adapter.refused(Message(**common, text="hi"), gone)
+        await it.adapter.refused(Reaction(**common, message_id="1.0", emoji="👍"), gone)
+        await it.adapter.refused(Message(**common, text="hi", addressed=Addressed.NAME), gone)
+        assert ["Redis is away\nIt comes back by itself"] == [whisper["text"] for whisper in fake.whispers[1:]]
+
+
 async def test_an_emotion_is_a_reaction(fake: Fake, house: House) -> None:
     """On what it answers, by the name that Slack has for it; where it has none, the emoji is said."""
     async with bot(fake, house) as it:
@@ -343,7 +362,7 @@ async def test_silence_takes_its_first_words_back_and_a_failure_replaces_them(fa
 
 async def test_a_burst_keeps_its_order(fake: Fake) -> None:
     """Fifty at once, of people nobody has met; and closing tells what came before."""
-    adapter = await Slack.sign_in(BOT_TOKEN, Listening(app_token=APP_TOKEN, ping=0.2), f"{fake.url}/api/")
+    adapter = await Slack.sign_in(BOT_TOKEN, SOCKET, f"{fake.url}/api/")
     for number in range(50):
         fake.say("C1", fake.person(f"U{number}", f"name{number}"), f"line {number}")
     heard = []
@@ -384,10 +403,9 @@ async def test_answers_find_their_way_when_slack_is_busy(fake: Fake, house: Hous
     async with bot(fake, house) as it, worker(house):
         fake.limit("chat.postEphemeral", 1)
         fake.say("C1", "UANN", f"{ME} /history")
-        trigger = fake.command("C1", "UANN", "persona")
+        fake.command("C1", "UANN", "persona")
         fake.envelopes[next(reversed(fake.envelopes))].payload["response_url"] = f"{fake.url}/gone"
         await fake.wait(lambda: len(fake.whispers) == 2)
-        assert trigger
         assert any("Mira" in whisper["text"] for whisper in fake.whispers)
         assert it.adapter
 
@@ -552,6 +570,9 @@ async def test_over_http_only_slack_itself_is_heard(fake: Fake, house: House, un
         assert 401 == await fake.call(url, event, age=600)
         assert 200 == await fake.call(url, event)
         await it.reply("DANN")
+        assert "3eZbrw1a" in await fake.verify(url)
+        assert 200 == await fake.call_command(url, "C1", "UANN", "persona")
+        await fake.wait(lambda: fake.whispers)
 
 
 async def is_open(port: int) -> bool:
@@ -562,6 +583,24 @@ async def is_open(port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+async def test_a_token_that_is_revoked_ends_the_bot_and_loses_nothing(fake: Fake, house: House) -> None:
+    """It says so, and what is not said yet waits for a better one."""
+    async with worker(house):
+        ended = None
+        with suppress(ConfigError):
+            async with bot(fake, house) as it:
+                fake.fail("chat.postMessage", *["token_revoked"] * 20)
+                fake.say("DANN", "UANN", "hello")
+                assert it.life
+                await asyncio.wait([it.life], timeout=15)
+                ended = it.life.exception()
+        assert isinstance(ended, ConfigError)
+        assert "token_revoked" in str(ended)
+        fake._fails.clear()
+        async with bot(fake, house) as it:
+            await it.reply("DANN")
 
 
 async def test_a_day_on_which_everything_goes_wrong_loses_nothing(fake: Fake, house: House) -> None:
@@ -589,7 +628,7 @@ async def test_the_environment_is_not_read_behind_our_back(fake: Fake, monkeypat
     """bolt would make a server for OAuth of it; and without any way to hear, nothing begins."""
     for name in ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET"):
         monkeypatch.setenv(name, "x")
-    adapter = await Slack.sign_in(BOT_TOKEN, Listening(app_token=APP_TOKEN, ping=0.2), f"{fake.url}/api/")
+    adapter = await Slack.sign_in(BOT_TOKEN, SOCKET, f"{fake.url}/api/")
     adapter.close()
     assert [] == [event async for event in adapter.listen()]
     await adapter.leave()

@@ -1,17 +1,34 @@
 """What Slack tells, as events: on payloads that Slack sent to somebody, and on what its documentation warns of."""
 
+import copy
+import functools
 import json
+import operator
 import os
 import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.slack.events import strangers, to_event
 from adapters.slack.names import drawn, key, spellings
 from adapters.slack.reading import mentioned
 from adapters.slack.view import Us, View
-from core.events import Addressed, Attachment, Command, Deletion, Edit, Joined, Kind, Message, Person, Place, Reaction
+from core.events import (
+    Addressed,
+    Attachment,
+    Command,
+    Deletion,
+    Edit,
+    Joined,
+    Kind,
+    Message,
+    Person,
+    Place,
+    Reaction,
+)
 
 PAYLOADS = Path(__file__).resolve().parents[4] / "shared/data/payloads"
 RECORDED = Path(os.environ.get("LIMEN_TEST_PAYLOADS", PAYLOADS))
@@ -428,11 +445,48 @@ def test_what_is_malformed_or_unknown_is_left(raw):
     assert isinstance(strangers(raw, {}), list)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.sampled_from(["C1", "UANN", "1.5", "message"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+SOUND = (
+    said("<@UBOT> a", thread_ts="5.0", files=[{"id": "F1", "size": 3}]), said(channel="D1", channel_type="im"),
+    said("", blocks=[{"type": "rich_text", "elements": [{"type": "rich_text_list", "elements": []}]}]),
+    changed({"text": "b"}, {"text": "a"}),
+    body({"type": "message", "subtype": "message_deleted", "channel": "C1", "event_ts": "3.0", "deleted_ts": TS,
+          "previous_message": {"user": "UANN", "ts": TS}}),
+    body({"type": "reaction_added", "user": "UANN", "reaction": "+1", "event_ts": "4.0",
+          "item": {"type": "message", "channel": "C1", "ts": TS}}),
+    body({"type": "member_joined_channel", "user": "UANN", "channel": "C1", "event_ts": "4.0"}),
+    body({"type": "app_home_opened", "user": "UANN", "channel": "D1", "tab": "home", "event_ts": "4.0"}),
+    {"command": "/limen", "text": "help", "channel_id": "C1", "user_id": "UANN", "trigger_id": "t"},
+)  # fmt: skip
+
+
+def paths(value: object, at: tuple = ()) -> list[tuple]:
+    """Every place in a payload."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(path for key, one in inner for path in paths(one, (*at, key)))]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_no_payload_is_so_bad_that_it_breaks_anything(data):
+    """Something in it is not what it should be."""
+    raw = copy.deepcopy(data.draw(st.sampled_from(SOUND)))
+    *way, last = data.draw(st.sampled_from([path for path in paths(raw) if path]))
+    functools.reduce(operator.getitem, way, raw)[last] = data.draw(JSON)
+    event = to_event(raw, VIEW, NOW)
+    assert isinstance(strangers(raw, {}), list)
+    assert event is None or (event.account == US.account and isinstance(event.id, str))
+
+
 def test_strangers_are_those_whose_names_are_missing():
     """Whoever speaks, and whoever is mentioned."""
     assert strangers(said("<@UNEW> <@UANN> <@UNEW>", user="UX"), VIEW.people) == ["UX", "UNEW"]
     assert strangers(changed({"text": "<@UNEW>"}, {"text": "a"}), {}) == ["UANN", "UNEW"]
-    assert strangers(said(user=None, bot_id="B2"), {}) == []
+    assert strangers(said(user=None, bot_id="B2"), {}) == strangers(said(user=""), {}) == []
 
 
 def test_names_of_emoji():
