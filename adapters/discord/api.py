@@ -16,6 +16,7 @@ from yarl import URL
 
 from adapters.discord.library import DiscordWebSocket, HTTPClient, Route, discord
 from core.errors import ConfigError, LimenError
+from core.text import shorten
 
 log = logging.getLogger("limen.discord")
 
@@ -37,7 +38,7 @@ class Refused(LimenError):
     """Discord did not do it. `status` is HTTP's, `code` Discord's own."""
 
     def __init__(self, error: discord.HTTPException) -> None:
-        super().__init__(f"Discord refused it: {error.text or error.status}")
+        super().__init__(f"Discord refused it: {shorten(error.text, 200) or error.status}")
         self.status, self.code = error.status, error.code
 
     @property
@@ -230,19 +231,21 @@ class Api:
 
     async def _ears(self, http: _Http) -> discord.Client:
         """As many connections as Discord advises. One alone is the plain client: it also resumes after a failed try."""
+        await http.static_login(self._token)
+        advised = await self._advised(http)
         if self._shards:
             first, end, count = self._shards
             return _ManyEars(http, self._heard, shard_ids=list(range(first, end)), shard_count=count)
-        await http.static_login(self._token)
+        return _Ears(http, self._heard) if advised == 1 else _ManyEars(http, self._heard, shard_count=advised)
+
+    async def _advised(self, http: _Http) -> int:
+        """How many connections, and where."""
         try:
-            advised: dict[str, Any] = await http.request(Route("GET", "/gateway/bot"))
-            http.told_gateway = advised["url"]
-            count = int(advised.get("shards", 1))
-        except discord.NotFound:
-            count = 1
-        if count == 1:
-            return _Ears(http, self._heard)
-        return _ManyEars(http, self._heard, shard_count=count)
+            told: dict[str, Any] = await http.request(Route("GET", "/gateway/bot"))
+        except discord.NotFound:  # a stand-in may not have it
+            return 1
+        http.told_gateway = told["url"]
+        return int(told.get("shards", 1))
 
     async def listen(self) -> None:
         """Hold the gateway open until `leave`. Raises ConfigError for what only its operator can put right."""

@@ -7,22 +7,22 @@ for (an acknowledgement within three seconds, a typing sign) is sent beside the 
 import asyncio
 import base64
 import binascii
-import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from adapters.base import Limits
 from adapters.discord import files
-from adapters.discord.api import Api, Dispatch, Refused, Upload, patiently
+from adapters.discord.api import Api, Dispatch, Refused, patiently
+from adapters.discord.beside import BRIEFLY, Beside
 from adapters.discord.events import KINDS, to_events
 from adapters.discord.growing import NOBODY, PACE, Growing, channel_of
-from adapters.discord.menu import buttons, is_there, menu, offered
+from adapters.discord.interactions import Interactions
 from adapters.discord.text import LENGTH, pieces, spelled
 from adapters.discord.typing import Typing
 from adapters.discord.world import Known
@@ -35,23 +35,9 @@ from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.discord")
 
-BRIEFLY = 1.0  # seconds that we wait for Discord where somebody waits for us; then it goes on beside
 GRACE = 5.0  # seconds that a shutdown waits for what is being sent
-REPLIES, COMMANDS = 2_000, 2_000  # that we remember while they are open
-LARGEST = 10_000_000  # bytes of a file that Discord takes from a bot
+REPLIES = 2_000  # that we remember while they are open
 MISSED = 50  # messages of a channel that we catch up with
-_EPHEMERAL = 64
-_DEFERRED = 5
-_ACKNOWLEDGED = {2, 3}  # slash commands and buttons
-_TYPED, _CHOICES = 4, 8
-
-
-class _Asked(NamedTuple):
-    """A command that waits for its answer, and our acknowledgement of it on its way."""
-
-    application: str
-    token: str
-    acknowledged: asyncio.Task[None]
 
 
 class Discord:
@@ -74,16 +60,16 @@ class Discord:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.account = account_of(token)
-        self._clock, self._cards = clock, cards
+        self._clock = clock
         self._api = Api(token, self._take, api_base, gateway_url, shards)
+        self._beside = Beside()
         self._world = Known(self._api, self.account)
         self._typing = Typing(self._api)
+        self._interactions = Interactions(self._api, self._beside, cards)
         self._heard: asyncio.Queue[tuple[str, dict[str, Any], str] | None] = asyncio.Queue()
         self._session, self._shards = "", set[tuple[int, int]]()
         self._replies: OrderedDict[str, Growing] = OrderedDict()
-        self._asked: OrderedDict[str, _Asked] = OrderedDict()
         self._taken_back: OrderedDict[str, None] = OrderedDict()
-        self._beside: set[asyncio.Task[None]] = set()
         self._noting: set[Place] = set()
 
     async def login(self) -> str:
@@ -131,7 +117,7 @@ class Discord:
     async def _quiet(self) -> set[asyncio.Task[None]]:
         """What is being sent is sent; but nobody waits forever for it. What is not sent then."""
         under_way = [growing.task for growing in self._replies.values()]
-        tasks = {*self._beside, *(task for task in under_way if task)}
+        tasks = {*self._beside.tasks, *(task for task in under_way if task)}
         return (await asyncio.wait(tasks, timeout=GRACE))[1] if tasks else set()
 
     def _take(self, dispatch: Dispatch) -> None:
@@ -140,22 +126,19 @@ class Discord:
             self._ready(msgspec.json.decode(dispatch.d, type=_Ready))
         if dispatch.t not in KINDS:
             return
-        if (
-            dispatch.t == "GUILD_CREATE"
-            and msgspec.json.decode(dispatch.d, type=_Guild).unavailable is not msgspec.UNSET
-        ):
-            return  # it was there before: at a start there are many, and they are large
+        if dispatch.t == "GUILD_CREATE" and not msgspec.json.decode(dispatch.d, type=_Guild).is_new:
+            return
         raw = msgspec.json.decode(dispatch.d)
         if not isinstance(raw, dict):
             return
         if dispatch.t == "INTERACTION_CREATE":
-            self._at_once(raw)
+            self._interactions.meet(raw)
         self._heard.put_nowait((dispatch.t, raw, f"{self._session}:{dispatch.s}"))
 
     def _ready(self, ready: "_Ready") -> None:
         """A session begins. If it is not the first of its shard, the one before could not be resumed: catch up."""
         if ready.shard in self._shards:
-            self._do(self._catch_up(), "catch up with what was said")
+            self._beside.do(self._catch_up(), "catch up with what was said")
         self._shards.add(ready.shard)
         self._session = ready.session_id
 
@@ -189,68 +172,17 @@ class Discord:
         """We have shortened a reply: that says nothing about it, as it would if a person had taken it away."""
         return isinstance(event, Deletion) and event.message_id in self._taken_back
 
-    # Commands, which want an answer within three seconds.
-
-    def _at_once(self, raw: dict[str, Any]) -> None:
-        """Before it waits its turn among the events: acknowledge a command, complete what is being typed."""
-        if not isinstance(raw.get("id"), str) or not isinstance(raw.get("token"), str):
-            return
-        if raw.get("type") == _TYPED:
-            body = {"type": _CHOICES, "data": {"choices": offered(raw.get("data") or {}, self._cards())}}
-            self._do(self._call_back(raw, body), "complete what somebody types")
-        elif raw.get("type") in _ACKNOWLEDGED:
-            self._acknowledge(raw)
-
-    async def _call_back(self, raw: dict[str, Any], body: dict[str, Any]) -> None:
-        path = "/interactions/{webhook_id}/{webhook_token}/callback"
-        await self._api.call("POST", path, body, webhook_id=raw["id"], webhook_token=raw["token"])
-
-    def _acknowledge(self, raw: dict[str, Any]) -> None:
-        call = self._call_back(raw, {"type": _DEFERRED, "data": {"flags": _EPHEMERAL}})
-        asked = _Asked(str(raw.get("application_id")), raw["token"], self._do(call, "acknowledge a command"))
-        self._asked[raw["id"]] = asked
-        while len(self._asked) > COMMANDS:
-            self._asked.popitem(last=False)
-
     async def answered(self, command: Command, answer: Answer) -> None:
-        """Show an answer to the one who asked, and only there. What goes into a file is a file."""
-        text = answer.text or ("Another reply is on its way." if answer.job else "Done.")
+        """Show an answer to the one who asked, and only there."""
         if answer.job:
-            await self._expect(command.place, answer.job)
-        await self._answer(command, text, answer.data, buttons(command, answer))
-
-    async def _answer(
-        self, command: Command, text: str, data: dict[str, Any] | None = None, below: Sequence[dict[str, Any]] = ()
-    ) -> None:
-        asked = self._asked.pop(command.id, None)
-        if asked is None:
-            log.info("an answer to /%s came too late", command.name)
-            return
-        upload = _upload(data) if data is not None else None
-        if upload and len(upload.content) > LARGEST:
-            text, upload = (
-                "That is more than Discord takes in one file. Whoever runs this bot can give it to you.",
-                None,
-            )
-        await self._briefly(self._respond(asked, pieces(text), upload, below))
-
-    async def _respond(
-        self, asked: _Asked, texts: list[str], upload: Upload | None, below: Sequence[dict[str, Any]]
-    ) -> None:
-        await asyncio.wait({asked.acknowledged})
-        ids = {"webhook_id": asked.application, "webhook_token": asked.token}
-        for number, text in enumerate(texts):
-            first = number == 0
-            path = "/webhooks/{webhook_id}/{webhook_token}" + ("/messages/@original" if first else "")
-            body = {"content": text, "allowed_mentions": NOBODY, **({} if first else {"flags": _EPHEMERAL})}
-            if below and number == len(texts) - 1:
-                body["components"] = list(below)
-            await self._api.call("PATCH" if first else "POST", path, body, upload if first else None, **ids)
+            self._typing.begin(channel_of(command.place), answer.job.job)
+        text = answer.text or ("Another reply is on its way." if answer.job else "Done.")
+        await self._interactions.answer(command, msgspec.structs.replace(answer, text=text))
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
         """A reply is due: we are seen typing. Or there is a note."""
         if outcome.act in (Act.QUEUED, Act.MERGED):
-            await self._expect(event.place, outcome)
+            self._typing.begin(channel_of(event.place), outcome.job)
         elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED) and isinstance(event, Message):
             await self._note(event, outcome.note)
 
@@ -258,7 +190,7 @@ class Discord:
         """It could not be taken: say why, where somebody waits for an answer."""
         said = f"{error}\n-# {error.hint}" if error.hint else str(error)
         if isinstance(event, Command):
-            await self._answer(event, said)
+            await self._interactions.answer(event, Answer(text=said, error=True))
         elif isinstance(event, Message):
             await self._note(event, said)
         else:
@@ -268,17 +200,14 @@ class Discord:
         """A line of our own, as a reply. One at a time in each channel: whoever floods us gets no flood back."""
         if event.place not in self._noting:
             self._noting.add(event.place)
-            await self._briefly(self._noted(event, text))
+            await self._beside.briefly(self._noted(event, text), "say that something went wrong")
 
     async def _noted(self, event: Message, text: str) -> None:
+        body = {"content": pieces(text)[0], "allowed_mentions": NOBODY, **_reply_to(event.place, event.id)}
         try:
-            for piece in pieces(text)[:1]:
-                await self._post(event.place, {"content": piece, **_reply_to(event.place, event.id)})
+            await self._api.call("POST", "/channels/{channel_id}/messages", body, channel_id=channel_of(event.place))
         finally:
             self._noting.discard(event.place)
-
-    async def _expect(self, place: Place, outcome: Outcome) -> None:
-        self._typing.begin(channel_of(place), outcome.job)
 
     # What limen says.
 
@@ -338,38 +267,7 @@ class Discord:
 
     async def register(self) -> bool:
         """Have our commands in Discord's menu. True if they were not there as they are now."""
-        await self.login()
-        ids = {"application_id": str(self._api.client.application_id)}
-        path, wanted = "/applications/{application_id}/commands", menu()
-        there = await patiently(lambda: self._api.call("GET", path, **ids))
-        if is_there(wanted, there):
-            return False
-        await patiently(lambda: self._api.call("PUT", path, wanted, **ids))
-        return True
-
-    # How it is sent.
-
-    async def _post(self, place: Place, body: dict[str, Any]) -> None:
-        body = {**body, "allowed_mentions": NOBODY}
-        await self._api.call("POST", "/channels/{channel_id}/messages", body, channel_id=channel_of(place))
-
-    def _do(self, call: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[None]:
-        """Beside everything else. What does not work is logged: there is nobody to tell."""
-
-        async def done() -> None:
-            try:
-                await call
-            except LimenError as error:
-                log.warning("could not %s: %s", what, error)
-
-        task = asyncio.create_task(done())
-        self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
-        return task
-
-    async def _briefly(self, call: Coroutine[Any, Any, Any]) -> None:
-        """Wait for it a moment; a slow Discord must not hold up what else happens there."""
-        await asyncio.wait({self._do(call, "say something")}, timeout=BRIEFLY)
+        return await self._interactions.register()
 
 
 class _Ready(msgspec.Struct):
@@ -380,6 +278,11 @@ class _Ready(msgspec.Struct):
 class _Guild(msgspec.Struct):
     unavailable: bool | msgspec.UnsetType = msgspec.UNSET
 
+    @property
+    def is_new(self) -> bool:
+        """The others were there before us: at a start there are many of them, and they are large."""
+        return self.unavailable is msgspec.UNSET
+
 
 def account_of(token: str) -> str:
     """The account that a token is for: it begins with our user id. Empty if it does not; then `login` tells."""
@@ -389,10 +292,6 @@ def account_of(token: str) -> str:
         if user.isdigit():
             return f"discord:{user}"
     return "discord:"
-
-
-def _upload(data: dict[str, Any]) -> Upload:
-    return Upload("limen.json", json.dumps(data, ensure_ascii=False, indent=2).encode(), "application/json")
 
 
 def _reply_to(place: Place, message: str) -> dict[str, Any]:

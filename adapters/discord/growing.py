@@ -46,12 +46,14 @@ class Growing:
         self._api, self._sending, self._place = api, sending, sending.place
         self._text, self._is_whole = "", False
         self._shown: dict[int, str] = {}
+        self._posted: dict[int, str] = {}  # messages that are there, whether or not it could be recorded
         self._pace = PACE
         self._edited = -SLOWEST
         self._begun, self._hurry = asyncio.Event(), asyncio.Event()
         self._awaited = False
         self._error: Exception | None = None
         self._gone = ""  # why nothing more can be said there
+        self._complaints: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -80,7 +82,7 @@ class Growing:
 
     async def whole(self, text: str, sending: Sending) -> None:
         """Until all of it is shown. Raises StoreError if it could not be recorded: the carrier tries again."""
-        self._is_whole = True
+        self._is_whole, self._gone = True, ""  # what could not be said before may be said now
         self._hurry.set()
         self.grow(text, sending)
         while self.task:
@@ -99,11 +101,17 @@ class Growing:
         except StoreError as error:
             self._error = error
         except (Refused, Unreachable) as error:
-            self._gone = str(error)
-            log.warning("a reply cannot be shown in %s: %s", self._place, error)
-        except Exception:  # the edge of a task: one reply that goes wrong must not end the carrying of all others
-            self._gone = "something is wrong with it"
-            log.exception("a reply cannot be shown in %s", self._place)
+            self._complain(str(error))
+        except Exception as error:  # the edge of a task: one reply that goes wrong must not end all others
+            log.debug("in %s", self._place, exc_info=True)
+            self._complain(repr(error))
+
+    def _complain(self, why: str) -> None:
+        """Once for each reason."""
+        if why not in self._complaints:
+            log.warning("a reply cannot be shown in %s: %s", self._place, why)
+        self._complaints.add(why)
+        self._gone = why
 
     async def _bring_up(self) -> None:
         """Until every message says what it should. What is whole goes at once; what still grows waits its turn."""
@@ -121,8 +129,9 @@ class Growing:
 
     def _stale(self) -> tuple[int, str] | None:
         """The first part that does not say what it should."""
+        recorded = self._sending.ids
         wanted = enumerate(self._wanted())
-        return next(((part, text) for part, text in wanted if self._shown.get(part) != text), None)
+        return next(((p, text) for p, text in wanted if p not in recorded or self._shown.get(p) != text), None)
 
     async def _turn(self) -> bool:
         """True if it is time for an edit. Else waits for that or for the end, and then the text is looked at again."""
@@ -138,11 +147,13 @@ class Growing:
         if state == "sent":
             await self._sending.recall()
             return
-        message = await self._said(text, lambda body, is_plain: self._post(part, body, is_plain))
-        await self._sending.sent(part, (message["id"],))
-        if state == "mine" or message.get("content", "").strip() == text.strip():
-            self._shown[part] = text  # else an earlier carrier got through with less: it is edited next
-        self._edited = asyncio.get_running_loop().time()
+        if part not in self._posted:
+            message = await self._said(text, lambda body, is_plain: self._post(part, body, is_plain))
+            self._posted[part] = message["id"]
+            if state == "mine" or message.get("content", "").strip() == text.strip():
+                self._shown[part] = text  # else an earlier carrier got through with less: it is edited next
+            self._edited = asyncio.get_running_loop().time()
+        await self._sending.sent(part, (self._posted[part],))
         self._begun.set()
 
     async def _post(self, part: int, body: dict[str, Any], is_plain: bool) -> Any:

@@ -688,6 +688,39 @@ async def test_a_slow_channel_holds_up_nobody(fake: Fake, adapter: Discord, ledg
     assert ["Arr!"] == fake.shown()
 
 
+async def test_what_redis_could_not_record_is_recorded_later(
+    fake: Fake, adapter: Discord, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message is there: it is not sent again, however long that takes."""
+    reply, sent = Reply(ledger), Sending.sent
+
+    async def away(self: Sending, part: int, ids: tuple[str, ...]) -> None:
+        raise StoreUnreachable("Redis is away")
+
+    monkeypatch.setattr(Sending, "sent", away)
+    with pytest.raises(StoreUnreachable):
+        await adapter.final(reply.done("Arr!"), await reply.sending())
+    monkeypatch.setattr(Sending, "sent", sent)
+    fake.nonces.clear()
+    await adapter.final(reply.done("Arr!"), await reply.sending())
+
+    assert ["Arr!"] == fake.shown()
+    assert {0: (fake.ours()[0]["id"],)} == (await reply.sending()).ids
+
+
+async def test_a_right_that_comes_back_is_used(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """It was taken away while we streamed; the whole reply is tried once more."""
+    reply = Reply(ledger)
+    sending = await reply.sending()
+    await adapter.draft("Arr", 1, sending)
+    fake.fail("PATCH", "/messages", 403, code=50013)
+    await adapter.draft("Arr, ma", 1, sending)
+    await fake.wait(lambda: adapter._replies[reply.id].task is None)
+    await adapter.final(reply.done("Arr, matey!"), sending)
+
+    assert ["Arr, matey!"] == fake.shown()
+
+
 async def test_what_is_refused_as_it_is_comes_as_plain_text(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
     """Better without bold than not at all."""
     fake.fail("POST", "/messages", 400, code=50035)
@@ -804,7 +837,7 @@ async def test_what_cannot_be_undone_is_confirmed_by_a_button(fake: Fake, house:
         assert "limen:forget:everything yes" == row["components"][0]["custom_id"]
         pressed = fake.press(row["components"][0]["custom_id"], DM)
         await fake.wait(lambda: fake.responses[pressed])
-        assert "components" not in fake.responses[pressed][0]
+        assert [] == fake.responses[pressed][0]["components"]
         assert [[]] == [await house.p.ledger.replies(persona) for persona in await house.p.ledger.personas()]
 
 
