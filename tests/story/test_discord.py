@@ -255,7 +255,8 @@ async def test_a_dm_a_thread_and_a_channel_each_have_their_own(fake: Fake, house
         fake.say("a secret", DM)
         assert "message_reference" not in await it.reply(DM)
         fake.say(f"{PING} hello", thread)
-        await it.reply(thread)
+        fake.react((await it.reply(thread))["id"], "🔥", thread)
+        await it.entry(lambda entry: [fact.emoji for fact in entry.facts] == ["🔥"])
         fake.say(f"hello {PING}")
         assert "I heard 1 lines" in (await it.reply())["content"]
         await it.delivered()
@@ -686,6 +687,26 @@ async def test_a_slow_channel_holds_up_nobody(fake: Fake, adapter: Discord, ledg
     assert (["Aye!"], []) == (fake.shown(OTHER), fake.shown())
     await adapter.final(slow.done("Arr!"), sending)
     assert ["Arr!"] == fake.shown()
+
+
+async def test_what_an_earlier_carrier_began_is_brought_to_its_end(
+    fake: Fake, adapter: Discord, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had sent the first words, and died before it could record them: Discord gives the same message back."""
+    reply, sent = Reply(ledger), Sending.sent
+    dying = Discord(TOKEN, api_base=fake.url, gateway_url=fake.gateway)
+
+    async def away(self: Sending, part: int, ids: tuple[str, ...]) -> None:
+        raise StoreUnreachable("killed")
+
+    monkeypatch.setattr(Sending, "sent", away)
+    await dying.draft("Arr", 1, await reply.sending())
+    await dying.close()
+    monkeypatch.setattr(Sending, "sent", sent)
+    await adapter.final(reply.done("Arr, matey!"), await reply.sending())
+
+    assert ["Arr, matey!"] == fake.shown()
+    assert {0: (fake.ours()[0]["id"],)} == (await reply.sending()).ids
 
 
 async def test_what_redis_could_not_record_is_recorded_later(
