@@ -44,10 +44,11 @@ class Work:
 
     async def finish(self) -> None:
         """Until nothing goes on any more; what takes too long is broken off."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=GRACE)
-        for task in self._tasks:
-            task.cancel()
+        if tasks := list(self._tasks):
+            _, late = await asyncio.wait(tasks, timeout=GRACE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def complain(self, what: str, channel: str = "") -> None:
         """Say it in the log, once for each place."""
