@@ -90,6 +90,12 @@ def time_of(snowflake: str) -> float:
     return ((int(snowflake) >> 22) + EPOCH_MS) / 1000
 
 
+def _when(raw: Raw) -> float:
+    """When a message was written."""
+    stamp = raw.get("timestamp")
+    return datetime.fromisoformat(stamp).timestamp() if stamp else time_of(raw["id"])
+
+
 def to_events(kind: str, raw: Raw, world: World, *, stamp: str, now: float) -> list[AnyEvent]:
     """The events in one dispatch of the gateway. `stamp` names it, the same over redeliveries.
 
@@ -131,14 +137,14 @@ def _message(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:
         return []
     known: dict[str, Any] = {"account": world.account, "place": _place(raw, world), "author": author}
     if raw.get("type", 0) == _JOIN:
-        return [Joined(id=raw["id"], **known, time=time_of(raw["id"]))]
+        return [Joined(id=raw["id"], **known, time=_when(raw))]
     if raw.get("type", 0) not in _TALK:
         return []
     return [
         Message(
             id=raw["id"],
             **known,
-            time=time_of(raw["id"]),
+            time=_when(raw),
             text=text_of(raw, world),
             addressed=_addressed(raw, world),
             attachments=_attachments(raw),
@@ -307,7 +313,7 @@ def _interaction(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEven
     return [
         Command(
             id=raw["id"], account=world.account, place=_place(raw, world), author=author_of(raw),
-            time=time_of(raw["id"]), name=name, args=args,
+            time=now, name=name, args=args,
         )
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ with warnings.catch_warnings():
         from discord.gateway import DiscordWebSocket
         from discord.http import HTTPClient, Route
     except ImportError as error:
-        raise MissingExtra("discord.py is not installed", "pip install 'limen[discord]'") from error
+        raise MissingExtra("discord.py is not installed", "make install EXTRAS=discord") from error
 
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody need hear that we have no voice
 

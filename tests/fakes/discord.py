@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -593,7 +594,7 @@ class Fake:
         message = {
             "id": self._id(), "type": 0, "author": author, "mentions": mentions, "mention_roles": [],
             "mention_everyone": False, "attachments": [], "embeds": [], "pinned": False, "tts": False, "flags": 0,
-            "components": [], "timestamp": "2026-02-01T03:34:22+00:00", "edited_timestamp": None,
+            "components": [], "timestamp": datetime.now(UTC).isoformat(), "edited_timestamp": None,
             "channel_type": self.channels[channel]["type"], **self._where(channel), **body,
         }  # fmt: skip
         message.pop("allowed_mentions", None)

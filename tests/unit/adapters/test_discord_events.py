@@ -356,7 +356,8 @@ def test_what_cannot_be_read_is_said_by_name(kind, raw):
 
 def test_ids_know_their_time_and_unknown_kinds_say_nothing():
     """And fields that nobody knows do no harm."""
-    assert 1769916862.613 == time_of("1467362417523687485")
+    assert 1769916862.613 == time_of("1467362417523687485") == heard().time
+    assert 1769916938.5 == heard(timestamp="2026-02-01T03:35:38.500000+00:00").time
     assert [] == read("SOMETHING_NEW", {"a": 1})
     assert "hello" == heard(something_new=[1]).text
 
