@@ -29,7 +29,7 @@ WORKER_MAY_IMPORT_OF_CORE = {
     *("jobs", "events", "config", "settings", "errors", "text"),
     *("prompt", "feedback", "polarity", "memory", "personality", "cards", "store", "nights", "trial", "redact"),
 }
-ADAPTERS_SHARE = {"adapters.base", "adapters.emoji", "adapters.text"}
+ADAPTERS_SHARE = {"adapters.base", "adapters.emoji", "adapters.pieces"}
 HEAVY = {"accelerate", "peft", "torch", "transformers"}
 
 MODULES = {
