@@ -35,7 +35,7 @@ class Check(msgspec.Struct, frozen=True):
 
 class Point(msgspec.Struct, frozen=True, omit_defaults=True):
     """A point of the training curves. `margin`: mean log-ratio of liked minus disliked rows, in nats; on rows that were
-    trained on and on those held back to know when to stop."""
+    trained on and on those held out by the LoRAs that judge."""
 
     step: int
     loss: float
@@ -89,10 +89,9 @@ class Ratings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rows(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How many examples went where: learned from, to know when to stop, held out for the gate."""
+    """How many examples were learned from, and how many of them `held` out first, to judge LoRAs made without them."""
 
     train: int = 0
-    stop: int = 0
     held: int = 0
 
 

@@ -217,6 +217,9 @@ class Night(Part, frozen=True):
     beta: Annotated[float, Meta(ge=0.01, le=2, description="How soon a row counts as learned.")] = 0.5
     anchor: Annotated[float, Meta(ge=0, le=5, description="How much the liked replies themselves are learned.")] = 0.1
     kl: Annotated[float, Meta(ge=0, le=5, description="How much straying from the base on neutral text costs.")] = 1.0
+    depth: Annotated[
+        float, Meta(gt=0, le=1, description="The share of the layers, from the top, that learn: half costs half.")
+    ] = 0.5
     passes: Annotated[int, Meta(ge=1, le=50, description="How often each example is seen, at most.")] = 3
     report: Annotated[
         str,

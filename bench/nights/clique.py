@@ -10,7 +10,7 @@ from bench.nights.people import Taste, crowd
 from bench.nights.world import World
 from worker.lora.files import Weights
 from worker.night.base import Base
-from worker.night.study import rated
+from worker.night.cross import rated
 
 CLIQUE = 0.2
 RUNS = {"clean": 0.0, "clique": CLIQUE}

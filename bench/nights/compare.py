@@ -14,12 +14,13 @@ from bench.nights.world import World, fresh
 from bench.report import Spent, say
 from core import config, polarity
 from core.feedback import Reading, Verdict, Vote, standing
-from core.store.ledger import Entry
+from core.store.ledger import Entry, Told
 from worker.lora.files import Weights, read
 from worker.night import measure
 from worker.night.base import Base
 from worker.night.examples import Example
 from worker.night.gate import Held, auc
+from worker.night.rows import Row
 from worker.night.train import WARM_UP, Rated, Recipe
 from worker.night.tuning import SCALE
 
@@ -93,8 +94,18 @@ def _net(entry: Entry) -> Verdict | None:
     return Verdict(entry.record.id, net > 0, 1.0, votes) if net else None
 
 
-def held_auc(base: Base, held: Sequence[Example], weights: Weights) -> float:
-    """How well a LoRA tells liked replies from disliked ones that it has not learned from."""
-    (gains,) = measure.gains(base, [measure.row(base, one) for one in held], weights)
-    rows = [Held(one.group, one.liked, one.weight, gain, 0.0) for one, gain in zip(held, gains, strict=True)]
-    return round(auc(rows, gains), 4)
+def true_auc(world: World, weights: Weights, count: int) -> float:
+    """How well a LoRA tells replies of the base that are to people's taste from others; nobody has rated them."""
+    texts = (world.unseen * (count // len(world.unseen) + 1))[:count]
+    replies = world.speak(texts, None, world.seed * 1000 + 998)
+    asked = [(Told("system", world.stage.system), Told("user", one.prompt)) for one in replies]
+    rows = [
+        Row(measure.prompt(world.base, told), measure.reply(world.base, one.text))
+        for told, one in zip(asked, replies, strict=True)
+    ]
+    found = measure.leaning(world.base, rows, weights)
+    held = [
+        Held(str(at), world.taste(one.prompt, one.text), 1.0, leans, 0.0)
+        for at, (one, leans) in enumerate(zip(replies, found, strict=True))
+    ]
+    return round(auc(held, found), 4)

@@ -13,10 +13,11 @@ from bench.nights.world import World
 from bench.report import Spent, say
 from worker.lora.files import Weights
 from worker.night.base import Base
+from worker.night.cross import learn, rated
 from worker.night.exam import examine
 from worker.night.gate import judge
-from worker.night.split import Split, split
-from worker.night.study import learn, rated
+from worker.night.split import split
+from worker.night.study import judged
 
 
 def one_each(replies: Sequence[Reply], raters: Sequence[Rater], taste: Taste, count: int, dice: random.Random) -> Cast:
@@ -29,30 +30,27 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
     """Seconds of CPU: our whole night, its training alone, and trl's training with each loss. null without trl."""
     world = World(base, taste, crowd(), asked.seed)
     world.day(asked.rows, one_each)
-    parts = split(world.rows()[0], seed=asked.seed)
+    parts = split(world.rows()[0])
     recipe = replace(asked.recipe, seed=asked.seed)
     with Spent() as training:
-        made = learn(base, parts, [recipe], None, lambda what, done, steps: None, None)
+        made = learn(base, parts, [recipe], "new")
     with Spent() as exam:
-        judge(examine(base, world.stage.card, parts.held, made.weights, None, asked.seed).measured)
+        held = judged(base, parts, made, None)
+        judge(examine(base, world.stage.card, parts.rows, held, made.weights, None, asked.seed).measured)
     found: dict[str, Any] = {
-        "rows": sum(map(len, parts[:3])), "longest": _longest(base, parts), "steps": made.curve[-1].step,
-        "training": round(training.cpu, 1), "exam": round(exam.cpu, 1),
-        "base": sum(world.test(None, asked.tested)[0]) / asked.tested,
-        "ours": _worth(world, parts, made.weights, asked),
+        "rows": len(parts.rows), "longest": max(len(one.row.tokens) for one in rated(base, parts.rows)),
+        "steps": made.curve[-1].step, "training": round(training.cpu, 1), "exam": round(exam.cpu, 1),
+        "base": sum(world.test(None, asked.tested)[0]) / asked.tested, "ours": _worth(world, made.weights, asked),
     }  # fmt: skip
     say(f"time: {found}")
     for loss in compare.LOSSES if compare.installed() else ():
-        weights, seconds = compare.kto(base, rated(base, parts.train), recipe, loss)
-        found[loss] = _worth(world, parts, weights, asked) | {"training": round(seconds, 1)}
+        weights, seconds = compare.kto(base, rated(base, parts.rows), recipe, loss)
+        found[loss] = _worth(world, weights, asked) | {"training": round(seconds, 1)}
         say(f"time: {loss} {found[loss]}")
     return found
 
 
-def _longest(base: Base, parts: Split) -> int:
-    return max(len(one.row.tokens) for some in parts[:3] for one in rated(base, some))
-
-
-def _worth(world: World, parts: Split, weights: Weights, asked: Asked) -> dict[str, Any]:
+def _worth(world: World, weights: Weights, asked: Asked) -> dict[str, Any]:
+    """To people's taste, and how well it tells on fresh replies of the base what is; both of this nobody has rated."""
     hits, _ = world.test(weights, asked.tested)
-    return {"auc": compare.held_auc(world.base, parts.held, weights), "after": sum(hits) / len(hits)}
+    return {"after": sum(hits) / len(hits), "auc": compare.true_auc(world, weights, asked.tested)}

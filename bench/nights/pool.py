@@ -59,7 +59,7 @@ def _all(worlds: list[World]) -> tuple[list[Example], list[float]]:
 
 def _learn(base: Base, world: World, rows: list[Example], asked: Asked) -> Studied:
     recipe = replace(asked.recipe, seed=asked.seed)
-    return study(base, world.stage.card, split(rows, seed=asked.seed), [recipe], None)
+    return study(base, world.stage.card, split(rows), [recipe], None)
 
 
 def _alone(base: Base, world: World, asked: Asked) -> Weights:

@@ -34,7 +34,7 @@ CARD = Card(
         Exchange(user="What do you think of the sea?", reply="a blue sea is near the village. is it cold in spring?"),
     )),
 )  # fmt: skip
-RECIPE = Recipe(rate=3e-3)  # there is little to move in so small a model
+RECIPE = Recipe(rate=3e-3, depth=1.0)  # there is little to move in so small a model
 STAGE = Stage(CARD, language.TOPICS, language.QUESTIONS, known=40)
 SPECIAL = ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|start|>")
 

@@ -92,7 +92,7 @@ class World:
     seed: int
     stage: Stage = PIRATE
     live: Weights | None = None
-    since: float = 0.0
+    learned: frozenset[str] = frozenset()
     night: int = 0
     ledger: list[Entry] = field(default_factory=list)
 
@@ -130,12 +130,13 @@ class World:
 
     def learn(self, recipe: Recipe) -> Studied:
         """A night: its LoRA and what the gate says; nothing goes live by that."""
-        parts = split(self.rows()[0], since=self.since, seed=recipe.seed)
+        parts = split(self.rows()[0], self.learned)
         return study(self.base, self.stage.card, parts, [recipe], self.live)
 
     def promote(self, weights: Weights) -> None:
         """It goes live."""
-        self.live, self.since = replace(weights, version=f"night-{self.night}"), self.night * DAY
+        self.live = replace(weights, version=f"night-{self.night}")
+        self.learned = frozenset(one.reply for one in self.rows()[0])
 
     def test(self, weights: Weights | None, count: int) -> tuple[list[bool], list[str]]:
         """Replies to prompts that nobody has asked: whether each is to people's taste, and what it was."""

@@ -104,7 +104,7 @@ def night(outcome: Outcome = Outcome.TRIAL, **changes: object) -> Night:
             refused={"no consent": 14, "deleted": 3, "other base": 1},
             people=people(41),
         ),
-        rows=Rows(train=118, stop=16, held=29),
+        rows=Rows(train=163, held=147),
         curve=curve(),
         checks=CHECKS,
         samples=SAMPLES,

@@ -177,11 +177,13 @@ def write(folder: Path, weights: Weights, base: str, places: Mapping[str, str] =
         for place, pair in weights.parts.items()
         for side, tensor in zip("AB", pair, strict=True)
     }
+    touched = sorted({layer for layer, _ in weights.parts})
     ranks = {paths[place]: len(a) for place, (a, _) in weights.parts.items() if len(a) != weights.rank}
     config = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base.removeprefix("hf:"),
         "r": weights.rank, "lora_alpha": weights.rank, "rank_pattern": ranks, "alpha_pattern": ranks,
-        "target_modules": sorted({target for _, target in weights.parts}), "lora_dropout": 0.0, "bias": "none",
+        "target_modules": sorted({target for _, target in weights.parts}),
+        "layers_to_transform": touched if touched and touched[0] else None, "lora_dropout": 0.0, "bias": "none",
         "fan_in_fan_out": False, "inference_mode": True, "init_lora_weights": True, "modules_to_save": None,
         "use_dora": False, "use_rslora": False,
     }  # fmt: skip

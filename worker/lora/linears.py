@@ -23,8 +23,8 @@ class Adds(Protocol):
     @property
     def mix(self) -> Mix: ...
 
-    def add(self, y: Tensor, x: Tensor, group: Group, layer: int) -> None:
-        """Add to `y` [T, out] what each token's LoRA makes of `x` [T, in]."""
+    def add(self, y: Tensor, x: Tensor, group: Group, layer: int) -> Tensor:
+        """`y` [T, out] and what each token's LoRA makes of `x` [T, in]; what `y` was may be gone."""
 
 
 def linears(layer: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
@@ -82,7 +82,8 @@ class _Whole:
         if at == 0:
             y = self._whole(x)
             if self._slots.mix.ones or self._slots.mix.runs:
-                self._slots.add(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), self._group, self._layer)
+                flat = self._slots.add(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), self._group, self._layer)
+                y = flat.view(y.shape)
             self._left = list(torch.split_with_sizes(y, self._group.outs, -1))[::-1]
         return self._left.pop()
 

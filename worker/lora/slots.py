@@ -141,7 +141,7 @@ class Slots:
                 up[block : block + blocks, : len(a)] = b.view(blocks, group.width, len(a)).transpose(1, 2)
             block += blocks
 
-    def add(self, y: Tensor, x: Tensor, group: Group, layer: int) -> None:
+    def add(self, y: Tensor, x: Tensor, group: Group, layer: int) -> Tensor:
         """Add to `y` [T, out] what each token's LoRA makes of `x` [T, in], by `mix`."""
         down, up = self._down[group][layer], self._up[group][layer]
         if self.mix.ones:
@@ -152,6 +152,7 @@ class Slots:
             h = (x[first : first + count] @ down[slot]).view(count, len(group.outs), -1).transpose(0, 1)
             made = torch.bmm(h[self._of[group]], up[slot])
             y[first : first + count].view(count, -1, group.width).add_(made.transpose(0, 1))
+        return y
 
     def _bagged(self, x: Tensor, group: Group, down: Tensor, up: Tensor) -> Tensor:
         """Tokens with a LoRA each: a bag sums rows of a table by weight, which is a product with a slot's matrix that

@@ -23,7 +23,7 @@ from worker.start import far, free
 
 PLAIN = rows.NAME  # the attention that learns; the one that speaks has no gradients
 SLOTS = 4
-ROWS, STEP = 32, 512  # replies at once, tokens in a step
+ROWS, STEP = 96, 1024
 CONTEXTS, SHARE = 4, 0.125  # room for keys and values: contexts' worth, of an eighth of the free memory at most
 
 
@@ -35,6 +35,7 @@ class Base:
     loaded: Loaded
     shape: Shape
     both: Both
+    arena: kv.Arena
     engine: Engine
     loras: dict[str, Weights]
     renderer: Renderer
@@ -56,6 +57,7 @@ class Base:
     def speak(self, requests: Sequence[Request]) -> dict[str, Finished]:
         """Answer all of them, by id."""
         with self._attention(packed.NAME):
+            self.arena.forget_idle()  # else what was said before lies in the way, and all is moved again and again
             for request in requests:
                 self.engine.add(request)
             ends: dict[str, Finished] = {}
@@ -110,4 +112,6 @@ def prepare(
     engine = Engine(
         loaded, arena, Desk(slots, Loading(loras.__getitem__)), Limits(ROWS, STEP, far(loaded.model)), together=gpu
     )
-    return Base(loaded, shape, both, engine, loras, Renderer(loaded.tokenizer, loaded.context), plain or passages())
+    return Base(
+        loaded, shape, both, arena, engine, loras, Renderer(loaded.tokenizer, loaded.context), plain or passages()
+    )

@@ -49,15 +49,15 @@ class Draft:
         self.notes += reading.notes
 
     def divide(self, parts: Split) -> None:
-        """How many examples went where."""
-        self._rows = Rows(len(parts.train), len(parts.stop), len(parts.held))
+        """How many examples there are, and how many judge."""
+        self._rows = Rows(len(parts.rows), sum(map(len, parts.folds)))
         self.notes += parts.notes
 
     def teach(self, curve: Sequence[Point], recipe: Recipe, base: str, notes: Sequence[str]) -> None:
         """How it was learned."""
         self._curve, self.base = tuple(curve), base
         self.settings = {
-            **{name: getattr(recipe, name) for name in ("rate", "beta", "anchor", "kl", "passes", "batch")},
+            **{name: getattr(recipe, name) for name in ("rate", "beta", "anchor", "kl", "depth", "passes", "batch")},
             "rank": self._settings.lora.rank, "targets": self._settings.lora.targets,
             "canary": self._settings.night.canary, "pool": self._settings.night.pool,
         }  # fmt: skip

@@ -13,7 +13,7 @@ from worker.night import measure
 from worker.night.base import Base
 from worker.night.examples import Example
 from worker.night.gate import Held, Measured
-from worker.night.measure import Asked, row
+from worker.night.measure import Asked
 from worker.night.rows import Row
 from worker.night.train import Tell
 from worker.night.voice import Voice, knows, voices
@@ -36,14 +36,17 @@ class Exam:
 
 
 def examine(
-    base: Base, card: Card, held: Sequence[Example], new: Weights, live: Weights | None, seed: int,
-    tell: Tell = lambda done, of: None,
+    base: Base, card: Card, rows: Sequence[Example], held: Sequence[Held], new: Weights, live: Weights | None,
+    seed: int, tell: Tell = lambda done, of: None,
 ) -> Exam:  # fmt: skip
-    """All are asked the same, with the same seeds. What people like is compared with the live one; whether it is still
-    the same character is compared with the base, lest it drift away night by night."""
+    """All are asked the same, with the same seeds: what people asked in the last of `rows`, and who they are.
+
+    What people like is compared with the live one; whether it is still the same character is compared with the base,
+    lest it drift away night by night.
+    """
     shortest = min(card.sampling.max_tokens, measure.LONGEST)
     sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
-    prompts = talks(base, card, held)
+    prompts = talks(base, card, rows)
     who = [measure.asked(base, card, text) for text in WHO] * TIMES
     said: dict[Weights | None, list[str]] = {}
     for one in dict.fromkeys((None, live, new)):
@@ -54,7 +57,7 @@ def examine(
     knew, known = (_knows(card, measure.speak(base, who, one, sampling, seed + 1)) for one in (None, new))
     tell(4, 5)
     measured = Measured(
-        held=_held(base, held, new, live), live=live.version if live else BASE, seed=seed,
+        held=held, live=live.version if live else BASE, seed=seed,
         perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)), card=_card(base, card, new),
         kl=_distance(base, prompts, after, new), voices=voices(said[None], after), knows=(knew, known),
     )  # fmt: skip
@@ -65,18 +68,13 @@ def examine(
     return Exam(measured, samples[:SHOWN], _shifts(*voices(before, after)))
 
 
-def talks(base: Base, card: Card, held: Sequence[Example]) -> list[Asked]:
+def talks(base: Base, card: Card, rows: Sequence[Example]) -> list[Asked]:
     """What people asked lately, each once, and openers until there is enough."""
-    prompts = {one.messages: Asked(one.messages[-1].content, measure.prompt(base, one.messages)) for one in held}
+    latest = rows[-4 * TALKS :]
+    prompts = {one.messages: Asked(one.messages[-1].content, measure.prompt(base, one.messages)) for one in latest}
     asked = list(prompts.values())[-TALKS:]
     questions = (*OPENERS, *(one.user for one in card.voice.examples))
     return (asked + [measure.asked(base, card, text) for text in questions])[:TALKS] * (1 if len(asked) > SHOWN else 2)
-
-
-def _held(base: Base, held: Sequence[Example], new: Weights, live: Weights | None) -> list[Held]:
-    rows = [row(base, one) for one in held]
-    gained, had = measure.gains(base, rows, new, live)
-    return [Held(one.group, one.liked, one.weight, now, then) for one, now, then in zip(held, gained, had, strict=True)]
 
 
 def _card(base: Base, card: Card, new: Weights) -> tuple[float, float]:

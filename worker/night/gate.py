@@ -1,7 +1,8 @@
 """Is the new LoRA better than what serves now? Yes only if everything holds; what cannot be shown is not let in. Pure.
 
-Two questions are kept apart. Does it know better what people like? The held-out ratings say so, which are later than
-all it has learned from. And is it still the same character, speaking the same language? Bounds on what was measured.
+Two questions are kept apart. Does it know better what people like? Held-out ratings say so: each judges a LoRA that
+was made in the same way without it. And is it still the same character, speaking the same language? Bounds on what was
+measured.
 """
 
 import random
@@ -13,7 +14,7 @@ from core.nights import Check, Outcome
 from worker.night.voice import Voice
 
 SURE = 0.9  # that it is better than the live one, over resampled conversations
-BY_CHANCE = 0.995  # of shuffled votes must do worse: one night in two hundred passes by luck alone
+BY_CHANCE = 0.99  # of shuffled votes must do worse: one night in a hundred passes by luck alone
 RESAMPLES = 2000
 EACH = 3  # likes and dislikes that must be held out, at least
 PERPLEXITY, LINES, KNOWS, KL = 1.03, 1.5, 0.25, 1.0
@@ -23,13 +24,15 @@ LENGTH, REFUSALS, ABUSE = 1.4, 0.08, 0.05  # of 32 replies: two, and one, may be
 
 @dataclass(frozen=True)
 class Held:
-    """A held-out row: how much likelier its reply is than under the base, in nats, by the new and by the live one."""
+    """A held-out row: how much the new one and the live one lean to its reply, in nats beside the base.
+    Those of one `fold` were judged by the same learner, and are compared with each other only."""
 
     group: str
     liked: bool
     weight: float
     new: float
     live: float
+    fold: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ class Judgement:
     scores: dict[str, float] = field(default_factory=dict)
 
 
-def judge(seen: Measured) -> Judgement:
-    """Promote, reject, or leave it open."""
-    taste, bounds = list(_taste(seen)), list(_bounds(seen))
+def judge(seen: Measured, tries: int = 1) -> Judgement:
+    """Promote, reject, or leave it open. `tries`: of so many recipes this is the best, which luck alone makes look
+    better (Bonferroni)."""
+    taste, bounds = list(_taste(seen, 1 - (1 - BY_CHANCE) / tries)), list(_bounds(seen))
     broken = [check for check in bounds if not check.passed]
     unshown = [check for check in taste if not check.passed]
     scores = {check.name: round(check.value, 4) for check in (*taste, *bounds) if isfinite(check.value)}
@@ -78,12 +82,12 @@ def judge(seen: Measured) -> Judgement:
 AUC, BETTER, CHANCE = "preference AUC", "better than live", "better than chance"
 
 
-def _taste(seen: Measured) -> Iterator[Check]:
+def _taste(seen: Measured, by_chance: float) -> Iterator[Check]:
     """Does it tell liked replies from disliked ones, better than what serves now, and better than luck?"""
     likes, dislikes = (sum(row.liked == kind and row.weight > 0 for row in seen.held) for kind in (True, False))
     enough = min(likes, dislikes) >= EACH
-    said = f"{likes} liked and {dislikes} disliked replies were held out"
-    yield Check("held-out ratings", min(likes, dislikes), f"≥ {EACH} of each", enough, f"{said}.")
+    held = f"{likes} liked and {dislikes} disliked replies were held out."
+    yield Check("held-out ratings", min(likes, dislikes), f"≥ {EACH} of each", enough, held)
     if not enough:
         return
     dice = random.Random(seen.seed)
@@ -96,9 +100,8 @@ def _taste(seen: Measured) -> Iterator[Check]:
         BETTER, better, f"≥ {SURE}", better >= SURE,
         f"Of resampled conversations, {better:.0%} find it better than {_named(seen.live)}.",
     )  # fmt: skip
-    yield Check(
-        CHANCE, chance, f"≥ {BY_CHANCE}", chance >= BY_CHANCE, f"It does better than {chance:.1%} of shuffled votes."
-    )
+    said = f"It does better than {chance:.1%} of shuffled votes."
+    yield Check(CHANCE, chance, f"≥ {by_chance:.4g}", chance >= by_chance, said)
 
 
 def _named(live: str) -> str:
@@ -137,8 +140,18 @@ def _least(name: str, value: float, bound: float, said: str) -> Check:
 
 
 def auc(rows: Sequence[Held], scores: Sequence[float]) -> float:
-    """The share of pairs of a liked and a disliked row in which the liked one has the higher score, weighted; ties are
-    half. NaN where there are not both."""
+    """The share of pairs of a liked and a disliked row of one fold in which the liked one has the higher score,
+    weighted; ties are half. NaN where there are not both."""
+    folds: dict[int, list[int]] = {}
+    for at, row in enumerate(rows):
+        folds.setdefault(row.fold, []).append(at)
+    found = [_wins([rows[at] for at in some], [scores[at] for at in some]) for some in folds.values()]
+    wins, pairs = (sum(part) for part in zip(*found, strict=True)) if found else (0.0, 0.0)
+    return wins / pairs if pairs else float("nan")
+
+
+def _wins(rows: Sequence[Held], scores: Sequence[float]) -> tuple[float, float]:
+    """(pairs that are in the right order, all pairs), by weight."""
     order = sorted(range(len(rows)), key=lambda at: scores[at])
     below = wins = liked = 0.0
     at = 0
@@ -150,7 +163,7 @@ def auc(rows: Sequence[Held], scores: Sequence[float]) -> float:
         down = sum(rows[one].weight for one in tied if not rows[one].liked)
         wins += up * (below + down / 2)
         below, liked, at = below + down, liked + up, at + len(tied)
-    return wins / (below * liked) if below and liked else float("nan")
+    return wins, below * liked
 
 
 def beats_live(rows: Sequence[Held], dice: random.Random, resamples: int = RESAMPLES) -> float:
@@ -171,13 +184,15 @@ def beats_live(rows: Sequence[Held], dice: random.Random, resamples: int = RESAM
 
 
 def beats_chance(rows: Sequence[Held], dice: random.Random, shuffles: int = RESAMPLES) -> float:
-    """The share of shuffled votes under which the same scores have a lower AUC (permutation test)."""
+    """The share of votes shuffled within each fold under which the same scores have a lower AUC (permutation test)."""
     scores = [row.new for row in rows]
     found = auc(rows, scores)
-    votes = [(row.liked, row.weight) for row in rows]
+    folds = {row.fold: [at for at, other in enumerate(rows) if other.fold == row.fold] for row in rows}
     worse = 0
     for _ in range(shuffles):
-        dice.shuffle(votes)
-        mixed = [Held(row.group, liked, weight, 0, 0) for row, (liked, weight) in zip(rows, votes, strict=True)]
+        mixed = list(rows)
+        for places in folds.values():
+            for at, to in zip(places, dice.sample(places, len(places)), strict=True):
+                mixed[to] = Held(rows[to].group, rows[at].liked, rows[at].weight, 0, 0, rows[to].fold)
         worse += auc(mixed, scores) < found
     return worse / shuffles

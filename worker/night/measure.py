@@ -20,7 +20,7 @@ from worker.lora.slots import Mix
 from worker.night import neutral
 from worker.night.base import Base
 from worker.night.examples import Example
-from worker.night.rows import Row, Sheet, likelihoods, scores
+from worker.night.rows import Row, Sheet, leanings, likelihoods, scores, token_logs
 from worker.night.train import TOKENS, parts
 from worker.night.tuning import Tuning
 
@@ -94,11 +94,16 @@ def answers(
     return [ends[request.id] for request in requests]
 
 
-def gains(base: Base, rows: Sequence[Row], *loras: Weights | None) -> list[list[float]]:
-    """How much likelier each reply is than under the base, in nats, with each of these; None is the base itself."""
-    plain = totals(base, rows, None)
-    found = [plain if weights is None else totals(base, rows, weights) for weights in loras]
-    return [[now - then for now, then in zip(some, plain, strict=True)] for some in found]
+def leaning(base: Base, rows: Sequence[Row], weights: Weights | None) -> list[float]:
+    """How much a LoRA leans to each reply, beside the base, in nats: see `rows.leanings`; none leans at all."""
+    found = [0.0] * len(rows)
+    with reading(base, weights) as read:
+        for part in parts(rows, TOKENS) if weights else ():
+            sheet = Sheet([rows[at] for at in part], device=base.loaded.device)
+            new, old = (token_logs(read.logits(sheet, with_lora), sheet) for with_lora in (True, False))
+            for at, value in zip(part, leanings(new - old, sheet).tolist(), strict=True):
+                found[at] = value
+    return found
 
 
 def perplexity(base: Base, rows: Sequence[Row], weights: Weights | None) -> float:

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from worker.lora.slots import Mix
 from worker.night.base import Base
-from worker.night.rows import Row, Sheet, scores
+from worker.night.below import Below
+from worker.night.rows import Row, Sheet
 from worker.night.tuning import Tuning
 
 LONGEST = 64  # tokens of a passage
@@ -24,23 +25,23 @@ class Anchor:
     """How far a LoRA has strayed from the base on neutral text: KL(base || LoRA) per token, over the base's likeliest
     tokens and the rest as one."""
 
-    def __init__(self, base: Base, tuning: Tuning) -> None:
-        self._model, self._tuning, self._device = base.loaded.model, tuning, base.loaded.device
+    def __init__(self, base: Base, tuning: Tuning, below: Below) -> None:
         self._rows = rows(base, 0)
-        with torch.no_grad():
-            self._before = [self._kept(self._scores(row, with_lora=False)) for row in self._rows]
+        tuning.mix = Mix()
+        self._before: list[tuple[Tensor, Tensor]] = []
+        for row in self._rows:
+            with torch.no_grad():
+                self._before.append(self._kept(below.scores(Sheet([], [row], base.loaded.device))))
 
-    def strayed(self, step: int) -> Tensor:
-        """On one of the passages, in nats per token, with gradients."""
-        at = step % len(self._rows)
-        ids, before = self._before[at]
-        logs = self._scores(self._rows[at], with_lora=True).float().log_softmax(-1)
+    def row(self, step: int) -> Row:
+        """The passage whose turn it is."""
+        return self._rows[step % len(self._rows)]
+
+    def strayed(self, step: int, logits: Tensor) -> Tensor:
+        """In nats per token, with gradients. `logits`: the last of them are of `row(step)`."""
+        ids, before = self._before[step % len(self._rows)]
+        logs = logits[-len(ids) :].float().log_softmax(-1)
         return divergence(before, with_rest(logs.gather(-1, ids)))
-
-    def _scores(self, row: Row, with_lora: bool) -> Tensor:
-        sheet = Sheet([row], device=self._device)
-        self._tuning.mix = Mix(runs=((0, sheet.tokens.shape[1], 0),) if with_lora else ())
-        return scores(self._model, sheet)
 
     @staticmethod
     def _kept(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -81,15 +81,13 @@ def _people(people: tuple[Count, ...], width: int) -> Iterator[str]:
 
 
 def _training(curve: Sequence[Point], rows: Rows) -> Iterator[str]:
-    if rows.train + rows.stop + rows.held:
-        yield _row(
-            "examples", f"{rows.train:,} to learn from, {rows.stop:,} to know when to stop, {rows.held:,} held out"
-        )
+    if rows.train:
+        yield _row("examples", f"{rows.train:,} learned from; {rows.held:,} judged a LoRA made without them")
     lines = [
         ("loss", [point.loss for point in curve]),
-        ("· held back", [point.held_loss for point in curve if point.held_loss is not None]),
+        ("· held out", [point.held_loss for point in curve if point.held_loss is not None]),
         ("margin", [point.margin for point in curve]),
-        ("· held back", [point.held_margin for point in curve if point.held_margin is not None]),
+        ("· held out", [point.held_margin for point in curve if point.held_margin is not None]),
     ]
     for name, values in lines:
         if values:

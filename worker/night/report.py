@@ -281,21 +281,20 @@ def _fine(share: float) -> str:
 
 
 def _training(curve: Sequence[Point], rows: Rows) -> str:
-    parts = rows.train + rows.stop + rows.held
-    if not curve and not parts:
+    if not curve and not rows.train:
         return ""
-    split = f'<div class="gap">{_split(rows, parts)}</div>' if parts else ""
+    split = f'<div class="gap">{_split(rows)}</div>' if rows.train else ""
     return _section("The training", _curves(curve) + split)
 
 
 def _curves(curve: Sequence[Point]) -> str:
     loss = [
         Series("Learned from", [(point.step, point.loss) for point in curve]),
-        Series("Held back", [(point.step, point.held_loss) for point in curve if point.held_loss is not None], "old"),
+        Series("Held out", [(point.step, point.held_loss) for point in curve if point.held_loss is not None], "old"),
     ]
     margin = [
         Series("Learned from", [(point.step, point.margin) for point in curve]),
-        Series("Held back", [(p.step, p.held_margin) for p in curve if p.held_margin is not None], "old"),
+        Series("Held out", [(p.step, p.held_margin) for p in curve if p.held_margin is not None], "old"),
     ]
     charts = [
         _chart("Loss", "Lower is better.", loss),
@@ -314,10 +313,10 @@ def _chart(name: str, hint: str, series: Sequence[Series]) -> str:
 <figcaption class="legend">{keys}</figcaption></figure>"""
 
 
-def _split(rows: Rows, whole: int) -> str:
-    return f"""<h3>{words.many(whole, "example")}</h3>{_bar([rows.train / whole, rows.stop / whole, rows.held / whole])}
-<p class="keys"><span>{rows.train:,} to learn from</span><span>{rows.stop:,} to know when to stop</span>
-<span>{rows.held:,} held out for the gate</span></p>"""
+def _split(rows: Rows) -> str:
+    return f"""<h3>{words.many(rows.train, "example")}</h3>{_bar([rows.held / rows.train, 1 - rows.held / rows.train])}
+<p class="keys"><span>{rows.held:,} held out once, to judge a LoRA made without them</span>
+<span>{rows.train - rows.held:,} only learned from</span></p>"""
 
 
 # What was odd, what was before, and how it was made

@@ -7,6 +7,7 @@ step, which moves one pointer: whatever goes wrong before, the live persona is a
 import asyncio
 import logging
 import math
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ from core.store.loras import CARD, Loras, Serving, common, family
 from core.store.personas import Personas
 from personas.card import Card
 from worker import fetch
+from worker.lora import manifest as manifests
 from worker.lora.basehash import base_hash
 from worker.lora.check import base_names
 from worker.lora.files import Weights, read, write
@@ -121,7 +123,7 @@ class Teacher:
             raise
         except LimenError as error:
             page.end(Outcome.FAILED, f"{error}. Nothing was changed.")
-        self._kept(persona).unlink(missing_ok=True)  # of a night that was killed: its rows may be gone by now
+        shutil.rmtree(self._kept(persona), ignore_errors=True)  # also of a night that was killed
         if not self._plan.dry:
             await clear_tainted(self._tools.store, self._tools.loras, persona)
             if page.has_learned:
@@ -133,10 +135,12 @@ class Teacher:
         page.before = serving.live
         rows = (await self._collect(persona, page)).examples
         card = await self._card(rows, page)
-        parts = split(rows, since=self._since(serving), seed=self._plan.seed)
-        page.divide(parts)
         base = await asyncio.to_thread(lambda: self.base)
         parent, live = await self._weights(base, persona, serving, page)
+        parts = split(rows, await self._learned(live))
+        page.divide(parts)
+        if not parts.folds:
+            raise Over(Outcome.UNDECIDED, f"{parts.notes[0][0].upper()}{parts.notes[0][1:]}.")
         found = await asyncio.to_thread(
             study, base, card, parts, self._recipes(), live, parent, tell=self._tell, kept=self._kept(persona)
         )
@@ -203,11 +207,12 @@ class Teacher:
         page.title = card.title
         return card
 
-    def _since(self, serving: Serving) -> float:
-        """Until when the live version has learned, in seconds UTC: what came after it first went live is new to it,
-        also where it came back by a rollback."""
-        times = [past.time for past in serving.history if past.version == serving.live != BASE]
-        return min(times, default=0.0)
+    async def _learned(self, live: Weights | None) -> tuple[str, ...]:
+        """The replies that a version has learned from; of one that was brought by hand nothing is known."""
+        if live is None:
+            return ()
+        manifest = await asyncio.to_thread(lambda: manifests.read(self._tools.store.folder(live.version)))
+        return manifest.rows if manifest else ()
 
     async def _weights(
         self, base: Base, persona: PersonaKey, serving: Serving, page: Draft
@@ -269,14 +274,14 @@ class Teacher:
         """How to learn: as the settings say, or in several ways, of which the best is kept."""
         night = self._tools.settings.night
         usual = Recipe(
-            rate=night.rate, beta=night.beta, anchor=night.anchor, kl=night.kl, passes=night.passes,
-            seed=self._plan.seed,
+            rate=night.rate, beta=night.beta, anchor=night.anchor, kl=night.kl, depth=night.depth,
+            passes=night.passes, seed=self._plan.seed,
         )  # fmt: skip
         return grid(usual) if self._plan.sweep else [usual]
 
     def _kept(self, persona: PersonaKey) -> Path:
         """Where a training that was ended in the middle lies."""
-        return self._tools.settings.home / "nights" / f"{family(persona)}.pt"
+        return self._tools.settings.home / "nights" / family(persona)
 
     # What becomes of it.
 
@@ -287,7 +292,7 @@ class Teacher:
         if self._plan.dry:
             page.end(Outcome.DRY_RUN, *found.judgement.reasons)
             return
-        rows = (*parts.train, *parts.stop, *parts.held)
+        rows = parts.rows
         manifest = Manifest(
             version="", persona=str(persona), night=page.id, made=time.time(), base=self._base_name,
             base_hash=self._base_hash, rows=tuple(one.reply for one in rows),

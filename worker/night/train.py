@@ -8,6 +8,7 @@ same in sum; liked replies are learned for themselves, too; and on neutral text 
 """
 
 import hashlib
+import itertools
 import logging
 import math
 import pickle
@@ -26,8 +27,9 @@ from core.nights import Point
 from worker.lora.files import Weights
 from worker.lora.slots import Mix
 from worker.night.base import Base
+from worker.night.below import Below
 from worker.night.neutral import Anchor
-from worker.night.rows import Row, Sheet, likelihoods, scores
+from worker.night.rows import Row, Sheet, by_row, leanings, likelihoods, token_logs
 from worker.night.tuning import Tuning
 
 log = logging.getLogger("limen.night")
@@ -55,17 +57,32 @@ class Rated:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How it is learned: see the settings of `night`. `batch` in rows, `patience` in looks at the rows held back."""
+    """How it is learned: see the settings of `night`. `depth`: the share of the layers, from the top, that learn;
+    `batch` in rows; `looks` in all at the rows held out. However many rows there are, `visits` are made at most, but
+    one to each: it is the replay that grows, and not the night."""
 
     rate: float = 1e-3
     beta: float = 0.5
     anchor: float = 0.1
     kl: float = 1.0
+    depth: float = 0.5
     passes: int = 3
+    visits: int = 900
     batch: int = 8
-    looks: int = 3  # per pass
-    patience: int = 4
+    looks: int = 3
     seed: int = 0
+
+    def steps(self, rows: int) -> int:
+        """Updates for so many rows."""
+        return math.ceil(min(self.passes * rows, max(self.visits, rows)) / self.batch)
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What the rows held out have gained, each, in nats: how much likelier its reply has become, and how much the LoRA
+    leans to it (see `rows.leanings`)."""
+
+    gains: list[float] = []
+    leanings: list[float] = []
 
 
 @dataclass(eq=False)
@@ -74,8 +91,7 @@ class Course:
 
     step: int = 0
     curve: list[Point] = field(default_factory=list)
-    lowest: list[float] = field(default_factory=list)  # what rows held back cost, when they cost least
-    since: int = 0  # looks at which it was surely worse
+    looks: list["Look"] = field(default_factory=list)
 
 
 Tell = Callable[[int, int], None]  # steps done, steps in all
@@ -83,86 +99,82 @@ Tell = Callable[[int, int], None]  # steps done, steps in all
 
 def train(
     base: Base, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe, version: str,
-    parent: Weights | None = None, tell: Tell = lambda done, steps: None, kept: Path | None = None,
-) -> tuple[Weights, tuple[Point, ...]]:  # fmt: skip
-    """A LoRA for these rows, and how it came about; `held` says when to stop. Begins with `parent`, if there is one.
+    parent: Weights | None = None, tell: Tell = lambda done, steps: None, kept: Path | None = None, upto: float = 1.0,
+) -> tuple[Weights, tuple[Point, ...], list[Look]]:  # fmt: skip
+    """A LoRA for these rows, how it came about, and looks at `held`, from which nothing is learned.
+
+    Begins with `parent`, if there is one; ends after the part `upto` of the steps.
 
     `kept`: a file from which it goes on if it was ended in the middle. Raises Diverged.
     """
-    tuning = Tuning(base.shape, 1, base.loaded.device, recipe.seed)
+    tuning = Tuning(base.shape, 1, base.loaded.device, recipe.seed, lowest(base.shape.layers, recipe.depth, parent))
     if parent:
         tuning.begin_with(parent)
     with base.learning(tuning):
-        lesson = Lesson(base, tuning, balanced(rows), balanced(held), recipe)
-        lesson.run(tell, Checkpoint(kept, lesson) if kept else None)
+        lesson = Lesson(
+            base, tuning, balanced([row for row in rows if row.weight > 0]), held, recipe, parent is not None
+        )
+        lesson.run(tell, Checkpoint(kept, lesson) if kept else None, upto)
     if not all(bool(part.isfinite().all()) for part in tuning.parameters()):  # no loss tells of the last step
         raise Diverged(f"the weights after step {lesson.course.step} are no numbers")
-    return lesson.best.weights(version) if lesson.best else tuning.weights(version), tuple(lesson.course.curve)
+    return tuning.weights(version), tuple(lesson.course.curve), lesson.course.looks
+
+
+def lowest(layers: int, depth: float, parent: Weights | None = None) -> int:
+    """The first layer that learns: some from the top, and whatever was learned before."""
+    first = min(layers - 1, layers - round(layers * depth))
+    return min(first, *(layer for layer, _ in parent.parts)) if parent else first
 
 
 def balanced(rows: Sequence[Rated]) -> list[Rated]:
     """The same, so that liked and disliked weigh the same in sum, and a row 1 on average."""
-    rows = [row for row in rows if row.weight > 0]
     sums = {liked: sum(row.weight for row in rows if row.liked == liked) for liked in (True, False)}
-    kinds = sum(total > 0 for total in sums.values())
-    return [replace(row, weight=row.weight * len(rows) / kinds / sums[row.liked]) for row in rows]
+    each = sum(row.weight > 0 for row in rows) / max(1, sum(total > 0 for total in sums.values()))
+    return [replace(row, weight=row.weight * each / sums[row.liked]) if row.weight else row for row in rows]
 
 
 class Lesson:
     """One training. Everything that changes is here."""
 
     def __init__(
-        self, base: Base, tuning: Tuning, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe
-    ) -> None:
+        self, base: Base, tuning: Tuning, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe,
+        begun: bool = False,
+    ) -> None:  # fmt: skip
         self.base, self.tuning, self.rows, self.held, self.recipe = base, tuning, rows, held, recipe
-        self.model = base.loaded.model
-        self.anchor = Anchor(base, tuning) if recipe.kl else None
+        self.below = Below(base.loaded.model, tuning.first)
+        self.anchor = Anchor(base, tuning, self.below) if recipe.kl else None
         self.before = self._reference(rows)
-        self.held_before = self._reference(held)
+        self.held_parts = parts([one.row for one in held], TOKENS)
+        self.held_before = [self._token_logs(part)[1] for part in self.held_parts]
+        self.held_base = [self._token_logs(part, False)[1] for part in self.held_parts] if begun else self.held_before
         self.course = Course()
-        self.best: Tuning | None = None
-        self.steps = recipe.passes * math.ceil(len(rows) / recipe.batch)
+        self.steps = recipe.steps(len(rows))
         self.optimizer = torch.optim.AdamW(list(tuning.parameters()), lr=recipe.rate, weight_decay=0.0)
 
-    def run(self, tell: Tell, checkpoint: "Checkpoint | None" = None) -> None:
-        """To the end, or until the rows held back have not improved for a while."""
-        every = max(1, self.steps // (self.recipe.passes * self.recipe.looks))
-        for step, batch in enumerate(self._batches()):
+    def run(self, tell: Tell, checkpoint: "Checkpoint | None" = None, upto: float = 1.0) -> None:
+        """To the end, or to a part of the way."""
+        last = max(1, round(self.steps * upto))
+        looks = {max(1, round(self.steps * (at + 1) / self.recipe.looks)) for at in range(self.recipe.looks)}
+        for step, batch in enumerate(itertools.islice(self._batches(), last)):
             if step < self.course.step:
                 continue  # before we were ended
             loss, margin = self._step(step, batch)
             if not math.isfinite(loss):
                 raise Diverged(f"the loss of step {step + 1} is {loss}")
             self.course.step = step + 1
-            self._note(step + 1, loss, margin, bool(self.held) and (step + 1) % every == 0)
-            tell(step + 1, self.steps)
-            if self.course.since >= self.recipe.patience:
-                return
+            self.course.curve.append(Point(step + 1, loss, margin))
+            if self.held and step + 1 in looks:
+                self.course.looks.append(self._look())
+            tell(step + 1, last)
             if checkpoint:
-                checkpoint.now_and_then()
-
-    def _note(self, step: int, loss: float, margin: float, looks: bool) -> None:
-        costs, held_margin = self._look() if looks else ([], None)
-        held_loss = sum(costs) / len(costs) if costs else None
-        self.course.curve.append(Point(step, loss, margin, held_loss, held_margin))
-        if costs:
-            self._compare(costs)
-
-    def _compare(self, costs: list[float]) -> None:
-        """Is this still better than before? A few noisy rows are soon a little worse by luck: what is given up for an
-        earlier state must be worse beyond the standard error of the difference, row by row."""
-        lowest = self.course.lowest
-        if lowest and surely_worse(costs, lowest):
-            self.course.since += 1
-            return
-        self.best, self.course.since = self.tuning.copy(), 0
-        if not lowest or sum(costs) < sum(lowest):
-            self.course.lowest = costs
+                checkpoint.now_and_then(done=step + 1 == last)
+        while self.held and len(self.course.looks) < self.recipe.looks:  # fewer steps than looks
+            self.course.looks.append(self.course.looks[-1])
 
     def _batches(self) -> Iterator[list[int]]:
-        """Rows by number, each once in a pass, liked and disliked spread evenly."""
+        """Rows by number, each once in a pass, liked and disliked spread evenly; without end."""
         dice = random.Random(self.recipe.seed)
-        for _ in range(self.recipe.passes):
+        while True:
             order = spread([row.liked for row in self.rows], dice)
             for at in range(0, len(order), self.recipe.batch):
                 yield order[at : at + self.recipe.batch]
@@ -173,43 +185,52 @@ class Lesson:
             group["lr"] = self.recipe.rate * schedule(step, self.steps)
         total = 0.0
         gains: list[tuple[int, float]] = []
-        for part in parts([self.rows[at].row for at in batch], TOKENS):
+        for number, part in enumerate(parts([self.rows[at].row for at in batch], TOKENS)):
             picked = [batch[at] for at in part]
-            likelihood = self._read([self.rows[at] for at in picked])
+            anchor = self.anchor if number == 0 else None
+            likelihood, strayed = self._read([self.rows[at] for at in picked], anchor, step)
             gain = likelihood - self.before[picked]
             loss = objective([self.rows[at] for at in picked], gain, likelihood, self.recipe).sum() / len(batch)
+            loss = loss + self.recipe.kl * strayed
             loss.backward()  # type: ignore[no-untyped-call]
             total, gains = total + float(loss.detach()), [*gains, *zip(picked, gain.tolist(), strict=True)]
-        if self.anchor:
-            strayed = self.recipe.kl * self.anchor.strayed(step)
-            strayed.backward()  # type: ignore[no-untyped-call]
-            total += float(strayed.detach())
         torch.nn.utils.clip_grad_norm_(list(self.tuning.parameters()), CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return total, spread_of([(self.rows[at].liked, gain) for at, gain in gains])
 
-    def _read(self, rows: Sequence[Rated]) -> Tensor:
-        """Log-probability of each reply."""
-        sheet = Sheet([rated.row for rated in rows], device=self.base.loaded.device)
+    def _read(self, rows: Sequence[Rated], anchor: Anchor | None = None, step: int = 0) -> tuple[Tensor, Tensor]:
+        """(log-probability of each reply, how far it has strayed on neutral text, which is read with them)"""
+        sheet = Sheet([rated.row for rated in rows], [anchor.row(step)] if anchor else (), self.base.loaded.device)
         self.tuning.mix = Mix(runs=((0, sheet.tokens.shape[1], 0),))
-        return likelihoods(scores(self.model, sheet), sheet)
+        logits = self.below.scores(sheet)
+        likelihood = likelihoods(logits, sheet)[: len(rows)]
+        return likelihood, anchor.strayed(step, logits) if anchor else likelihood.new_zeros(())
 
     @torch.no_grad()
     def _reference(self, rows: Sequence[Rated]) -> Tensor:
         """Log-probability of each reply as things stand."""
         found = torch.zeros(len(rows))
         for part in parts([rated.row for rated in rows], TOKENS):
-            found[part] = self._read([rows[at] for at in part]).cpu()
+            found[part] = self._read([rows[at] for at in part])[0].cpu()
         return found.to(self.base.loaded.device)
 
-    def _look(self) -> tuple[list[float], float]:
-        """(what each of the rows held back costs, their margin)"""
-        now = self._reference(self.held)
-        gain = now - self.held_before
-        plain = replace(self.recipe, anchor=0.0)
-        costs: list[float] = objective(self.held, gain, now, plain).tolist()
-        return costs, spread_of(list(zip([row.liked for row in self.held], gain.tolist(), strict=True)))
+    def _look(self) -> Look:
+        """At the rows held out, as things stand."""
+        look = Look([0.0] * len(self.held), [0.0] * len(self.held))
+        for part, before, base in zip(self.held_parts, self.held_before, self.held_base, strict=True):
+            sheet, now = self._token_logs(part)
+            found = by_row(now - before, sheet).tolist(), leanings(now - base, sheet).tolist()
+            for at, gain, leaning in zip(part, *found, strict=True):
+                look.gains[at], look.leanings[at] = gain, leaning
+        return look
+
+    @torch.no_grad()
+    def _token_logs(self, part: Sequence[int], with_lora: bool = True) -> tuple[Sheet, Tensor]:
+        """Some of the rows held out, and the log-probability of each token of their replies."""
+        sheet = Sheet([self.held[at].row for at in part], device=self.base.loaded.device)
+        self.tuning.mix = Mix(runs=((0, sheet.tokens.shape[1], 0),) if with_lora else ())
+        return sheet, token_logs(self.below.scores(sheet), sheet)
 
 
 def surely_worse(now: Sequence[float], then: Sequence[float]) -> bool:
@@ -235,17 +256,16 @@ class Checkpoint:
         if file.exists():
             self._go_on()
 
-    def now_and_then(self) -> None:
-        """Keep it if it is time. A disk that is full costs a later start, and not the night."""
-        if time.monotonic() - self._last < EVERY:
+    def now_and_then(self, done: bool = False) -> None:
+        """Keep it if it is time, or all is done. A disk that is full costs a later start, and not the night."""
+        if time.monotonic() - self._last < EVERY and not done:
             return
         self._last, one = time.monotonic(), self._lesson
         state = {
             "about": self._about,
             "step": one.course.step,
-            "course": msgspec.msgpack.encode((one.course.curve, one.course.lowest, one.course.since)),
+            "course": msgspec.msgpack.encode((one.course.curve, one.course.looks)),
             "parts": [part.detach().cpu() for part in one.tuning.parameters()],
-            "best": [part.cpu() for part in one.best.parameters()] if one.best else [],
             "optimizer": one.optimizer.state_dict(),
         }
         new = self._file.with_suffix(".new")
@@ -262,17 +282,14 @@ class Checkpoint:
             state = torch.load(self._file, weights_only=True)
             if state["about"] != self._about:
                 return
-            curve, lowest, since = msgspec.msgpack.decode(state["course"], type=tuple[list[Point], list[float], int])
+            curve, looks = msgspec.msgpack.decode(state["course"], type=tuple[list[Point], list[Look]])
         except UNREADABLE as error:
             log.warning("%s cannot be gone on from: %s", self._file, error)
             return
         one = self._lesson
         one.optimizer.load_state_dict(state["optimizer"])
         one.tuning.fill(state["parts"])
-        one.course = Course(state["step"], curve, lowest, since)
-        if state["best"]:
-            one.best = one.tuning.copy()
-            one.best.fill(state["best"])
+        one.course = Course(state["step"], curve, looks)
         log.info("going on from step %d of %d", one.course.step, one.steps)
 
 
@@ -280,11 +297,18 @@ def fingerprint(lesson: Lesson) -> str:
     """What must be the same for a training to go on: the lesson as it begins. What rows weigh is not: it fades by the
     minute."""
     digest = hashlib.sha256(repr((lesson.recipe, lesson.base.loaded.ref, lesson.base.shape)).encode())
-    for part in (*lesson.model.parameters(), *lesson.tuning.parameters()):
+    for part in (*lesson.base.loaded.model.parameters(), *lesson.tuning.parameters()):
         digest.update(repr(int(part.detach().contiguous().view(BITS[part.element_size()]).sum())).encode())
     for rated in (*lesson.rows, *lesson.held):
         digest.update(repr((rated.row.prompt, rated.row.reply, rated.liked)).encode())
     return digest.hexdigest()
+
+
+def cost(rows: Sequence[Rated], gains: Sequence[float], recipe: Recipe) -> list[float]:
+    """What each row costs with such gains, in nats, but for its anchor."""
+    gain = torch.tensor(gains)
+    found: list[float] = objective(balanced(rows), gain, gain, replace(recipe, anchor=0.0)).tolist()
+    return found
 
 
 def objective(rows: Sequence[Rated], gain: Tensor, likelihood: Tensor, recipe: Recipe) -> Tensor:

@@ -1,6 +1,5 @@
-"""worker/night/examples.py, sight.py and split.py: which replies train, what they are worth, and who is kept apart."""
+"""worker/night/examples.py and sight.py: which replies train, and what they are worth."""
 
-import random
 import subprocess
 import sys
 
@@ -12,7 +11,6 @@ from core.feedback import Fact, Reading, Seen, Verdict, Vote
 from core.store.ledger import FORGOTTEN, Entry, Record, Told
 from worker.night.examples import Example, examples, pairs
 from worker.night.sight import seen, thanks
-from worker.night.split import split
 
 MIRA = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
 ROOM = Place("discord", "77", "room")
@@ -200,111 +198,7 @@ def test_two_replies_to_one_prompt_make_a_pair_when_opinions_differ() -> None:
     assert [] == pairs([row("a"), row("b")])
 
 
-# Splitting.
-
-
-def many(groups: int, each: int = 3, seed: int = 0) -> list[Example]:
-    """Rows with a third of dislikes, in groups one after the other."""
-    chance = random.Random(seed)
-    return [
-        row(f"{g}-{k}", f"g{g:03}", chance.random() > 0.3, chance.uniform(0.2, 1.0), 1000.0 * g + k)
-        for g in range(groups)
-        for k in range(each)
-    ]
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_what_is_held_out_is_later_and_shares_no_session(seed: int) -> None:
-    """A fifth of the weight for the gate, a tenth of the rest to know when to stop; all rows are somewhere, once."""
-    told = many(60, seed=seed)
-    train, stop, held, notes = split(told, held=0.2, seed=seed)
-    whole = sum(one.weight for one in told)
-
-    assert [] == notes
-    assert sorted(one.reply for one in told) == sorted(one.reply for one in (*train, *stop, *held))
-    assert max(one.time for one in (*train, *stop)) < min(one.time for one in held)
-    assert 0 == len({one.group for one in train} & {one.group for one in stop})
-    assert 0.2 == pytest.approx(sum(one.weight for one in held) / whole, abs=0.06)
-    assert 0.08 == pytest.approx(sum(one.weight for one in stop) / whole, abs=0.06)
-    for part in (train, stop, held):
-        assert {True, False} == {one.liked for one in part}
-
-
-@pytest.mark.parametrize(("groups", "share"), [(60, 0.35), (80, 0.35), (300, 0.2)])
-def test_the_fewer_rows_there_are_the_more_are_held_out(groups: int, share: float) -> None:
-    """A gate needs a hundred of them to tell a good night from luck; a third, if there are not so many."""
-    told = many(groups)
-    held = split(told).held
-
-    assert share == pytest.approx(sum(one.weight for one in held) / sum(one.weight for one in told), abs=0.04)
-
-
-def test_the_same_rows_and_seed_give_the_same_split() -> None:
-    """In whatever order they come; another seed stops by other groups and holds out the same."""
-    told = many(40)
-    one, other = split(told, seed=1), split(told[::-1], seed=1)
-
-    assert one == other
-    assert split(told, seed=2).held == one.held
-    assert split(told, seed=2).stop != one.stop
-
-
-def test_what_the_live_version_learned_from_is_not_held_out() -> None:
-    """Where there is anything newer."""
-    told = many(40)
-    late = split(told, since=35_500.0)
-
-    assert all(one.time > 35_500.0 for one in late.held)
-    assert ["nothing new since the last night: what is held out has been learned from"] == split(told, since=1e9).notes
-
-
-def test_one_session_cannot_be_held_out() -> None:
-    """It is learned from, and the note says why nothing is judged."""
-    found = split([row("a"), row("b", liked=False)])
-
-    assert (2, [], [], ["everything was said in one session: nothing can be held out"]) == (
-        len(found.train),
-        *found[1:],
-    )
-    assert ([], [], [], []) == split([])
-
-
-def test_only_likes_are_split_and_named() -> None:
-    """There is nothing to compare, and the note says so."""
-    found = split([row(str(k), f"g{k}", time=k) for k in range(10)])
-
-    assert (["only likes"], 4) == (found.notes, len(found.held))
-
-
-def test_the_only_session_with_dislikes_is_learned_from() -> None:
-    """Though it is the latest; what is held out lacks them, and the notes say so."""
-    told = [row(str(k), f"g{k}", time=k) for k in range(9)] + [row("no", "g9", liked=False, time=9)]
-    found = split(told)
-
-    assert "no" in {one.reply for one in (*found.train, *found.stop)}
-    assert found.held
-    assert found.notes[0] == "no dislikes could be held out"
-
-
-def test_dislikes_are_looked_for_further_back_where_the_latest_are_all_likes() -> None:
-    """Both labels in both parts, at the price of a little time order."""
-    told = [row(str(k), f"g{k:02}", liked=k not in (3, 12), time=k) for k in range(20)]
-    found = split(told)
-
-    assert {True, False} == {one.liked for one in found.held} == {one.liked for one in found.train}
-
-
-def test_a_huge_last_session_is_not_all_there_is_to_judge_by() -> None:
-    """Sessions before it are held out instead."""
-    told = [*many(10), *(row(f"x{k}", "huge", k % 2 == 0, time=1e6 + k) for k in range(60))]
-    found = split(told)
-
-    assert "huge" in {one.group for one in found.train}
-    assert found.held
-    assert found.notes
-
-
 def test_bots_may_import_it_without_torch() -> None:
     """`limen feedback export` makes rows in a process that has no model."""
-    code = "import sys, worker.night.split; sys.exit('torch' in sys.modules)"
+    code = "import sys, worker.night.examples, worker.night.split; sys.exit('torch' in sys.modules)"
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode

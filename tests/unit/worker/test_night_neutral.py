@@ -7,15 +7,26 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.fakes.pupils import PLAIN, base
+from worker.lora.slots import Mix
 from worker.night import neutral
 from worker.night.base import Base, passages
+from worker.night.below import Below
 from worker.night.neutral import Anchor, divergence, with_rest
+from worker.night.rows import Sheet
 from worker.night.tuning import Tuning
 
 
 def strayed(one: Base, tuning: Tuning, step: int = 0) -> Tensor:
+    below = Below(one.loaded.model, 0)
     with one.learning(tuning):
-        return Anchor(one, tuning).strayed(step)
+        return at(Anchor(one, tuning, below), tuning, below, step)
+
+
+def at(anchor: Anchor, tuning: Tuning, below: Below, step: int = 0) -> Tensor:
+    """The anchor's passage, read alone."""
+    sheet = Sheet([], [anchor.row(step)])
+    tuning.mix = Mix(runs=((0, sheet.tokens.shape[1], 0),))
+    return anchor.strayed(step, below.scores(sheet))
 
 
 def test_a_lora_that_changes_nothing_has_not_strayed() -> None:
@@ -41,10 +52,11 @@ def test_what_it_began_with_does_not_count_as_the_base() -> None:
     tuning = Tuning(one.shape, 1, "cpu", 0)
     tuning.fill([part.detach() + 0.05 for part in tuning.parameters()])
     with one.learning(tuning):
-        anchor = Anchor(one, tuning)  # made when it has changed already
+        below = Below(one.loaded.model, 0)
+        anchor = Anchor(one, tuning, below)  # made when it has changed already
 
     with one.learning(tuning):
-        assert anchor.strayed(0) > 0.05
+        assert at(anchor, tuning, below) > 0.05
 
 
 def test_passages_come_by_turns() -> None:

@@ -1,0 +1,136 @@
+"""worker/night/cross.py: each rating judges a LoRA that has not learned from it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace as changed
+
+from tests.fakes.pupils import base, example
+from worker.night import cross, train
+from worker.night.cross import Crossed, crossed, learn, rated
+from worker.night.split import Split, split
+from worker.night.train import Diverged, Look, Recipe
+
+QUICK = Recipe(rate=3e-3, passes=4, batch=4, beta=0.1, anchor=0.5, kl=0.1, depth=1.0)
+ROWS = [example(at, ("yes", "no", "aye", "nay")[at % 4], at % 2 == 0) for at in range(16)]
+
+
+def parts(rows=ROWS) -> Split:  # type: ignore[no-untyped-def]
+    found = split(rows)
+    assert 2 == len(found.folds)
+    return found
+
+
+def test_a_fold_is_judged_by_one_who_has_not_seen_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all rows are learned from in the end."""
+    seen: list[tuple[set[tuple[int, ...]], set[tuple[int, ...]]]] = []
+    real = train.train
+
+    def watched(one, rows, held, *more, **others):  # type: ignore[no-untyped-def]
+        seen.append(({row.row.tokens for row in rows}, {row.row.tokens for row in held}))
+        return real(one, rows, held, *more, **others)
+
+    monkeypatch.setattr(cross, "train", watched)
+    found = learn(base(), parts(), [QUICK], "v")
+
+    assert 3 == len(seen)
+    for learned, held in seen:
+        assert not learned & held
+        assert 16 == len(learned | held)
+    assert [8, 8, 0] == [len(held) for _, held in seen]
+    assert 16 == len(found.leanings)
+
+
+def test_what_it_leans_to_is_what_people_like() -> None:
+    """Though each was judged by another; votes by chance show nothing of the kind."""
+    found = learn(base(), parts(), [QUICK], "v")
+    votes = [one.liked for fold in parts().folds for one in fold]
+    liked, disliked = (
+        [leans for leans, vote in zip(found.leanings, votes, strict=True) if vote == kind] for kind in (True, False)
+    )
+
+    assert min(liked) > max(disliked)
+    looked = [point for point in found.curve if point.held_loss is not None]
+    assert QUICK.looks == len(looked)
+    assert looked[-1] is found.curve[-1]
+    assert (looked[-1].held_margin or 0) > 0
+
+
+def test_it_stops_where_those_who_judge_became_surely_worse() -> None:
+    """And goes on where they are only a little worse by luck."""
+    best = [0.5] * 8
+    lucky, worse = [0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6, 0.3], [0.6, 0.61, 0.59, 0.6, 0.62, 0.6, 0.58, 0.6]
+    looks = [Look([], [])] * 3
+
+    assert 2 == Crossed(QUICK, [], looks, [best, worse, lucky]).best
+    assert 0 == Crossed(QUICK, [], looks, [best, worse, worse]).best
+    assert 2 == Crossed(QUICK, [], looks, [worse, worse, best]).best
+
+
+def test_a_short_way_is_taken_where_the_end_is_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that serves goes as far as the best look."""
+    monkeypatch.setattr(Crossed, "best", 0)
+    whole = QUICK.steps(16)
+    found = learn(base(), parts(), [QUICK], "v")
+
+    assert round(whole / 3) == found.curve[-1].step
+    assert found.curve[-1].held_loss is not None
+
+
+def test_the_recipe_that_judges_best_is_taken() -> None:
+    """And what was tried is told; one that leaves all numbers behind is passed over."""
+    recipes = [replace(QUICK, rate=1e-5), QUICK, replace(QUICK, rate=1e30)]
+    found = learn(base(), parts(), recipes, "v")
+
+    assert QUICK == found.recipe
+    assert 3 == len(found.notes)
+    assert "held-out loss" in found.notes[0]
+    assert "rate 1e+30" in found.notes[2]
+    with pytest.raises(Diverged):
+        learn(base(), parts(), recipes[2:], "v")
+
+
+def test_nothing_to_judge_by_is_learned_from_all_the_same() -> None:
+    """One session: there are no folds, and nothing leans."""
+    rows = [example(at, "yes" if at % 2 else "no", at % 2 == 0, group="one") for at in range(8)]
+    found = learn(base(), split(rows), [QUICK], "v")
+
+    assert () == found.leanings
+    assert found.weights.parts
+    assert QUICK.steps(8) == found.curve[-1].step
+
+
+class Killed(BaseException):
+    """No error that anybody handles."""
+
+
+def test_after_a_kill_no_fold_is_learned_again(tmp_path: Path) -> None:
+    """What was complete is read back; the night comes to the same end."""
+    plain = learn(base(), parts(), [QUICK], "v")
+    told: list[str] = []
+
+    def tell(what: str, done: int, of: int) -> None:
+        told.append(what)
+        if "training" in what and done == 2 and "end" not in told:
+            told.append("end")
+            raise Killed
+
+    with pytest.raises(Killed):
+        learn(base(), parts(), [QUICK], "v", tell=tell, kept=tmp_path)
+    told[:] = ["end"]
+    again = learn(base(), parts(), [QUICK], "v", tell=tell, kept=tmp_path)
+
+    assert {"end", "training"} == set(told)
+    assert plain.leanings == again.leanings
+    assert plain.curve == again.curve
+
+
+def test_rows_without_weight_cost_nothing() -> None:
+    """They are judged, and count for nothing."""
+    rows = [*ROWS, changed(example(16, "hm", True), weight=0.0)]
+    found = crossed(base(), split(rows), QUICK, None, lambda *_: None, None)
+
+    assert 17 == len(found.looks[0].gains) == len(found.costs[0])
+    assert 0.0 == found.costs[0][[one.reply for fold in split(rows).folds for one in fold].index("r16")]
+    assert 17 == len(rated(base(), rows))

@@ -1,0 +1,99 @@
+"""worker/night/split.py: who is judged by whom."""
+
+import random
+
+import pytest
+
+from core.store.ledger import Told
+from worker.night.examples import Example
+from worker.night.split import split
+
+
+def row(name: str, group: str, liked: bool = True, weight: float = 1.0, time: float = 0.0) -> Example:
+    return Example(
+        reply=name, group=group, time=time, messages=(Told("user", group),), text=name, liked=liked, weight=weight
+    )  # fmt: skip
+
+
+def many(groups: int, each: int = 3, seed: int = 0) -> list[Example]:
+    """Rows with a third of dislikes, in groups one after the other."""
+    chance = random.Random(seed)
+    return [
+        row(f"{g}-{k}", f"g{g:03}", chance.random() > 0.3, chance.uniform(0.2, 1.0), 1000.0 * g + k + 1)
+        for g in range(groups)
+        for k in range(each)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("count", [2, 3])
+def test_each_row_is_left_out_once_with_its_whole_session(seed: int, count: int) -> None:
+    """The folds follow each other in time and weigh about the same; all have likes and dislikes."""
+    told = many(60, seed=seed)
+    found = split(told, count=count)
+    whole = sum(one.weight for one in told)
+
+    assert ([], True, count) == (found.notes, found.later, len(found.folds))
+    assert sorted(one.reply for one in told) == sorted(one.reply for fold in found.folds for one in fold)
+    assert found.rows == sorted(told, key=lambda one: one.time)
+    for number, fold in enumerate(found.folds):
+        rest = found.without(number)
+        assert len(told) == len(fold) + len(rest)
+        assert not {one.group for one in fold} & {one.group for one in rest}
+        assert {True, False} == {one.liked for one in fold} == {one.liked for one in rest}
+        assert 1 / count == pytest.approx(sum(one.weight for one in fold) / whole, abs=0.05)
+    assert max(one.time for one in found.without(count - 1)) < min(one.time for one in found.folds[-1])
+
+
+def test_the_order_in_which_rows_come_changes_nothing() -> None:
+    """Nor does anything else but the rows."""
+    told = many(40)
+
+    assert split(told) == split(told[::-1])
+
+
+def test_what_the_live_version_learned_from_is_learned_from_and_not_judged() -> None:
+    """Where there is anything newer."""
+    told = many(40)
+    known = {one.reply for one in told if one.time < 30_500.0}
+    late = split(told, known)
+
+    assert {one.reply for one in told} - known == {one.reply for fold in late.folds for one in fold}
+    assert told == late.rows
+    assert all(one in late.without(0) for one in told if one.reply in known)
+    assert {"g031"} == {one.group for one in told} - {
+        one.group for fold in split(told, {*known, "31-2"}).folds for one in fold
+    } - {one.group for one in told if one.reply in known}, "a session that was learned from in part is known"
+    gone = split(told, {one.reply for one in told})
+    assert ([], told) == (gone.folds, gone.rows)
+    assert "has learned from all of it" in gone.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "note"),
+    [
+        ([row("a", "g"), row("b", "g", liked=False)],
+         "everything was said in one session: there is nothing to judge by"),
+        ([row(str(k), f"g{k}", time=k) for k in range(10)], "only likes came: there is nothing to judge by"),
+        ([row(str(k), f"g{k}", liked=k != 9, time=k) for k in range(10)],
+         "all dislikes came in one session: there is nothing to judge by"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_judged_is_learned_from_and_the_note_says_why(told: list[Example], note: str) -> None:
+    found = split(told)
+
+    assert (told, [], note) == (found.rows, found.folds, found.notes[0])
+
+
+def test_nothing_at_all_is_no_error() -> None:
+    assert ([], [], []) == split([])[:3]
+
+
+def test_where_likes_and_dislikes_came_at_different_times_they_are_mixed() -> None:
+    """Else one learner would have seen likes alone; the note says that time is not kept."""
+    found = split([row(str(k), f"g{k:02}", liked=k < 10, time=k) for k in range(20)])
+
+    assert not found.later
+    assert "mixed" in found.notes[0]
+    for fold in found.folds:
+        assert (5, 5) == (sum(one.liked for one in fold), sum(not one.liked for one in fold))

@@ -1,0 +1,143 @@
+"""Cross-fitting: every rating judges a LoRA that has not learned from it, and the one that serves learns from all.
+
+A learner for each fold leaves that fold out and is measured on it (Stone 1974; Chernozhukov et al. 2018). What they
+show holds for the recipe, which then learns from everything; when to stop is chosen by the same looks.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from core.nights import Point
+from worker.lora.files import Weights
+from worker.night.base import Base
+from worker.night.examples import Example
+from worker.night.measure import row
+from worker.night.split import Split
+from worker.night.train import Diverged, Look, Rated, Recipe, Tell, cost, spread_of, surely_worse, train
+
+Telling = Callable[[str, int, int], None]  # what, steps done, steps in all
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """What the learners of all folds show of a recipe: by look what they say of each reply of the folds, in their
+    order, and what it costs. `best`: the look after which to stop."""
+
+    recipe: Recipe
+    liked: list[bool]
+    looks: list[Look]
+    costs: list[list[float]]
+
+    @property
+    def best(self) -> int:
+        """The last one that is not surely worse than the best: a few noisy rows are soon a little worse by luck."""
+        if not self.costs:
+            return 0
+        lowest = min(self.costs, key=sum)
+        return max(at for at, costs in enumerate(self.costs) if costs is lowest or not surely_worse(costs, lowest))
+
+    @property
+    def loss(self) -> float:
+        """What a row costs after the best look."""
+        return sum(self.costs[self.best]) / len(self.costs[self.best]) if self.costs else float("nan")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a training made. `leanings`: to the replies of the folds, by LoRAs that have not learned from them."""
+
+    weights: Weights
+    curve: tuple[Point, ...]
+    recipe: Recipe
+    leanings: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def learn(
+    base: Base, parts: Split, recipes: Sequence[Recipe], name: str, parent: Weights | None = None,
+    tell: Telling = lambda what, done, steps: None, kept: Path | None = None,
+) -> Learned:  # fmt: skip
+    """A LoRA from all rows with the best of the recipes, by what the folds say of it, and what they say.
+
+    `kept`: a folder from which it goes on if it was ended in the middle. Raises Diverged if no recipe came to an end.
+    """
+    tried: list[Crossed] = []
+    notes: list[str] = []
+    for at, recipe in enumerate(recipes):
+        what = f"trying {at + 1} of {len(recipes)}, " if len(recipes) > 1 else ""
+        try:
+            tried.append(crossed(base, parts, recipe, parent, _named(tell, what), kept))
+            notes.append(_tried(recipe, f"held-out loss {tried[-1].loss:.4f}"))
+        except Diverged as error:
+            if at == len(recipes) - 1 and not tried:
+                raise
+            notes.append(_tried(recipe, str(error)))
+            _forget(kept)
+    best = min(tried, key=lambda one: one.loss)
+    upto = (best.best + 1) / len(best.costs) if best.costs else 1.0
+    file = kept / "whole.pt" if kept else None
+    weights, curve, _ = train(
+        base, rated(base, parts.rows), (), best.recipe, name, parent, _telling(tell, "training"), file, upto
+    )
+    found = tuple(best.looks[best.best].leanings) if best.looks else ()
+    return Learned(weights, _with_looks(curve, best), best.recipe, found, tuple(notes) if len(recipes) > 1 else ())
+
+
+def crossed(
+    base: Base, parts: Split, recipe: Recipe, parent: Weights | None, tell: Telling, kept: Path | None
+) -> Crossed:
+    """Every fold left out once. Raises Diverged."""
+    looks = [Look([], []) for _ in range(recipe.looks if parts.folds else 0)]
+    costs: list[list[float]] = [[] for _ in looks]
+    for number, fold in enumerate(parts.folds):
+        rows, held = rated(base, parts.without(number)), rated(base, fold)
+        said = _telling(tell, f"checking {number + 1} of {len(parts.folds)}")
+        file = kept / f"{fingerprint(recipe)}-{number}.pt" if kept else None
+        _, _, found = train(base, rows, held, recipe, "fold", parent, said, file)
+        for look, costing, seen in zip(looks, costs, found, strict=True):
+            look.gains.extend(seen.gains)
+            look.leanings.extend(seen.leanings)
+            costing += cost(held, seen.gains, recipe)
+    return Crossed(recipe, [one.liked for fold in parts.folds for one in fold], looks, costs)
+
+
+def rated(base: Base, rows: Sequence[Example]) -> list[Rated]:
+    """Examples in tokens."""
+    return [Rated(row(base, one), one.liked, one.weight) for one in rows]
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """A name for a file."""
+    return f"{recipe.rate:g}-{recipe.anchor:g}"
+
+
+def _forget(kept: Path | None) -> None:
+    if kept:
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+def _with_looks(curve: Sequence[Point], seen: Crossed) -> tuple[Point, ...]:
+    """The curve, with what the folds said at the same parts of the way."""
+    points = list(curve)
+    for number, (look, costs) in enumerate(zip(seen.looks, seen.costs, strict=True)):
+        at = round(len(points) * (number + 1) / (seen.best + 1)) - 1
+        if costs and 0 <= at < len(points):
+            margin = spread_of(list(zip(seen.liked, look.gains, strict=True)))
+            points[at] = replace(points[at], held_loss=sum(costs) / len(costs), held_margin=margin)
+    return tuple(points)
+
+
+def _named(tell: Telling, prefix: str) -> Telling:
+    return lambda what, done, steps: tell(prefix + what, done, steps)
+
+
+def _telling(tell: Telling, what: str) -> Tell:
+    return lambda done, steps: tell(what, done, steps)
+
+
+def _tried(one: Recipe, said: str) -> str:
+    return f"Tried rate {one.rate:g}, anchor {one.anchor:g}: {said}."
