@@ -15,6 +15,7 @@ from personas.shape import allowed
 _DEVICE = {"allowed": "auto, cpu, cuda, cuda:N or mps"}
 _URL = {"allowed": "an http:// or https:// address, or nothing for the platform's own"}
 _SOCKET = {"allowed": "a ws:// or wss:// address, or nothing for the platform's own"}
+_HOST = {"allowed": "a host name or an address of this machine"}
 Url = Annotated[str, Meta(pattern=r"^$|^https?://\S+$", extra=_URL)]
 Socket = Annotated[str, Meta(pattern=r"^$|^wss?://\S+$", extra=_SOCKET)]
 
@@ -242,18 +243,47 @@ class Discord(Part, frozen=True):
 
     api_base: Annotated[Url, Meta(description="Another REST address, such as a test server's.")] = ""
     gateway_url: Annotated[Socket, Meta(description="Another gateway.")] = ""
+    shards: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^\d{1,5}-\d{1,5}/\d{1,5}$",
+            description="Which shards this process has, if several share the servers; empty: all that Discord advises.",
+            extra={"allowed": "FIRST-LAST/COUNT, such as 0-3/8, or nothing"},
+        ),
+    ] = ""
 
 
 class Telegram(Part, frozen=True):
-    """Telegram's address. Its token is `TELEGRAM_TOKEN` in the environment."""
+    """Telegram's address, and how it reaches us. Its token is `TELEGRAM_TOKEN` in the environment."""
 
     base_url: Annotated[Url, Meta(description="Another Bot API address, such as a local server's.")] = ""
+    webhook_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^https?://\S+$",
+            description="Telegram calls this address, which leads to the next two; empty: we ask it for updates. "
+            "Processes that share it share `TELEGRAM_WEBHOOK_SECRET` in the environment.",
+            extra={"allowed": "an https:// address, or nothing"},
+        ),
+    ] = ""
+    webhook_host: Annotated[str, Meta(pattern=r"^\S+$", description="Where we listen then.", extra=_HOST)] = "127.0.0.1"
+    webhook_port: Annotated[int, Meta(ge=1, le=65535, description="The port of that.")] = 8443
 
 
 class Slack(Part, frozen=True):
-    """Slack's address. Its tokens are `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN` in the environment."""
+    """Slack's address, and how it reaches us. `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN` are taken from the environment."""
 
     base_url: Annotated[Url, Meta(description="Another Web API address, such as a test server's.")] = ""
+    http_host: Annotated[
+        str,
+        Meta(
+            pattern=r"^\S+$",
+            description="Where we listen if Slack is to call us by HTTP: with `SLACK_SIGNING_SECRET` in the "
+            "environment and no `SLACK_APP_TOKEN`.",
+            extra=_HOST,
+        ),
+    ] = "127.0.0.1"
+    http_port: Annotated[int, Meta(ge=1, le=65535, description="The port of that.")] = 3000
 
 
 class Scope(Part, frozen=True):
