@@ -11,12 +11,14 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from bots import envfile
 from bots.collisions import foreign
 from bots.version import version
 from core.errors import LimenError
 
 COMMANDS = {
     "chat": "talk to a persona in this terminal",
+    "run": "let a persona live on Discord, Telegram and Slack",
     "personas": "list the characters there are",
     "persona": "check a card, show one, make a new one",
     "up": "start Redis and a worker for this home",
@@ -114,6 +116,7 @@ def run(args: list[str]) -> int:
         click.echo(clash, err=True)
         return 1
     try:
+        envfile.load(os.environ)
         result = limen.main(args, prog_name="limen", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.Abort:

@@ -34,7 +34,7 @@ EXTRAS = {
         *("accelerate", "apscheduler", "fsspec", "gguf", "httpx2", "psutil", "safetensors", "torch", "transformers"),
     ),
     "discord": ("discord",),
-    "telegram": ("telegram", "telegramify_markdown"),
+    "telegram": ("aiohttp", "telegram", "telegramify_markdown"),
     "slack": ("aiohttp", "slack_bolt", "slackify_markdown"),
 }
 TOKENS = {"discord": "DISCORD_TOKEN", "telegram": "TELEGRAM_TOKEN", "slack": "SLACK_BOT_TOKEN"}
@@ -77,7 +77,7 @@ def packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     """The packages that each extra brings."""
     for extra, modules in EXTRAS.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
-        name, step = f"{extra} packages", f"make install EXTRAS={_installed_with(extra)}"
+        name, step = f"{extra} packages", install(extra)
         if not missing:
             yield Check(name, "ok", "installed")
         elif extra in TOKENS and not environ.get(TOKENS[extra]):
@@ -88,10 +88,10 @@ def packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
             yield Check(name, "fail", f"missing: {', '.join(missing)}", step)
 
 
-def _installed_with(extra: str) -> str:
-    """What to install so that nothing goes that is there."""
+def install(extra: str) -> str:
+    """How to install an extra, so that nothing goes that is there."""
     there = [name for name, modules in EXTRAS.items() if all(importlib.util.find_spec(m) for m in modules)]
-    return ",".join(dict.fromkeys([*there, extra]))
+    return f"make install EXTRAS={','.join(dict.fromkeys([*there, extra]))}"
 
 
 def home(folder: Path) -> Check:

@@ -271,7 +271,7 @@ class Telegram(Part, frozen=True):
 
 
 class Slack(Part, frozen=True):
-    """Slack's address, and how it reaches us. `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN` are taken from the environment."""
+    """Slack's address, and how it reaches us. `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN` come from the environment."""
 
     base_url: Annotated[Url, Meta(description="Another Web API address, such as a test server's.")] = ""
     http_host: Annotated[
@@ -410,8 +410,9 @@ queue:
 
 The same from the environment, with two underscores after the group: `LIMEN_PERSONA=orrin LIMEN_QUEUE__MAX_DEPTH=200`.
 
-Secrets are never kept in a file.
+Secrets are never kept in `limen.yaml`.
 Set `DISCORD_TOKEN`, `TELEGRAM_TOKEN`, `SLACK_BOT_TOKEN`, `SLACK_APP_TOKEN` and `OPENAI_API_KEY` in the environment.
+A file `.env` in the current folder counts as such: what it names holds unless the environment has it already.
 `REDIS_URL` is taken from there as well, and may hold a password; it is masked wherever it is shown.
 
 """

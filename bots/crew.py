@@ -1,0 +1,131 @@
+"""Several bot accounts in one process: each listens and speaks by itself, and one that is in trouble troubles no other.
+
+Knows no platform, and starts neither Redis nor a worker.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from bots import up
+from bots.assemble import Parts
+from bots.platforms import TITLES, Bot
+from bots.run import beside, converse
+from core.delivery import Delivery
+from core.errors import LimenError, StoreError, UserError
+from core.intake import Intake
+
+log = logging.getLogger("limen.run")
+T = TypeVar("T")
+
+GRACE = 20.0  # seconds that everybody has to finish, once we are told to end
+FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0  # between two tries of one that breaks off
+HERE = 5.0  # seconds between two signs of life, without which a worker goes to sleep
+
+Join = Callable[[], Awaitable[Bot]]
+
+
+class Crew:
+    """The bot accounts of this process, on one engine. Set `told`, and they end when they have finished."""
+
+    def __init__(self, p: Parts, told: asyncio.Event) -> None:
+        engine = p.engine()
+        self._p, self._told = p, told
+        self._intake, self._desk = Intake(engine.handle), p.desk(engine)
+
+    async def run(self, joins: Mapping[str, Join]) -> bool:
+        """Until we are told to end, or nobody is left. False: somebody gave up, and has said why in the log."""
+        return await beside(self._all(joins), self._intake.run(), self._here())
+
+    async def _all(self, joins: Mapping[str, Join]) -> bool:
+        bots = [asyncio.create_task(self._kept(name, joined)) for name, joined in joins.items()]
+        try:
+            await _first(asyncio.wait(bots), self._told.wait())
+            await asyncio.wait(bots, timeout=GRACE)
+        finally:
+            for bot in bots:
+                bot.cancel()
+            results = await asyncio.gather(*bots, return_exceptions=True)
+        return all(result is True for result in results)
+
+    async def _kept(self, name: str, joined: Join) -> bool:
+        """One account, again and again should it break off. False: only people can help it."""
+        pause = FIRST_PAUSE
+        while not self._told.is_set():
+            began = time.monotonic()
+            try:
+                await self._talk(name, joined)
+                trouble = "it has hung up"
+            except UserError as error:
+                log.error("%s: %s", TITLES[name], up.explain(error))
+                return False
+            except LimenError as error:
+                trouble = up.explain(error)
+            except Exception:  # a fault of ours must not cost the others their voice
+                log.exception("%s: a fault in limen itself; please report it", TITLES[name])
+                trouble = "it broke off"
+            if not self._told.is_set():
+                pause = FIRST_PAUSE if time.monotonic() - began > LAST_PAUSE else pause
+                log.warning("%s: %s; again in %g s", TITLES[name], trouble, pause)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._told.wait(), pause)
+                pause = min(2 * pause, LAST_PAUSE)
+        return True
+
+    async def _talk(self, name: str, joined: Join) -> None:
+        """Sign in, listen, carry replies; at the end, finish what is being sent while Redis is still there."""
+        bot = await self._unless_told(joined())
+        if bot is None:
+            return
+        delivery = Delivery(self._p.client, self._p.ledger, bot.adapter, bot.adapter.account)
+        log.info("%s: listening as %s", TITLES[name], bot.adapter.account)
+        try:
+            talk = converse(bot.adapter, self._intake, self._desk)
+            await beside(talk, self._stopped(bot), delivery.run())
+        finally:
+            try:
+                await bot.close()
+            finally:
+                with suppress(StoreError):
+                    await delivery.release()
+
+    async def _stopped(self, bot: Bot) -> None:
+        await self._told.wait()
+        bot.stop()
+
+    async def _unless_told(self, work: Awaitable[T]) -> T | None:
+        """Its result; None if we are told to end before there is one."""
+        task = asyncio.ensure_future(work)
+        try:
+            await _first(asyncio.wait([task]), self._told.wait())
+            return task.result() if task.done() else None
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _here(self) -> None:
+        """Say that people may talk to us, for as long as we run: a worker sleeps only when nobody does."""
+        session = secrets.token_hex(4)
+        try:
+            while True:
+                with suppress(StoreError):
+                    await self._p.presence.here(session)
+                await asyncio.sleep(HERE)
+        finally:
+            with suppress(StoreError):
+                await self._p.presence.gone(session)
+
+
+async def _first(*works: Coroutine[Any, Any, object]) -> None:
+    """Until one of them has ended."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

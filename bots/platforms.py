@@ -1,0 +1,223 @@
+"""The platforms that `limen run` knows: what each must be given, and how its bot account is joined up and examined.
+
+A platform's adapter is imported when it is asked for: nobody needs the packages of a platform that is not used.
+"""
+
+import asyncio
+import importlib.util
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from adapters.base import Adapter
+from bots.checkup import EXTRAS, Check, install
+from core.errors import ConfigError, LimenError, MissingExtra
+from core.settings import Settings
+from personas import library
+
+log = logging.getLogger("limen.run")
+
+TITLES = {"discord": "Discord", "telegram": "Telegram", "slack": "Slack"}
+# What each cannot do without. Of several in one row, one is enough.
+NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "discord": (("DISCORD_TOKEN",),),
+    "telegram": (("TELEGRAM_TOKEN",),),
+    "slack": (("SLACK_BOT_TOKEN",), ("SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET")),
+}
+PATIENCE = 20.0  # seconds that an examination waits for a platform
+
+Environ = Mapping[str, str]
+
+
+class Bot(NamedTuple):
+    """One bot account. `stop`: hear no more, so that `listen` ends; `close`: finish what is being sent, and hang up."""
+
+    adapter: Adapter
+    stop: Callable[[], None]
+    close: Callable[[], Awaitable[None]]
+
+
+async def join(name: str, settings: Settings, environ: Environ) -> Bot:
+    """The bot account of a platform, signed in where that comes first. Raises ConfigError for a bad token."""
+    bot: Bot = await _JOINS[name](settings, environ)
+    return bot
+
+
+def require(name: str, environ: Environ) -> None:
+    """Raises MissingExtra or ConfigError if a platform's packages or tokens are not there."""
+    if missing := lacking_packages(name):
+        said = f"{TITLES[name]} needs packages that are not installed: {', '.join(missing)}"
+        raise MissingExtra(said, install(name))
+    if missing := lacking_tokens(name, environ):
+        raise ConfigError(f"{TITLES[name]} needs {' and '.join(missing)}, and finds none", token_step(name))
+
+
+def lacking_packages(name: str) -> list[str]:
+    """What its extra brings and is not there."""
+    return [module for module in EXTRAS[name] if importlib.util.find_spec(module) is None]
+
+
+def lacking_tokens(name: str, environ: Environ) -> list[str]:
+    """The variables that must be set and are not."""
+    return [" or ".join(row) for row in NEEDS[name] if not any(environ.get(one, "").strip() for one in row)]
+
+
+def token_step(name: str) -> str:
+    """What to do where a token is missing."""
+    return f"limen setup {name} walks you through it (docs/{name}.md)"
+
+
+def _token(environ: Environ, name: str) -> str:
+    return environ.get(name, "").strip()
+
+
+# Joined up.
+
+
+async def _discord(settings: Settings, environ: Environ) -> Bot:
+    from adapters.discord.client import Discord
+
+    folders, given = library.folders(settings.home), settings.discord
+    adapter = Discord(
+        _token(environ, "DISCORD_TOKEN"),
+        api_base=given.api_base,
+        gateway_url=given.gateway_url,
+        shards=shards(given.shards),
+        cards=lambda: library.names(folders),
+    )
+    try:
+        await adapter.login()
+        await _registered(adapter)
+    except BaseException:
+        await adapter.close()
+        raise
+    return Bot(adapter, adapter.stop, adapter.close)
+
+
+async def _registered(adapter: Any) -> None:
+    """People can talk to a bot whose menu is old."""
+    try:
+        await adapter.register()
+    except ConfigError:
+        raise
+    except LimenError as error:
+        log.warning("Discord: the menu of commands could not be renewed: %s", error)
+
+
+def shards(written: str) -> tuple[int, int, int] | None:
+    """`0-3/8` as the first, the one behind the last, and how many there are in all. Raises ConfigError."""
+    if not written:
+        return None
+    first, last, count = (int(number) for number in re.split("[-/]", written))
+    if not first <= last < count:
+        raise ConfigError(
+            f"discord.shards: {written} names no shards", "0-3/8 are the first four of eight, 4-7/8 the others"
+        )
+    return first, last + 1, count
+
+
+async def _telegram(settings: Settings, environ: Environ) -> Bot:
+    from adapters.telegram.client import Telegram
+    from adapters.telegram.doors import Hook
+
+    given, hook = settings.telegram, None
+    if given.webhook_url:
+        secret = _token(environ, "TELEGRAM_WEBHOOK_SECRET")
+        hook = Hook(url=given.webhook_url, host=given.webhook_host, port=given.webhook_port, secret=secret)
+    adapter = Telegram(_token(environ, "TELEGRAM_TOKEN"), given.base_url, hook=hook)
+    return Bot(adapter, adapter.stop, adapter.close)
+
+
+async def _slack(settings: Settings, environ: Environ) -> Bot:
+    from adapters.slack.client import Listening, Slack
+
+    given = settings.slack
+    listening = Listening(
+        app_token=_token(environ, "SLACK_APP_TOKEN"),
+        signing_secret=_token(environ, "SLACK_SIGNING_SECRET"),
+        host=given.http_host,
+        port=given.http_port,
+    )
+    adapter = await Slack.sign_in(_token(environ, "SLACK_BOT_TOKEN"), listening, given.base_url)
+    return Bot(adapter, adapter.close, adapter.leave)
+
+
+_JOINS: dict[str, Callable[[Settings, Environ], Awaitable[Bot]]] = {
+    "discord": _discord,
+    "telegram": _telegram,
+    "slack": _slack,
+}
+
+
+# Examined.
+
+
+async def examine(name: str, settings: Settings, environ: Environ) -> list[Check]:
+    """What `limen doctor PLATFORM` says. The first row is of the packages, the second of the tokens."""
+    if missing := lacking_packages(name):
+        return [Check(TITLES[name], "fail", f"packages are missing: {', '.join(missing)}", install(name))]
+    rows = [Check(TITLES[name], "ok", "its packages are installed")]
+    if missing := lacking_tokens(name, environ):
+        return [*rows, Check(TITLES[name], "fail", f"{' and '.join(missing)} is not set", token_step(name))]
+    return [*rows, *await signed(name, settings, environ)]
+
+
+async def signed(name: str, settings: Settings, environ: Environ) -> list[Check]:
+    """What the platform itself says of our tokens; the first row tells whether the bot's own is good."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await _EXAMINES[name](settings, environ)
+    except TimeoutError:
+        step = f"check the network, and the addresses of `{name}` in the settings if any are set"
+        return [Check(TITLES[name], "fail", f"it does not answer within {PATIENCE:g} s", step)]
+    except LimenError as error:
+        return [Check(TITLES[name], "fail", str(error), error.hint)]
+
+
+async def _examine_discord(settings: Settings, environ: Environ) -> list[Check]:
+    from adapters.discord.checkup import examine
+
+    given = settings.discord
+    found = await examine(_token(environ, "DISCORD_TOKEN"), given.api_base, given.gateway_url)
+    return [Check("Discord", one.state, one.said, one.step) for one in found]
+
+
+async def _examine_telegram(settings: Settings, environ: Environ) -> list[Check]:
+    from adapters.telegram.checkup import examine
+
+    given = settings.telegram
+    found = await examine(_token(environ, "TELEGRAM_TOKEN"), given.base_url, hooked=bool(given.webhook_url))
+    return [Check("Telegram", one.state, one.said, one.step) for one in found]
+
+
+async def _examine_slack(settings: Settings, environ: Environ) -> list[Check]:
+    from adapters.slack.manifest import faults
+    from adapters.slack.web import Web
+
+    web = Web(_token(environ, "SLACK_BOT_TOKEN"), settings.slack.base_url)
+    try:
+        us = await web.who()
+        found = await faults(web, _token(environ, "SLACK_APP_TOKEN"))
+    finally:
+        await web.close()
+    rows = [Check("Slack", "ok", f"the token is that of @{us.name} in the workspace {us.team}")]
+    for fault in found:
+        said, _, step = fault.partition(". ")
+        rows.append(Check("Slack", "fail", said.rstrip("."), step))
+    return [*rows, _way(settings, environ)]
+
+
+def _way(settings: Settings, environ: Environ) -> Check:
+    """How Slack's events reach us. Whether its calls do, only Slack's own page can say."""
+    if _token(environ, "SLACK_APP_TOKEN"):
+        return Check("Slack", "ok", "events come by Socket Mode")
+    here = f"http://{settings.slack.http_host}:{settings.slack.http_port}/slack/events"
+    return Check("Slack", "ok", f"events come by HTTP: your Request URL has to lead to {here}")
+
+
+_EXAMINES: dict[str, Callable[[Settings, Environ], Awaitable[list[Check]]]] = {
+    "discord": _examine_discord,
+    "telegram": _examine_telegram,
+    "slack": _examine_slack,
+}

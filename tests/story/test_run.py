@@ -1,0 +1,183 @@
+"""`limen run` as people call it: a process of its own, real Redis, a worker that echoes, platforms on this machine."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("telegram")
+pytest.importorskip("slack_bolt")
+
+from adapters.telegram.events import place_of
+from adapters.telegram.payloads import Chat
+from bots import up
+from bots.assemble import Parts, parts
+from bots.collisions import ROOT
+from core import config
+from core.events import Kind, Place
+from core.feedback import standing
+from core.store.ledger import message_key
+from tests.fakes import slack as slacks
+from tests.fakes import telegram as telegrams
+from tests.fakes.slack import slack
+from tests.fakes.telegram import telegram
+
+TELEGRAM, SLACK = f"telegram:{telegrams.ME['id']}", f"slack:{slacks.TEAM}:{slacks.BOT_USER}"
+ANN_ON_TELEGRAM = place_of(Chat(telegrams.DM["id"], "private"))
+ANN_ON_SLACK = Place("slack", slacks.TEAM, "DANN", kind=Kind.DM)
+
+
+class Run:
+    """The process, and what it has said."""
+
+    def __init__(self, process: Process) -> None:
+        self.process, self.said = process, ""
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stdout
+        async for line in self.process.stdout:
+            self.said += line.decode()
+
+    async def tell(self, sign: signal.Signals) -> int:
+        """Its status, after this signal."""
+        self.process.send_signal(sign)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Its status, once it has ended."""
+        async with asyncio.timeout(30):
+            await self._reading
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def limen_run(environ: dict[str, str], home: Path, *args: str) -> AsyncIterator[Run]:
+    """`limen run ARGS`; killed if a test leaves it behind."""
+    environ = {**os.environ, "LIMEN_TESTING": "1", "LIMEN_MODEL__REF": "echo:", **environ}
+    environ.pop("REDIS_URL", None)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bots", "--home", str(home), "run", *args, cwd=ROOT, env=environ, stdout=PIPE,
+        stderr=STDOUT,
+    )  # fmt: skip
+    try:
+        yield Run(process)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@pytest.fixture
+async def down(home: Path) -> AsyncIterator[Path]:
+    """A home whose worker is stopped at the end."""
+    yield home
+    await up.down(config.load({}, home=home))
+
+
+@asynccontextmanager
+async def inside(home: Path) -> AsyncIterator[Parts]:
+    """What the Redis of a home has."""
+    settings = config.load({}, home=home)
+    async with parts(settings, await up.ensure_redis(settings)) as p:
+        yield p
+
+
+async def until(holds: Callable[[], Awaitable[Any]], seconds: float = 15.0) -> Any:
+    async with asyncio.timeout(seconds):
+        while not (found := await holds()):
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def rated(p: Parts, account: str, place: Place, message: str) -> list[str]:
+    """The emoji that stand for the reply which was sent as that message."""
+    reply = await p.ledger.behind(message_key(account, place, message))
+    entry = await p.ledger.get(reply) if reply else None
+    return [fact.emoji for fact in standing(entry.facts)] if entry else []
+
+
+def at_telegram(fake: telegrams.Fake) -> dict[str, str]:
+    return {"TELEGRAM_TOKEN": telegrams.TOKEN, "LIMEN_TELEGRAM__BASE_URL": fake.url}
+
+
+def at_slack(fake: slacks.Fake) -> dict[str, str]:
+    return {
+        "SLACK_BOT_TOKEN": slacks.BOT_TOKEN, "SLACK_APP_TOKEN": slacks.APP_TOKEN,
+        "LIMEN_SLACK__BASE_URL": f"{fake.url}/api/",
+    }  # fmt: skip
+
+
+async def test_two_platforms_in_one_process(down: Path):
+    """A message in, a reply out, a thumb on record, on each; SIGTERM ends it, and it says nothing but what it does."""
+    async with telegram() as tg, slack() as sl:
+        async with limen_run(at_telegram(tg) | at_slack(sl), down, "telegram", "slack") as run:
+            tg.say("Ahoy there")
+            await tg.wait(lambda: tg.shown() == ["I heard 1 lines. You said: Ahoy there"], 60)
+            await sl.wait(lambda: sl.sockets)
+            sl.say("DANN", "UANN", "Hello")
+            await sl.wait(lambda: sl.shown("DANN") and "You said: Hello" in sl.shown("DANN")[-1])
+            on_telegram, on_slack = tg.ours()[0]["message_id"], sl.replies("DANN")[0]["ts"]
+            tg.react(on_telegram, "👍")
+            sl.react("DANN", on_slack, "UANN", "-1")
+            async with inside(down) as p:
+                await until(lambda: rated(p, TELEGRAM, ANN_ON_TELEGRAM, str(on_telegram)))
+                await until(lambda: rated(p, SLACK, ANN_ON_SLACK, on_slack))
+
+                assert ["👍"] == await rated(p, TELEGRAM, ANN_ON_TELEGRAM, str(on_telegram))
+                assert ["👎"] == await rated(p, SLACK, ANN_ON_SLACK, on_slack)
+            assert 0 == await run.tell(signal.SIGTERM)
+
+        assert f"Telegram: listening as {TELEGRAM}" in run.said
+        assert f"Slack: listening as {SLACK}" in run.said
+        assert [] == [line for line in run.said.splitlines() if " INFO " not in line]
+        assert [] == [token for token in (telegrams.TOKEN, slacks.BOT_TOKEN, slacks.APP_TOKEN) if token in run.said]
+        assert [] == tg.faults
+
+
+async def test_a_reply_that_is_being_sent_is_finished(down: Path):
+    """Ctrl-C while Telegram takes its time: the message is sent, recorded, and not said again by the next process."""
+    async with telegram() as tg:
+        held = asyncio.Event()
+        tg.trouble.append(telegrams.Trouble("sendMessage", hold=held))
+        async with limen_run(at_telegram(tg), down, "telegram") as run:
+            tg.say("Ahoy there")
+            await tg.wait(lambda: tg.called("sendMessage"), 60)
+            run.process.send_signal(signal.SIGINT)
+            await until(lambda: _says(run, "is being sent"))
+            held.set()
+
+            assert 0 == await run.ended()
+        assert ["I heard 1 lines. You said: Ahoy there"] == tg.shown()
+
+        async with limen_run(at_telegram(tg), down, "telegram") as run:
+            tg.say("And now")
+            await tg.wait(lambda: any("And now" in text for text in tg.shown()), 60)
+
+            assert 2 == len(tg.shown())
+            assert 0 == await run.tell(signal.SIGINT)
+
+
+async def _says(run: Run, words: str) -> bool:
+    return words in run.said
+
+
+async def test_one_that_cannot_go_on_does_not_end_the_others(down: Path):
+    """A token that is no good is named with the next step; who is well talks on; in the end the status tells."""
+    async with telegram() as tg, slack() as sl:
+        given = at_telegram(tg) | at_slack(sl) | {"SLACK_BOT_TOKEN": "xoxb-old"}
+        async with limen_run(given, down, "slack", "telegram") as run:
+            await until(lambda: _says(run, "invalid_auth"))
+            tg.say("Still there?")
+            await tg.wait(lambda: any("Still there?" in text for text in tg.shown()), 60)
+
+            assert 1 == await run.tell(signal.SIGTERM)
+        assert "→ Look at OAuth & Permissions" in run.said
+        assert "Traceback" not in run.said

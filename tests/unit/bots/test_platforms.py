@@ -1,0 +1,82 @@
+"""What a platform must be given, and what is said where it is not there."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from bots import checkup, platforms
+from core.errors import ConfigError, MissingExtra
+from tests.fakes.commands import limen
+
+NOTHING = {name: None for rows in platforms.NEEDS.values() for row in rows for name in row}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No .env of the clone's counts."""
+    monkeypatch.chdir(tmp_path)
+    for name in NOTHING:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("platform", "given", "missing"),
+    [
+        ("discord", {}, "Discord needs DISCORD_TOKEN, and finds none"),
+        ("telegram", {"TELEGRAM_TOKEN": "  "}, "Telegram needs TELEGRAM_TOKEN, and finds none"),
+        ("slack", {}, "Slack needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN or SLACK_SIGNING_SECRET, and finds none"),
+        ("slack", {"SLACK_BOT_TOKEN": "x"}, "Slack needs SLACK_APP_TOKEN or SLACK_SIGNING_SECRET, and finds none"),
+    ],
+)
+def test_a_missing_token_is_named_with_the_next_step(
+    platform: str, given: dict[str, str], missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By the command that asks for it; nothing is started, and there is no traceback."""
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    said = limen("--home", tmp_path / "home", "run", platform)
+
+    assert 1 == said.status
+    assert f"limen: {missing}\n  → limen setup {platform} walks you through it (docs/{platform}.md)\n" == said.err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without losing the extras that are there."""
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "telegram" else real(name))
+    monkeypatch.setattr(checkup, "EXTRAS", {"worker": (), "telegram": ("telegram",)})
+    said = limen("--home", tmp_path / "home", "run", "telegram", TELEGRAM_TOKEN="1:a")
+
+    assert 1 == said.status
+    assert "Telegram needs packages that are not installed: telegram" in said.err
+    assert "→ make install EXTRAS=worker,telegram" in said.err
+    with pytest.raises(MissingExtra):
+        platforms.require("telegram", {"TELEGRAM_TOKEN": "1:a"})
+
+
+def test_a_platform_that_is_not_named_is_run_if_its_tokens_are_there(tmp_path: Path):
+    """And if there are none at all, the first step is told."""
+    said = limen("--home", tmp_path / "home", "run")
+
+    assert (1, "limen: no platform is named, and no token of any is set") == (said.status, said.err.splitlines()[0])
+    assert "limen setup telegram" in said.err
+
+
+def test_an_unknown_platform_is_refused(tmp_path: Path):
+    """Those that there are are named."""
+    said = limen("--home", tmp_path / "home", "run", "irc")
+
+    assert 2 == said.status
+    assert "'discord', 'telegram', 'slack'" in said.err
+
+
+def test_shards_are_the_first_and_the_last_of_all():
+    """As people write them."""
+    assert None is platforms.shards("")
+    assert (0, 4, 8) == platforms.shards("0-3/8")
+    assert (7, 8, 8) == platforms.shards("7-7/8")
+    for wrong in ("3-0/8", "0-8/8"):
+        with pytest.raises(ConfigError, match="names no shards"):
+            platforms.shards(wrong)
