@@ -3,13 +3,17 @@
 The stream holds only what is not delivered yet. One process at a time carries it (a lease); the next one starts from
 the beginning, so a carrier may die at any moment. Before a part is sent it is marked, afterwards its platform ids
 are recorded; what a mark without ids means is the platform's business (`Sending.begin`).
+
+Each place has a lane of its own: its replies go out one after the other, beside those of other places. A chat that
+the platform slows down holds up nobody else.
 """
 
 import asyncio
 import logging
 import secrets
-from contextlib import suppress
-from typing import Protocol
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Protocol
 
 from core.errors import StoreError, StoreUnreachable
 from core.events import Place, unquote
@@ -23,6 +27,9 @@ log = logging.getLogger("limen.delivery")
 
 LEASE_MS = 10_000
 BEAT = 3.0
+AGAIN = 0.2  # seconds until an absent Redis is asked again
+AT_ONCE = 64  # replies that the platform is told at the same time
+AHEAD = 1_000  # whole replies that are held until their turn comes; when there are more, the stream is not read on
 
 
 class Sending:
@@ -66,22 +73,37 @@ class Outlet(Protocol):
 
 
 class _Reply:
-    """A reply in our hands: its text so far, and its entries in the stream."""
+    """A reply in our hands: its text so far, its end once that is known, and its entries in the stream."""
 
-    def __init__(self, sending: Sending) -> None:
+    def __init__(self, reply_id: str) -> None:
+        self.id = reply_id
         self.text = ""
         self.attempt = 0
+        self.place: Place | None = None
+        self.answers: tuple[str, ...] = ()
+        self.end: Done | Failed | None = None
         self.entries: list[str] = []
-        self.sending = sending
+        self.sending: Sending | None = None
+        self.waits = False
 
-    def grow(self, chunk: Chunk) -> bool:
+    def take(self, entry: str, result: Result) -> bool:
+        """What the stream says of it. True if there is something new to show, and a place to show it in."""
+        self.entries.append(entry)
+        if isinstance(result, Chunk):
+            return self._grow(result) and self.place is not None
+        self.end, self.place = result, result.place
+        if isinstance(result, Done):
+            self.answers = result.answers
+        return True
+
+    def _grow(self, chunk: Chunk) -> bool:
         """Take a chunk. False if it is of an attempt that was given up, or not the next of this one."""
         if chunk.fence < self.attempt or chunk.offset > (0 if chunk.fence > self.attempt else len(self.text)):
             return False
         self.attempt = chunk.fence
         self.text = self.text[: chunk.offset] + chunk.text
         if chunk.place:
-            self.sending.place, self.sending.answers = chunk.place, chunk.answers
+            self.place, self.answers = chunk.place, chunk.answers
         return True
 
 
@@ -93,21 +115,17 @@ class Delivery:
         self._stream = keys.REPLIES(replies or account)
         self._carrier = keys.CARRIER(replies or account)
         self._me = secrets.token_hex(8)
-        self._open: dict[str, _Reply] = {}
 
     async def run(self) -> None:
-        """Until cancelled. Waits out an absent Redis, and another carrier."""
+        """Until cancelled. Waits out an absent Redis, and another carrier. What else goes wrong ends it."""
         while True:
             try:
                 if await self._lease():
                     await self._carry()
                 else:
                     await asyncio.sleep(BEAT)
-            except StoreUnreachable:
-                await asyncio.sleep(0.2)
-            except StoreError as error:  # Redis is full, say: what is not delivered stays in the stream
-                log.error("replies of %s: %s", self._account, error)
-                await asyncio.sleep(1.0)
+            except StoreError as error:
+                await self._wait_out(error)
 
     async def _lease(self) -> bool:
         """Take or keep the lease on the stream."""
@@ -124,44 +142,168 @@ class Delivery:
 
     async def _carry(self) -> None:
         """Everything that is not delivered yet, from the oldest, for as long as the lease is ours."""
-        self._open.clear()
-        keep, after = asyncio.create_task(self._keep()), "0"
+        lanes = _Lanes(self._show)
+        tasks = {asyncio.create_task(self._keep()), asyncio.create_task(self._read(lanes)), lanes.trouble}
         try:
-            while True:
-                for entry, body in await self._client.read_stream(self._stream, after, BEAT):
-                    if keep.done():
-                        return
-                    await self._take(entry, decode_result(body))
-                    after = entry
-                if keep.done():
-                    return
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
-            keep.cancel()
+            await _broken_off({*tasks, *lanes.tasks})
 
     async def _keep(self) -> None:
-        """Until the lease is lost. Beside the carrying, for a platform may take its time over a message."""
-        with suppress(StoreError):
-            while await self._lease():
+        """Until the lease is lost, or must have run out while Redis was away."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LEASE_MS / 1000
+        while True:
+            asked = loop.time()
+            try:
+                async with asyncio.timeout(max(end - asked, BEAT)):
+                    if not await self._lease():
+                        return
+                end = asked + LEASE_MS / 1000
                 await asyncio.sleep(BEAT)
+            except (StoreError, TimeoutError):
+                if loop.time() > end:
+                    return
+                await asyncio.sleep(AGAIN)
 
-    async def _take(self, entry: str, result: Result) -> None:
-        reply = self._open.get(result.reply_id) or await self._opened(result.reply_id)
-        reply.entries.append(entry)
-        if isinstance(result, Chunk):
-            if reply.grow(result) and reply.sending.place:
-                await self._outlet.draft(reply.text, reply.attempt, reply.sending)
-            return
-        reply.sending.place = result.place
-        if isinstance(result, Done):
-            reply.sending.answers = result.answers
-            await self._outlet.final(result, reply.sending)
-            await self._ledger.whole(result.reply_id)
+    async def _read(self, lanes: "_Lanes") -> None:
+        """The stream, from its beginning on, into the lanes."""
+        after = "0"
+        while True:
+            try:
+                entries = await self._client.read_stream(self._stream, after, BEAT)
+            except StoreError as error:
+                await self._wait_out(error)
+                continue
+            for entry, body in entries:
+                await lanes.take(entry, decode_result(body))
+                after = entry
+
+    async def _show(self, reply: _Reply) -> None:
+        """Let the platform show what is known of a reply now. The end is tried until Redis has a record of it."""
+        end = reply.end
+        while True:
+            try:
+                if end is None:
+                    await self._outlet.draft(reply.text, reply.attempt, await self._sending(reply))
+                else:
+                    await self._finish(reply, end)
+                return
+            except StoreError as error:
+                reply.sending = None  # what of it was recorded, only Redis knows
+                await self._wait_out(error)
+                if end is None:
+                    return  # there is more to come
+
+    async def _finish(self, reply: _Reply, end: Done | Failed) -> None:
+        """Show the end of a reply, and only then strike it off the stream."""
+        if not await self._client.do("XRANGE", self._stream, reply.entries[-1], reply.entries[-1]):
+            return  # somebody has been forgotten since we read it
+        sending = await self._sending(reply)
+        if isinstance(end, Done):
+            await self._outlet.final(end, sending)
+            await self._ledger.whole(end.reply_id)
         else:
-            await self._outlet.failed(result, reply.sending)
+            await self._outlet.failed(end, sending)
         await self._client.do("XDEL", self._stream, *reply.entries)
-        del self._open[result.reply_id]
 
-    async def _opened(self, reply_id: str) -> _Reply:
-        reply = self._open[reply_id] = _Reply(Sending(self._ledger, self._account, reply_id, self._me))
-        await reply.sending.recall()
-        return reply
+    async def _sending(self, reply: _Reply) -> Sending:
+        """The sending of a reply; taken up from what is on record if it is not in our hands yet."""
+        sending = reply.sending
+        if sending is None:
+            sending = Sending(self._ledger, self._account, reply.id, self._me)
+            await sending.recall()
+            reply.sending = sending
+        sending.place, sending.answers = reply.place, reply.answers
+        return sending
+
+    async def _wait_out(self, error: StoreError) -> None:
+        """Before the next try. An absent Redis is waited for without a word: others look after it."""
+        if isinstance(error, StoreUnreachable):
+            await asyncio.sleep(AGAIN)
+        else:  # Redis is full, say: what is not delivered stays in the stream
+            log.error("replies of %s: %s", self._account, error)
+            await asyncio.sleep(5 * AGAIN)
+
+
+class _Lanes:
+    """Replies on their way: a lane for each place, side by side. `trouble` is the first error that ended a lane."""
+
+    def __init__(self, show: Callable[[_Reply], Awaitable[None]]) -> None:
+        self._show = show
+        self._open: dict[str, _Reply] = {}
+        self._lanes: dict[Place, deque[_Reply]] = {}
+        self._hands = asyncio.Semaphore(AT_ONCE)
+        self._room = asyncio.Semaphore(AHEAD)
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.trouble: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def take(self, entry: str, result: Result) -> None:
+        """An entry of the stream. Waits for as long as there is no room for another whole reply."""
+        reply = self._open.get(result.reply_id)
+        if reply is None:
+            reply = self._open[result.reply_id] = _Reply(result.reply_id)
+        if not isinstance(result, Chunk) and reply.end is None:
+            await self._room.acquire()
+        if reply.take(entry, result) and not reply.waits:
+            self._queue(reply)
+
+    def _queue(self, reply: _Reply) -> None:
+        """It waits for its turn; what it grows by meanwhile is shown with it."""
+        assert reply.place is not None
+        reply.waits = True
+        if reply.place in self._lanes:
+            self._lanes[reply.place].append(reply)
+            return
+        self._lanes[reply.place] = deque([reply])
+        task = asyncio.create_task(self._go(reply.place))
+        self.tasks.add(task)
+        task.add_done_callback(self._gone)
+
+    async def _go(self, place: Place) -> None:
+        """One reply after the other, until none is left."""
+        lane = self._lanes[place]
+        while lane:
+            async with self._hands:
+                await self._turn(lane.popleft())
+        del self._lanes[place]
+
+    async def _turn(self, reply: _Reply) -> None:
+        reply.waits = False
+        if reply.end is None:
+            await self._show(reply)
+            return
+        del self._open[reply.id]  # should more come of it (a dead letter that is tried again), that is told after this
+        await self._show(reply)
+        self._room.release()
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if self.trouble.done():
+            return
+        if task.cancelled():
+            self.trouble.cancel()
+        elif error := task.exception():
+            self.trouble.set_exception(error)
+
+
+async def _broken_off(tasks: Collection[asyncio.Future[Any]]) -> None:
+    """Cancel them until they are gone: on Python 3.11 a timeout in a library may swallow a cancellation.
+
+    Whoever is asked to stop meanwhile stops after that.
+    """
+    asked: asyncio.CancelledError | None = None
+    while pending := {task for task in tasks if not task.done()}:
+        for task in pending:
+            task.cancel()
+        try:
+            await asyncio.wait(pending, timeout=1.0)
+        except asyncio.CancelledError as error:
+            asked = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen: the first of them was raised already
+    if asked:
+        raise asked
