@@ -1,14 +1,8 @@
-"""One message of ours: said once, brought up to date, taken back. Each carries the reply and the part that it is.
-
-A message's thread matters to its conversation and not to its identity: Slack knows messages by channel and `ts`, and
-tells of reactions so. Sent messages are therefore recorded under their channel.
-"""
+"""One message of ours: said once, brought up to date, taken back. Each carries the reply and the part that it is."""
 
 import asyncio
 import logging
 from typing import Any
-
-import msgspec
 
 from adapters.slack.recent import Recent
 from adapters.slack.text import Json, message, plain
@@ -40,7 +34,7 @@ class Messages:
             return
         in_doubt = await sending.begin(part) == "again"
         ts, was_there = await self._post(part, piece, sending, in_doubt, patient)
-        await _record(sending, part, (*ids, ts))
+        await sending.sent(part, (*ids, ts))
         if was_there:  # and says what it said then
             await self.show(part, piece, sending, patient)
         elif ids:
@@ -131,13 +125,3 @@ def _mark(part: int, sending: Sending) -> Json:
 
 def _marked(said: Json) -> object:
     return (said.get("metadata") or {}).get("event_payload")
-
-
-async def _record(sending: Sending, part: int, ids: tuple[str, ...]) -> None:
-    """Under the channel: reactions do not tell the thread."""
-    place = place_of(sending)
-    sending.place = msgspec.structs.replace(place, thread="")
-    try:
-        await sending.sent(part, ids)
-    finally:
-        sending.place = place

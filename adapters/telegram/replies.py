@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from adapters.pieces import split
 from adapters.telegram.pace import Pace
 from adapters.telegram.text import LIMIT, Piece, render
@@ -236,8 +234,7 @@ class Replies:
                 return
         message = await self._wire.say(shown.place, piece, shown.answers if at == 0 else "")
         shown.messages[at:] = [_Message(message, piece), *shown.messages[at + 1 :]]
-        # A reaction does not say in which topic it happened: on record, a message is its chat's.
-        shown.sending.place = whole_chat(self._wire.current(shown.place))
+        shown.sending.place = self._wire.current(shown.place)  # reactions come from where the chat is by now
         await patiently(lambda: shown.sending.sent(at, (message,)), PATIENCE)  # or it would be said again
 
     async def _edit(self, shown: _Shown, at: int, piece: Piece) -> None:
@@ -286,14 +283,6 @@ class Replies:
         self._going.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waited has it; if nobody did, it is of no use any more
-
-
-def whole_chat(place: Place) -> Place:
-    """The chat that a topic is of."""
-    if not place.thread:
-        return place
-    kind = Kind.DM if place.kind == Kind.DM else Kind.CHANNEL
-    return msgspec.structs.replace(place, thread="", kind=kind)
 
 
 def plain(text: str) -> list[Piece]:

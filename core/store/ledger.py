@@ -101,8 +101,14 @@ def section(text: str) -> tuple[str, bytes]:
 
 
 def message_key(account: str, place: Place, message: str) -> str:
-    """A platform message id, unique over accounts and places (Telegram counts anew in every chat)."""
-    return f"{account}|{place}|{quote(message)}"
+    """A platform message id, unique over accounts and channels (Telegram counts anew in every chat).
+
+    The thread is no part of it: everywhere an id means one message of a channel, whichever thread that is in, and
+    Slack and Telegram tell of a reaction without naming the thread. (On Discord, where a thread has an id like a
+    channel, `place.channel` is the channel that it belongs to.)
+    """
+    where = ":".join(quote(part) for part in (place.platform, place.workspace, place.channel))
+    return f"{account}|{where}|{quote(message)}"
 
 
 def _told(record: Record, texts: Mapping[str, str]) -> tuple[Told, ...]:

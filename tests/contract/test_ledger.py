@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core.events import Person, PersonaKey, Place
+from core.events import Kind, Person, PersonaKey, Place
 from core.feedback import Fact, standing
 from core.store import keys
 from core.store.client import Client
@@ -207,6 +207,16 @@ async def test_a_message_id_means_its_own_place_only(on: Shelved) -> None:
     elsewhere = message_key("discord:b1", Place("discord", "77", "other"), "5")
 
     assert "parked" == (await on.ledger.react("s", elsewhere, Fact("f", "p:ann", "👍", 1.0)))[0]
+
+
+async def test_a_reaction_need_not_name_the_thread_of_its_message(on: Shelved) -> None:
+    """Slack and Telegram do not: the id means one message of the channel, whichever thread that is in."""
+    await on.keep()
+    place = Place("discord", "77", "room", "thread:9", kind=Kind.THREAD)
+    await on.ledger.sent("r1", 0, [message_key("discord:b1", place, "5")])
+    await on.ledger.whole("r1")
+
+    assert ("recorded", "r1") == await on.react("5")
 
 
 async def test_a_part_is_marked_before_it_is_sent_and_known_after(on: Shelved) -> None:

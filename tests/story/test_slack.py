@@ -288,7 +288,7 @@ async def test_a_long_reply_is_several_messages_and_a_thumb_on_any_counts(fake: 
         parts = fake.replies("C1")
         assert ([asked] * 3, words) == ([part["thread_ts"] for part in parts], " ".join(fake.shown("C1")[1:]))
         for part in parts:
-            key = message_key(it.adapter.account, replace(done.place, thread=""), part["ts"])
+            key = message_key(it.adapter.account, Place("slack", TEAM, "C1"), part["ts"])
             assert "r" == (await house.p.ledger.behind(key))
 
         await it.adapter.final(replace(done, text="short"), sending)
