@@ -214,7 +214,7 @@ async def test_stopping_keeps_what_was_said_so_far(house: House) -> None:
     """The reply ends where it was, and is on record like that."""
     async with house.at_work(Echo(delay=0.01, words=5000)):
         asked = await house.engine.on_message(say("tell me everything"))
-        await house.shelf.wait(lambda: house.shelf.drafts)
+        await house.shelf.wait(lambda: any(text.startswith("I heard") for text, _ in house.shelf.drafts))
         assert 1 == await house.engine.stop(asked.conversation)
         done = await house.answer(asked)
         (_, line) = await house.p.conversations.last(TALK, 9)
