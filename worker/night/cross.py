@@ -67,10 +67,10 @@ def learn(
     """
     tried: list[Crossed] = []
     notes: list[str] = []
+    way = Way(tell, sum(_steps(parts, recipe) for recipe in recipes) + recipes[0].steps(len(parts.rows)))
     for at, recipe in enumerate(recipes):
-        what = f"trying {at + 1} of {len(recipes)}, " if len(recipes) > 1 else ""
         try:
-            tried.append(crossed(base, parts, recipe, parent, _named(tell, what), kept))
+            tried.append(crossed(base, parts, recipe, parent, way, kept))
             notes.append(_tried(recipe, f"held-out loss {tried[-1].loss:.4f}"))
         except Diverged as error:
             if at == len(recipes) - 1 and not tried:
@@ -80,22 +80,22 @@ def learn(
     best = min(tried, key=lambda one: one.loss)
     upto = (best.best + 1) / len(best.costs) if best.costs else 1.0
     file = kept / "whole.pt" if kept else None
-    weights, curve, _ = train(
-        base, rated(base, parts.rows), (), best.recipe, name, parent, _telling(tell, "training"), file, upto
-    )
+    last = way.part(best.recipe.steps(len(parts.rows)))
+    weights, curve, _ = train(base, rated(base, parts.rows), (), best.recipe, name, parent, last, file, upto)
     found = tuple(best.looks[best.best].leanings) if best.looks else ()
     return Learned(weights, _with_looks(curve, best), best.recipe, found, tuple(notes) if len(recipes) > 1 else ())
 
 
 def crossed(
-    base: Base, parts: Split, recipe: Recipe, parent: Weights | None, tell: Telling, kept: Path | None
-) -> Crossed:
+    base: Base, parts: Split, recipe: Recipe, parent: Weights | None = None, way: "Way | None" = None,
+    kept: Path | None = None,
+) -> Crossed:  # fmt: skip
     """Every fold left out once. Raises Diverged."""
     looks = [Look([], []) for _ in range(recipe.looks if parts.folds else 0)]
     costs: list[list[float]] = [[] for _ in looks]
     for number, fold in enumerate(parts.folds):
         rows, held = rated(base, parts.without(number)), rated(base, fold)
-        said = _telling(tell, f"checking {number + 1} of {len(parts.folds)}")
+        said = way.part(recipe.steps(len(rows))) if way else _silent
         file = kept / f"{fingerprint(recipe)}-{number}.pt" if kept else None
         _, _, found = train(base, rows, held, recipe, "fold", parent, said, file)
         for look, costing, seen in zip(looks, costs, found, strict=True):
@@ -131,12 +131,25 @@ def _with_looks(curve: Sequence[Point], seen: Crossed) -> tuple[Point, ...]:
     return tuple(points)
 
 
-def _named(tell: Telling, prefix: str) -> Telling:
-    return lambda what, done, steps: tell(prefix + what, done, steps)
+class Way:
+    """How far all trainings of a night are, as one count of `steps`."""
+
+    def __init__(self, tell: Telling, steps: int) -> None:
+        self._tell, self._steps, self._before = tell, steps, 0
+
+    def part(self, steps: int) -> Tell:
+        """For the next training, which has so many."""
+        before, self._before = self._before, self._before + steps
+        return lambda done, _: self._tell("training", before + done, self._steps)
 
 
-def _telling(tell: Telling, what: str) -> Tell:
-    return lambda done, steps: tell(what, done, steps)
+def _silent(done: int, steps: int) -> None:
+    """Nobody listens."""
+
+
+def _steps(parts: Split, recipe: Recipe) -> int:
+    """Of the learners of all folds."""
+    return sum(recipe.steps(len(parts.rows) - len(fold)) for fold in parts.folds)
 
 
 def _tried(one: Recipe, said: str) -> str:

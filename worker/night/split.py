@@ -11,7 +11,7 @@ from worker.night.examples import Example
 
 # With a fifth of 150 rated replies held out, and three of ten votes random, the gate could not tell good nights from
 # luck. With folds all of them are judged, for one training more.
-FOLDS = 2
+FOLDS = 3
 
 
 class Split(NamedTuple):

@@ -67,7 +67,7 @@ class Recipe:
     kl: float = 1.0
     depth: float = 0.5
     passes: int = 3
-    visits: int = 900
+    visits: int = 600
     batch: int = 8
     looks: int = 3
     seed: int = 0

@@ -9,7 +9,7 @@ from msgspec.structs import replace as changed
 from tests.fakes.pupils import base, example
 from worker.night import cross, train
 from worker.night.cross import Crossed, crossed, learn, rated
-from worker.night.split import Split, split
+from worker.night.split import FOLDS, Split, split
 from worker.night.train import Diverged, Look, Recipe
 
 QUICK = Recipe(rate=3e-3, passes=4, batch=4, beta=0.1, anchor=0.5, kl=0.1, depth=1.0)
@@ -18,7 +18,7 @@ ROWS = [example(at, ("yes", "no", "aye", "nay")[at % 4], at % 2 == 0) for at in 
 
 def parts(rows=ROWS) -> Split:  # type: ignore[no-untyped-def]
     found = split(rows)
-    assert 2 == len(found.folds)
+    assert FOLDS == len(found.folds)
     return found
 
 
@@ -34,11 +34,11 @@ def test_a_fold_is_judged_by_one_who_has_not_seen_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(cross, "train", watched)
     found = learn(base(), parts(), [QUICK], "v")
 
-    assert 3 == len(seen)
+    assert FOLDS + 1 == len(seen)
     for learned, held in seen:
         assert not learned & held
         assert 16 == len(learned | held)
-    assert [8, 8, 0] == [len(held) for _, held in seen]
+    assert (16, 0) == (sum(len(held) for _, held in seen), len(seen[-1][1]))
     assert 16 == len(found.leanings)
 
 
@@ -108,20 +108,19 @@ class Killed(BaseException):
 def test_after_a_kill_no_fold_is_learned_again(tmp_path: Path) -> None:
     """What was complete is read back; the night comes to the same end."""
     plain = learn(base(), parts(), [QUICK], "v")
-    told: list[str] = []
+    checks = sum(QUICK.steps(len(parts().without(at))) for at in range(FOLDS))
+    whole = checks + QUICK.steps(len(ROWS))
+    told: list[tuple[str, int, int]] = []
 
-    def tell(what: str, done: int, of: int) -> None:
-        told.append(what)
-        if "training" in what and done == 2 and "end" not in told:
-            told.append("end")
+    def killed(what: str, done: int, of: int) -> None:
+        if done == checks + 2:
             raise Killed
 
     with pytest.raises(Killed):
-        learn(base(), parts(), [QUICK], "v", tell=tell, kept=tmp_path)
-    told[:] = ["end"]
-    again = learn(base(), parts(), [QUICK], "v", tell=tell, kept=tmp_path)
+        learn(base(), parts(), [QUICK], "v", tell=killed, kept=tmp_path)
+    again = learn(base(), parts(), [QUICK], "v", tell=lambda *given: told.append(given), kept=tmp_path)
 
-    assert {"end", "training"} == set(told)
+    assert [("training", at, whole) for at in range(checks + 1, whole + 1)] == told
     assert plain.leanings == again.leanings
     assert plain.curve == again.curve
 
@@ -129,7 +128,7 @@ def test_after_a_kill_no_fold_is_learned_again(tmp_path: Path) -> None:
 def test_rows_without_weight_cost_nothing() -> None:
     """They are judged, and count for nothing."""
     rows = [*ROWS, changed(example(16, "hm", True), weight=0.0)]
-    found = crossed(base(), split(rows), QUICK, None, lambda *_: None, None)
+    found = crossed(base(), split(rows), QUICK)
 
     assert 17 == len(found.looks[0].gains) == len(found.costs[0])
     assert 0.0 == found.costs[0][[one.reply for fold in split(rows).folds for one in fold].index("r16")]

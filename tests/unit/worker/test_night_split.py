@@ -91,7 +91,7 @@ def test_nothing_at_all_is_no_error() -> None:
 
 def test_where_likes_and_dislikes_came_at_different_times_they_are_mixed() -> None:
     """Else one learner would have seen likes alone; the note says that time is not kept."""
-    found = split([row(str(k), f"g{k:02}", liked=k < 10, time=k) for k in range(20)])
+    found = split([row(str(k), f"g{k:02}", liked=k < 10, time=k) for k in range(20)], count=2)
 
     assert not found.later
     assert "mixed" in found.notes[0]
