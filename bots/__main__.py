@@ -18,6 +18,7 @@ from core.errors import LimenError
 
 COMMANDS = {
     "chat": "talk to a persona in this terminal",
+    "setup": "make a bot on Discord, Telegram or Slack, step by step",
     "run": "let a persona live on Discord, Telegram and Slack",
     "personas": "list the characters there are",
     "persona": "check a card, show one, make a new one",

@@ -23,9 +23,13 @@ _QUOTED = re.compile(r"""(["'])(.*?)(?<!\\)\1\s*(?:#.*)?""")
 
 def load(environ: MutableMapping[str, str], file: Path = FILE) -> None:
     """Add what the file has to the environment. Raises ConfigError where a line of ours cannot be read."""
-    if file.is_file():
-        for name, value in parse(_text(file), str(file)).items():
-            environ.setdefault(name, value)
+    for name, value in read(file).items():
+        environ.setdefault(name, value)
+
+
+def read(file: Path) -> dict[str, str]:
+    """What it sets of ours; nothing if it is not there. Raises ConfigError where a line of ours cannot be read."""
+    return parse(_text(file), str(file)) if file.is_file() else {}
 
 
 def parse(text: str, name: str = str(FILE)) -> dict[str, str]:

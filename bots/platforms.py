@@ -46,11 +46,16 @@ async def join(name: str, settings: Settings, environ: Environ) -> Bot:
 
 def require(name: str, environ: Environ) -> None:
     """Raises MissingExtra or ConfigError if a platform's packages or tokens are not there."""
+    require_packages(name)
+    if missing := lacking_tokens(name, environ):
+        raise ConfigError(f"{TITLES[name]} needs {' and '.join(missing)}, and finds none", token_step(name))
+
+
+def require_packages(name: str) -> None:
+    """Raises MissingExtra if a platform's packages are not there."""
     if missing := lacking_packages(name):
         said = f"{TITLES[name]} needs packages that are not installed: {', '.join(missing)}"
         raise MissingExtra(said, install(name))
-    if missing := lacking_tokens(name, environ):
-        raise ConfigError(f"{TITLES[name]} needs {' and '.join(missing)}, and finds none", token_step(name))
 
 
 def lacking_packages(name: str) -> list[str]:
