@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("discord")
 pytest.importorskip("telegram")
 pytest.importorskip("slack_bolt")
 
@@ -23,14 +24,18 @@ from bots.collisions import ROOT
 from core import config
 from core.events import Kind, Place
 from core.feedback import standing
+from core.store import server
 from core.store.ledger import message_key
+from tests.fakes import discord as discords
 from tests.fakes import slack as slacks
 from tests.fakes import telegram as telegrams
 from tests.fakes.slack import slack
 from tests.fakes.telegram import telegram
 
 TELEGRAM, SLACK = f"telegram:{telegrams.ME['id']}", f"slack:{slacks.TEAM}:{slacks.BOT_USER}"
+DISCORD = f"discord:{discords.ME}"
 ANN_ON_TELEGRAM = place_of(Chat(telegrams.DM["id"], "private"))
+TOM_ON_DISCORD = Place("discord", "dm", discords.DM, kind=Kind.DM)
 ANN_ON_SLACK = Place("slack", slacks.TEAM, "DANN", kind=Kind.DM)
 
 
@@ -108,6 +113,20 @@ def at_telegram(fake: telegrams.Fake) -> dict[str, str]:
     return {"TELEGRAM_TOKEN": telegrams.TOKEN, "LIMEN_TELEGRAM__BASE_URL": fake.url}
 
 
+@asynccontextmanager
+async def discord() -> AsyncIterator[discords.Fake]:
+    fake = await discords.Fake().start()
+    try:
+        yield fake
+    finally:
+        await fake.stop()
+
+
+def at_discord(fake: discords.Fake) -> dict[str, str]:
+    there = {"LIMEN_DISCORD__API_BASE": fake.url, "LIMEN_DISCORD__GATEWAY_URL": fake.gateway}
+    return {"DISCORD_TOKEN": discords.TOKEN, **there}
+
+
 def at_slack(fake: slacks.Fake) -> dict[str, str]:
     return {
         "SLACK_BOT_TOKEN": slacks.BOT_TOKEN, "SLACK_APP_TOKEN": slacks.APP_TOKEN,
@@ -115,30 +134,35 @@ def at_slack(fake: slacks.Fake) -> dict[str, str]:
     }  # fmt: skip
 
 
-async def test_two_platforms_in_one_process(down: Path):
-    """A message in, a reply out, a thumb on record, on each; SIGTERM ends it, and it says nothing but what it does."""
-    async with telegram() as tg, slack() as sl:
-        async with limen_run(at_telegram(tg) | at_slack(sl), down, "telegram", "slack") as run:
+async def test_three_platforms_in_one_process(down: Path):
+    """A message in, a reply out, a rating on record, on each; SIGTERM ends it, and it says only what it does."""
+    async with telegram() as tg, slack() as sl, discord() as dc:
+        given = at_telegram(tg) | at_slack(sl) | at_discord(dc)
+        async with limen_run(given, down, "telegram", "slack", "discord") as run, inside(down) as p:
             tg.say("Ahoy there")
             await tg.wait(lambda: tg.shown() == ["I heard 1 lines. You said: Ahoy there"], 60)
             await sl.wait(lambda: sl.sockets)
             sl.say("DANN", "UANN", "Hello")
             await sl.wait(lambda: sl.shown("DANN") and "You said: Hello" in sl.shown("DANN")[-1])
+            dc.say("Hi", discords.DM)
+            await dc.wait(lambda: dc.shown(discords.DM) == ["I heard 1 lines. You said: Hi"])
             on_telegram, on_slack = tg.ours()[0]["message_id"], sl.replies("DANN")[0]["ts"]
+            on_discord = dc.ours(discords.DM)[0]["id"]
             tg.react(on_telegram, "👍")
             sl.react("DANN", on_slack, "UANN", "-1")
-            async with inside(down) as p:
-                await until(lambda: rated(p, TELEGRAM, ANN_ON_TELEGRAM, str(on_telegram)))
-                await until(lambda: rated(p, SLACK, ANN_ON_SLACK, on_slack))
+            dc.react(on_discord, "🔥", discords.DM)
 
-                assert ["👍"] == await rated(p, TELEGRAM, ANN_ON_TELEGRAM, str(on_telegram))
-                assert ["👎"] == await rated(p, SLACK, ANN_ON_SLACK, on_slack)
+            assert ["👍"] == await until(lambda: rated(p, TELEGRAM, ANN_ON_TELEGRAM, str(on_telegram)))
+            assert ["👎"] == await until(lambda: rated(p, SLACK, ANN_ON_SLACK, on_slack))
+            assert ["🔥"] == await until(lambda: rated(p, DISCORD, TOM_ON_DISCORD, on_discord))
             assert 0 == await run.tell(signal.SIGTERM)
 
-        assert f"Telegram: listening as {TELEGRAM}" in run.said
-        assert f"Slack: listening as {SLACK}" in run.said
+        assert "privacy" in [one["command"] for one in tg.commands]
+        assert "privacy" in [one["name"] for one in dc.commands]
+        for account in (f"Telegram: listening as {TELEGRAM}", f"Slack: listening as {SLACK}", f"as {DISCORD}"):
+            assert account in run.said
         assert [] == [line for line in run.said.splitlines() if " INFO " not in line]
-        assert [] == [token for token in (telegrams.TOKEN, slacks.BOT_TOKEN, slacks.APP_TOKEN) if token in run.said]
+        assert [] == [token for name, token in given.items() if "TOKEN" in name and token in run.said]
         assert [] == tg.faults
 
 
@@ -181,3 +205,32 @@ async def test_one_that_cannot_go_on_does_not_end_the_others(down: Path):
             assert 1 == await run.tell(signal.SIGTERM)
         assert "→ Look at OAuth & Permissions" in run.said
         assert "Traceback" not in run.said
+
+
+async def test_who_cannot_wait_gives_the_signal_twice(down: Path):
+    """Telegram takes its time over a message, and will not be waited for."""
+    async with telegram() as tg:
+        tg.trouble.append(telegrams.Trouble("sendMessage", hold=asyncio.Event()))
+        async with limen_run(at_telegram(tg), down, "telegram") as run:
+            tg.say("Ahoy there")
+            await tg.wait(lambda: tg.called("sendMessage"), 60)
+            run.process.send_signal(signal.SIGINT)
+            await until(lambda: _says(run, "is being sent"))
+
+            assert 130 == await run.tell(signal.SIGINT)
+        assert "Traceback" not in run.said
+
+
+async def test_a_redis_that_dies_is_brought_back(down: Path):
+    """The bot talks on, and nobody has to say anything twice."""
+    async with telegram() as tg, limen_run(at_telegram(tg), down, "telegram") as run:
+        tg.say("Ahoy there")
+        await tg.wait(lambda: tg.shown(), 60)
+        info = await asyncio.to_thread(server.running, down)
+        assert info
+        os.kill(info.pid, signal.SIGKILL)
+        tg.say("And now")
+        await tg.wait(lambda: any("You said: And now" in text for text in tg.shown()), 60)
+
+        assert 2 == len(tg.shown())
+        assert 0 == await run.tell(signal.SIGTERM)
