@@ -1,9 +1,12 @@
 """What people can ask of the bot itself, the same on every platform: words in, an answer out. Knows no platform.
 
 Each command is a function with a one-line docstring, which is its help; adapters register and show them natively.
+A platform may tell of a command twice, the second time long after a crash of ours. What only looks is then looked up
+again, for the first answer may have been lost; what changed something is done once.
 """
 
 import difflib
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,22 +15,34 @@ import msgspec
 
 from core import cards
 from core.engine import Act, Engine, Outcome
-from core.errors import UserError
+from core.errors import StoreError, UserError
 from core.events import Command, Line, PersonaKey
 from core.feedback import Fact, standing
 from core.privacy import WORDING, Privacy
+from core.store import keys
+from core.store.client import patiently
 from core.store.consents import Purpose
+from core.store.ledger import message_key
+from core.store.queue import Offer
 from core.text import shorten
 from personas.card import Card
 
+log = logging.getLogger("limen.commands")
+
+NOTED = 15.0  # seconds that we try to note that a command was carried out
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """`text` is for the one who asked; `job` is a reply that is now on its way; `data` goes into a file."""
+    """`text` is for the one who asked; `job` is a reply that is now on its way; `data` goes into a file.
+
+    `changed`: it is otherwise now than it was before, and to do the same once more would not be the same.
+    """
 
     text: str = ""
     job: Outcome | None = None
     data: dict[str, Any] | None = None
     switched: str = ""
+    changed: bool = False
     error: bool = False
 
 
@@ -43,14 +58,31 @@ class Desk:
         if act is None:
             hint = near(command.name)
             return Answer(text=f"There is no /{command.name}{hint}. /help lists what there is.", error=True)
+        if await self.engine.queue.seen(_seen(command)):
+            return Answer(text="That is done already.")
         try:
-            return await act(self, command)
+            answer = await act(self, command)
         except UserError as error:
             return Answer(text=f"{error}. {error.hint}".rstrip(". ") + ".", error=True)
+        if answer.changed:
+            await self._note(command)
+        return answer
+
+    async def _note(self, command: Command) -> None:
+        """It is done: not again. It is also done if that cannot be noted; then a second telling would do it again."""
+        try:
+            await patiently(lambda: self.engine.queue.accept([Offer(seen=_seen(command))]), NOTED)
+        except StoreError as error:
+            log.warning("/%s was done, which could not be noted: %s", command.name, error)
 
     async def _here(self, command: Command) -> tuple[PersonaKey, str]:
         persona = await self.engine.persona(command)
         return persona, persona.conversation(command.place)
+
+
+def _seen(command: Command, part: str = "") -> str:
+    """What a command is known by: its id, where that counts. (A message that is no command has a card there.)"""
+    return keys.SEEN(f"{message_key(command.account, command.place, command.id)}|/{part}")
 
 
 def near(name: str) -> str:
@@ -81,13 +113,15 @@ async def switch(desk: Desk, command: Command) -> Answer:
     if key.scope in desk.engine.pinned:
         desk.engine.pinned[key.scope] = card.name
     await desk.engine.personas.choose(key.account, key.scope, card.name)
-    return Answer(text=f"You are talking to {card.title} now.", switched=card.name)
+    return Answer(text=f"You are talking to {card.title} now.", switched=card.name, changed=True)
 
 
 async def regenerate(desk: Desk, command: Command) -> Answer:
     """another reply to what you said last"""
     key, _ = await desk._here(command)
-    outcome = await desk.engine.regenerate(key, command.place, command.author)
+    outcome = await desk.engine.regenerate(key, command.place, command.author, _seen(command, "reply"))
+    if outcome.act == Act.SEEN:  # asked for already: it is on its way, or has come
+        return Answer(job=outcome) if outcome.place >= 0 else Answer()
     if outcome.act in (Act.QUEUED, Act.MERGED):
         return Answer(job=outcome)
     return Answer(text=outcome.note, error=True)
@@ -97,7 +131,7 @@ async def stop(desk: Desk, command: Command) -> Answer:
     """stop the reply that is being written"""
     _, conversation = await desk._here(command)
     stopped = await desk.engine.stop(conversation)
-    return Answer(text="" if stopped else "Nothing is being written.", error=not stopped)
+    return Answer(text="" if stopped else "Nothing is being written.", changed=stopped > 0, error=not stopped)
 
 
 async def history(desk: Desk, command: Command) -> Answer:
@@ -143,7 +177,7 @@ async def _record(desk: Desk, command: Command, reply: Line, emoji: str, removed
     if await desk.engine.ledger.rate(reply.reply_id, fact) == "gone":
         return Answer(text="That reply is no longer kept, so it cannot be rated.", error=True)
     verb = "taken back from" if removed else "on"
-    return Answer(text=f"{emoji} {verb} “{shorten(reply.text, 48)}”")
+    return Answer(text=f"{emoji} {verb} “{shorten(reply.text, 48)}”", changed=True)
 
 
 async def _reply(desk: Desk, command: Command, back: int) -> Line | None:
@@ -175,7 +209,7 @@ async def forget(desk: Desk, command: Command) -> Answer:
     went = await desk.privacy.forget(command.author.id, None if everything else key)
     learned = f" {went['LoRAs']} LoRAs that had learned from you speak no more." if went["LoRAs"] else ""
     told = f"Forgotten: {went['messages']} messages, {went['replies']} replies, {went['rated']} ratings."
-    return Answer(text=told + learned)
+    return Answer(text=told + learned, changed=True)
 
 
 async def export(desk: Desk, command: Command) -> Answer:
@@ -211,7 +245,7 @@ async def _allow(desk: Desk, person: str, words: list[str]) -> Answer:
         case _:
             return Answer(text="Say /privacy train yes or no, or /privacy pool yes or no.", error=True)
     await desk.privacy.say(person, yes, purpose)
-    return Answer(text=_ALLOWED[purpose, yes])
+    return Answer(text=_ALLOWED[purpose, yes], changed=True)
 
 
 _ALLOWED = {

@@ -221,8 +221,11 @@ class Engine:
         gone = [entry for entry in told if any(lines[at].text in message.content for message in entry.messages)]
         await self.ledger.retract([*gone, *(await self.ledger.entries([ours] if ours else []))])
 
-    async def regenerate(self, persona: PersonaKey, place: Place, author: Person) -> Outcome:
-        """Another reply to what the last one answered; it has its own id and takes the old one's place in history."""
+    async def regenerate(self, persona: PersonaKey, place: Place, author: Person, seen: str = "") -> Outcome:
+        """Another reply to what the last one answered; it has its own id and takes the old one's place in history.
+
+        Asked for again under the same `seen`, it is the same one.
+        """
         conversation = persona.conversation(place)
         lines = await self.conversations.last(conversation, 50)
         last = next((line for line in reversed(lines) if line.ours), None)
@@ -235,7 +238,8 @@ class Engine:
         job = await self._job(message, persona, self.cards(persona.card))
         job = msgspec.structs.replace(job, events=last.answers, regenerates=last.id)
         outcome = Outcome(act=Act.HEARD, persona=persona, conversation=conversation, reply_id=job.reply_id)
-        return _outcome(await self.queue.submit(job), outcome)
+        (accepted,) = await self.queue.accept([Offer(seen=seen, job=job)])
+        return _outcome(accepted, outcome)
 
     async def stop(self, conversation: str) -> int:
         """Cancel every job of a conversation. How many there were."""

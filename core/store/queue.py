@@ -141,6 +141,10 @@ class Queue:
         assert isinstance(answer, list)
         return [Accepted(What(what.decode()), job.decode(), int(place)) for what, job, place in answer]
 
+    async def seen(self, seen: str) -> bool:
+        """Was an offer with this `seen` taken before?"""
+        return bool(await self._client.do("EXISTS", seen))
+
     async def submit(self, job: Generate, merge: float = 0.0, delay: float = 0.0) -> Accepted:
         """Queue one job. Saying it twice is harmless for as long as the job is not done."""
         return (await self.accept([Offer(job=job, merge=merge, delay=delay)]))[0]

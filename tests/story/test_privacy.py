@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from core.commands import Desk
+from core.engine import new_id
 from core.events import Addressed, Command, Line, Person, PersonaKey
 from core.jobs import Chunk
 from core.nights import Count, Night, Outcome, Ratings, Sample
@@ -219,7 +220,7 @@ async def test_consent_is_recorded_once_with_its_wording(house: House) -> None:
 async def ask(house: House, args: str = "", who: Person = ANN) -> str:
     """`/privacy ARGS`, and what it answers."""
     desk: Desk = house.p.desk(house.engine)
-    command = Command(id="c", account=BOT, place=ROOM, author=who, time=1.0, name="privacy", args=args)
+    command = Command(id=new_id(), account=BOT, place=ROOM, author=who, time=1.0, name="privacy", args=args)
     return (await desk.answer(command)).text
 
 
