@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -78,13 +79,71 @@ async def _none(card: str) -> int:
     return 0
 
 
-DRIVERS: dict[str, Callable[[Path], Driver]] = {"console": AtTheConsole}
+@asynccontextmanager
+async def at_the_console(home: Path) -> AsyncIterator[Driver]:
+    """It needs no goodbye."""
+    yield AtTheConsole(home)
+
+
+@asynccontextmanager
+async def at_discord(home: Path) -> AsyncIterator[Driver]:
+    """A DM on a Discord of our own."""
+    pytest.importorskip("discord")
+    from tests.fakes.discord import AtDiscord, Fake
+
+    fake = await Fake().start()
+    driver = AtDiscord(fake)
+    try:
+        yield driver
+    finally:
+        await driver.adapter.close()
+        await fake.stop()
+
+
+@asynccontextmanager
+async def at_telegram(home: Path) -> AsyncIterator[Driver]:
+    """A private chat on a Telegram of our own; whatever was asked of it and whatever it told is as published."""
+    pytest.importorskip("telegram")
+    from tests.fakes.telegram import AtTelegram, telegram
+
+    async with telegram() as fake:
+        driver = AtTelegram(fake)
+        try:
+            yield driver
+        finally:
+            await driver.adapter.close()
+        assert fake.faults == []
+
+
+@asynccontextmanager
+async def at_slack(home: Path) -> AsyncIterator[Driver]:
+    """A DM on a Slack of our own; nobody was pinged."""
+    pytest.importorskip("slack_bolt")
+    from tests.fakes.slack import Driver as AtSlack
+    from tests.fakes.slack import slack
+
+    async with slack() as fake:
+        driver = AtSlack(fake)
+        try:
+            yield driver
+        finally:
+            await driver.done()
+        assert fake.pinged == []
+
+
+DRIVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Driver]]] = {
+    "console": at_the_console,
+    "discord": at_discord,
+    "slack": at_slack,
+    "telegram": at_telegram,
+}
 
 
 @pytest.fixture(params=DRIVERS)
-def on(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
+async def on(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Driver]:
     """Each platform in turn."""
-    return DRIVERS[request.param](tmp_path)
+    async with DRIVERS[request.param](tmp_path) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -145,7 +204,7 @@ async def heard(on: Driver) -> list[AnyEvent]:
         return [event async for event in on.adapter.listen()]
 
 
-def test_an_account_names_its_platform(on: Driver):
+async def test_an_account_names_its_platform(on: Driver):
     """And its limits are stated: nothing below zero."""
     assert on.adapter.account.startswith(f"{on.place.platform}:")
     assert on.adapter.limits.length >= 0
