@@ -1,11 +1,15 @@
 """What a platform must be given, and what is said where it is not there."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
 
-from bots import checkup, platforms
+from bots import checkup, envfile, platforms
+from bots.__main__ import COMMANDS
+from bots.collisions import ROOT
+from core.config import settings_by_variable
 from core.errors import ConfigError, MissingExtra
 from tests.fakes.commands import limen
 
@@ -80,3 +84,35 @@ def test_shards_are_the_first_and_the_last_of_all():
     for wrong in ("3-0/8", "0-8/8"):
         with pytest.raises(ConfigError, match="names no shards"):
             platforms.shards(wrong)
+
+
+def test_every_platform_has_its_page_and_its_extra():
+    """What hints point to is there."""
+    assert list(platforms.TITLES) == list(platforms.NEEDS)
+    for name in platforms.TITLES:
+        assert name in checkup.EXTRAS
+        assert (ROOT / "docs" / f"{name}.md").is_file()
+
+
+def test_the_pages_name_commands_and_settings_that_there_are():
+    """What a newcomer copies from them works."""
+    for page in [*platforms.TITLES, "add-a-platform"]:
+        text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+        for name in re.findall(r"(?<![/\w])limen ([a-z]+)\b(?=[ `])", text):
+            assert name in COMMANDS, f"{page}: limen {name}"
+        for variable in re.findall(r"\bLIMEN_[A-Z_]+\b", text):
+            assert variable in settings_by_variable(), f"{page}: {variable}"
+        for path in re.findall(r"`((?:scope|attention|discord|telegram|slack)\.[a-z_]+)[`:]", text):
+            assert f"LIMEN_{path.replace('.', '__').upper()}" in settings_by_variable(), f"{page}: {path}"
+        for link in re.findall(r"\]\(([a-z-]+\.md)\)", text):
+            assert (ROOT / "docs" / link).is_file()
+
+
+def test_every_row_of_the_example_file_is_read():
+    """A line of .env.example that is filled in is taken, but for those that are Compose's own."""
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    filled = re.sub(r"^# ([A-Z_]+=)(.*)$", r"\g<1>x\2", text, flags=re.MULTILINE)
+    proposed = {name for name in re.findall(r"^# ([A-Z_]+)=", text, flags=re.MULTILINE) if "COMPOSE" not in name}
+
+    assert proposed == set(envfile.parse(filled))
+    assert set(NOTHING) < proposed
