@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from adapters.pieces import split
 from adapters.telegram.pace import Pace
@@ -42,12 +43,13 @@ class _Message:
 
 @dataclass
 class _Shown:
-    """A reply in our hands. `ending`: nothing of it grows any more."""
+    """A reply in our hands. `ending`: nothing of it grows any more. `mouth` is held while a message of it is sent."""
 
     sending: Sending
     place: Place
     answers: str
     messages: list[_Message]
+    mouth: asyncio.Lock
     wanted: str = ""
     growing: asyncio.Task[None] | None = None
     ending: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,6 +66,7 @@ class Replies:
     def __init__(self, wire: Wire, pace: Pace, people: Callable[[Place], Mapping[str, int]]) -> None:
         self._wire, self._pace, self._people = wire, pace, people
         self._shown: dict[str, _Shown] = {}
+        self._mouths: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._going: set[asyncio.Task[None]] = set()
         self._closed_to: set[str] = set()  # chats of which it was said that we cannot speak there
 
@@ -140,7 +143,8 @@ class Replies:
                 self._shown.pop(next(iter(self._shown))).ending.set()
             known = [_Message(message) for _, ids in sorted(sending.ids.items()) for message in ids]
             answered = answers[-1] if answers and place.kind != Kind.DM else ""
-            shown = self._shown[sending.reply_id] = _Shown(sending, place, answered, known)
+            mouth = self._mouths.setdefault(sending.reply_id, asyncio.Lock())
+            shown = self._shown[sending.reply_id] = _Shown(sending, place, answered, known, mouth)
         return shown
 
     def _render(self, place: Place, text: str) -> list[Piece]:
@@ -226,7 +230,11 @@ class Replies:
         return None
 
     async def _send(self, shown: _Shown, at: int, piece: Piece) -> None:
-        """Mark it, say it, record it."""
+        """Mark it, say it, record it. What an earlier carrying of this reply is about to record is waited for."""
+        async with shown.mouth:
+            await self._said(shown, at, piece)
+
+    async def _said(self, shown: _Shown, at: int, piece: Piece) -> None:
         if await shown.sending.begin(at) == "sent" and at >= len(shown.messages):
             await shown.sending.recall()  # another carrier was quicker
             shown.messages += [_Message(message) for message in shown.sending.ids.get(at, ())]

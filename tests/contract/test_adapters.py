@@ -275,6 +275,41 @@ async def test_a_reply_that_is_carried_again_is_shown_once(on: Driver, ledger: L
     assert await reply.messages() == messages
 
 
+async def test_a_reply_that_is_broken_off_and_carried_again_is_shown_once(
+    on: Driver, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+):
+    """The lease was lost in the middle of sending, and came back: what is under way counts."""
+    reply, begun = Reply(on, ledger), asyncio.Event()
+    sending = await reply.sending()
+    begin = sending.begin
+
+    async def watched(part: int) -> str:
+        mark = await begin(part)
+        begun.set()  # the adapter goes on first, and sends it
+        return mark
+
+    monkeypatch.setattr(sending, "begin", watched)
+    first = asyncio.create_task(on.adapter.final(reply.done, sending))
+    await asyncio.wait_for(begun.wait(), 10)
+    first.cancel()
+    await asyncio.wait([first])
+    await on.adapter.final(reply.done, await reply.sending())
+    assert on.shown().count(reply.text) == 1
+
+
+async def test_replies_are_shown_side_by_side(on: Driver, ledger: Ledger):
+    """Several at once, as they come for different places: each whole, once, in messages of its own."""
+    replies = [Reply(on, ledger, f"Arr, matey number {number}!") for number in range(8)]
+    sendings = [await reply.sending() for reply in replies]
+    drafts = [on.adapter.draft("Arr", 1, sending) for sending in sendings]
+    await asyncio.gather(*drafts)
+    ends = [on.adapter.final(reply.done, sending) for reply, sending in zip(replies, sendings, strict=True)]
+    await asyncio.gather(*ends)
+    messages = [message for reply in replies for message in await reply.messages()]
+    assert [1] * 8 == [on.shown().count(reply.text) for reply in replies]
+    assert len(messages) == len(set(messages)) == 8
+
+
 async def test_an_attempt_that_began_anew_replaces_the_first(on: Driver, ledger: Ledger):
     """In the end, the final text stands."""
     reply = Reply(on, ledger, "Aye, something else.")
