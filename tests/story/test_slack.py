@@ -295,6 +295,20 @@ async def test_a_long_reply_is_several_messages_and_a_thumb_on_any_counts(fake: 
         assert ["hello", "short"] == fake.shown("C1")
 
 
+async def test_a_channel_in_which_slack_makes_us_wait_holds_up_no_other(
+    fake: Fake, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own reply waits; everybody else is answered meanwhile."""
+    monkeypatch.setattr("adapters.slack.work.GRACE", 0.05)  # in the end nobody waits for that one
+    async with bot(fake, house) as it, worker(house):
+        fake.limit("chat.postMessage", 1, after=3600)
+        fake.say("C1", "UANN", f"{ME} one")
+        await fake.wait(lambda: any(asked.method == "chat.postMessage" for asked in fake.asked))
+        fake.say("DANN", "UANN", "two")
+        await it.reply("DANN", holds="You said: two")
+        assert [] == fake.replies("C1")
+
+
 async def test_nothing_it_says_pings_a_channel(fake: Fake, house: House) -> None:
     """Whatever people make it say."""
     async with bot(fake, house) as it, worker(house):

@@ -256,6 +256,20 @@ async def test_many_talks_at_once_in_bad_weather(redis_url: str, fake: Fake, bot
         assert fake.shown(talk) == [f"I heard {line + 1} lines. You said: {line} from {who['id']}" for line in range(3)]
 
 
+async def test_a_chat_that_floods_holds_up_no_other(redis_url: str, fake: Fake, bot: Telegram):
+    """Its own replies wait, in order, for as long as Telegram says; everybody else is answered meanwhile."""
+    flood = No(429, "Too Many Requests: retry after 3600", retry_after=3600)
+    fake.trouble.append(Trouble("sendMessage", flood))
+    async with house_at(redis_url) as house, at_work(house, bot, Echo()):
+        for text in ("one", "two"):
+            fake.say(text)
+        await fake.wait(lambda: fake.called("sendMessage"))
+        fake.say("@MiraBot hi", BOB, GROUP, entities=[{"type": "mention", "offset": 0, "length": 8}])
+        await fake.wait(lambda: any("You said: Bob: hi" in text for text in fake.shown(GROUP)))
+        assert int(fake.called("sendMessage")[0]["chat_id"]) == DM["id"]
+        assert fake.shown() == []
+
+
 # What is heard.
 
 
