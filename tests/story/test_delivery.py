@@ -2,8 +2,9 @@
 another's sake."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -13,13 +14,14 @@ from core.delivery import Delivery, Sending
 from core.errors import ConfigError, StoreUnreachable
 from core.jobs import Done, Failed
 from core.store import keys
-from core.store.client import Client, Value
+from core.store.client import Client, Effect, Value
 from core.store.ledger import Ledger, message_key
 from core.store.queue import Claim, decode_result
 from tests.fakes.jobs import STREAM, Desk, chunk, desk_at, done, job, until
 from tests.fakes.outlet import Shelf
 
 ACCOUNT = "console:local"
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -404,6 +406,86 @@ async def test_what_could_not_be_recorded_is_tried_again(desk: Desk) -> None:
     assert [("r-a1", "again"), ("r-a1", "mine"), ("r-s1", "mine")] == sorted(shelf.marks)
     assert ["r-a1", "r-s1"] == shelf.said
     assert [] == shelf.broken
+
+
+class Mortal(Client):
+    """The Redis of a process that dies at its `end`th command, just before that reaches Redis or just after."""
+
+    def __init__(self, url: str, end: int, after: bool) -> None:
+        super().__init__(url)
+        self.left, self.after, self.dead = end, after, asyncio.Event()
+
+    async def do(self, *command: Value) -> object:
+        return await self._live(super().do(*command))
+
+    async def do_all(self, commands: Iterable[Effect], atomic: bool = True) -> list[object]:
+        return await self._live(super().do_all(commands, atomic))
+
+    async def script(self, source: str, keys: Sequence[str], args: Sequence[Value]) -> object:
+        return await self._live(super().script(source, keys, args))
+
+    async def _live(self, command: Coroutine[object, object, T]) -> T:
+        self.left -= 1
+        try:
+            if self.left > 0 or (self.after and self.left == 0):
+                answer = await command
+                if self.left > 0:
+                    return answer
+            self.dead.set()
+            await asyncio.Event().wait()
+            raise AssertionError("nobody comes back from there")
+        finally:
+            command.close()
+
+
+class Board(Shelf):
+    """A platform that can be asked whether a message of ours is there: a part in doubt is looked for first."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__()
+        self.messages = messages
+
+    async def final(self, done: Done, sending: Sending) -> None:
+        mark = await sending.begin(0)
+        if mark != "sent":
+            if mark == "mine" or done.reply_id not in self.messages:
+                self.messages.append(done.reply_id)
+            await asyncio.sleep(0)
+            await sending.sent(0, (done.reply_id,))
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_whenever_a_carrier_dies_everything_comes_once_and_in_order(
+    desk: Desk, redis_url: str, after: bool
+) -> None:
+    """Before or after each single command to Redis, with three conversations under way."""
+    talks = [(f"{talk}{number}", talk) for number in range(2) for talk in "abc"]
+    end, lived = 0, False
+    while not lived:
+        end += 1
+        await desk.client.do("FLUSHALL")
+        await answered(desk, *talks)
+        messages: list[str] = []
+        mortal = Mortal(redis_url, end, after)
+        first = asyncio.create_task(Delivery(mortal, Ledger(mortal), Board(messages), ACCOUNT, STREAM).run())
+        ends = [asyncio.create_task(until(lambda: _empty(desk))), asyncio.create_task(mortal.dead.wait())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        lived = not mortal.dead.is_set()
+        await _killed(first, *ends)
+        await mortal.close()
+        await desk.client.do("DEL", keys.CARRIER(STREAM))
+        async with carrying(desk, Board(messages)):
+            await until(lambda: _empty(desk))
+
+        assert sorted(f"r-{name}" for name, _ in talks) == sorted(messages), f"at command {end}"
+        assert all(messages.index(f"r-{talk}0") < messages.index(f"r-{talk}1") for talk in "abc"), f"at command {end}"
+    assert end > 30
+
+
+async def _killed(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Tunnel(Client):
