@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 
-from core.errors import StoreError, StoreUnreachable
+from core.errors import StoreError, StoreUnreachable, UserError
 from core.events import Place, unquote
 from core.jobs import Chunk, Done, Failed, Result
 from core.store import keys
@@ -28,6 +28,7 @@ log = logging.getLogger("limen.delivery")
 LEASE_MS = 10_000
 BEAT = 3.0
 AGAIN = 0.2  # seconds until an absent Redis is asked again
+FAULT, SELDOM = 1.0, 60.0  # seconds until a reply that met a fault of ours is tried again: each time twice as many
 AT_ONCE = 64  # replies that the platform is told at the same time
 AHEAD = 1_000  # whole replies that are held until their turn comes; when there are more, the stream is not read on
 
@@ -85,6 +86,7 @@ class _Reply:
         self.entries: list[str] = []
         self.sending: Sending | None = None
         self.waits = False
+        self.faults = 0
 
     def take(self, entry: str, result: Result) -> bool:
         """What the stream says of it. True if there is something new to show, and a place to show it in."""
@@ -117,7 +119,7 @@ class Delivery:
         self._me = secrets.token_hex(8)
 
     async def run(self) -> None:
-        """Until cancelled. Waits out an absent Redis, and another carrier. What else goes wrong ends it."""
+        """Until cancelled. Waits out an absent Redis, and another carrier. Raises UserError: what only people can mend."""
         while True:
             try:
                 if await self._lease():
@@ -125,7 +127,7 @@ class Delivery:
                 else:
                     await asyncio.sleep(BEAT)
             except StoreError as error:
-                await self._wait_out(error)
+                await asyncio.sleep(self._pause(error))
 
     async def _lease(self) -> bool:
         """Take or keep the lease on the stream."""
@@ -175,27 +177,39 @@ class Delivery:
             try:
                 entries = await self._client.read_stream(self._stream, after, BEAT)
             except StoreError as error:
-                await self._wait_out(error)
+                await asyncio.sleep(self._pause(error))
                 continue
             for entry, body in entries:
                 await lanes.take(entry, decode_result(body))
                 after = entry
 
-    async def _show(self, reply: _Reply) -> None:
-        """Let the platform show what is known of a reply now. The end is tried until Redis has a record of it."""
-        end = reply.end
-        while True:
-            try:
-                if end is None:
-                    await self._outlet.draft(reply.text, reply.attempt, await self._sending(reply))
-                else:
-                    await self._finish(reply, end)
-                return
-            except StoreError as error:
-                reply.sending = None  # what of it was recorded, only Redis knows
-                await self._wait_out(error)
-                if end is None:
-                    return  # there is more to come
+    async def _show(self, reply: _Reply, end: Done | Failed | None) -> float:
+        """Let the platform show a reply: as far as it has grown, or its end. Seconds until that must be tried again.
+
+        Only what people must mend (a token that is no good, say) is raised: it is the same for every reply.
+        """
+        try:
+            if end is None:
+                await self._outlet.draft(reply.text, reply.attempt, await self._sending(reply))
+            else:
+                await self._finish(reply, end)
+            return 0.0
+        except StoreError as error:
+            again = self._pause(error)
+        except UserError:
+            raise
+        except Exception:  # a fault of ours in one reply must not cost the others theirs
+            again = self._fault(reply)
+        reply.sending = None  # what of it was recorded, only Redis knows
+        return again if end else min(again, FAULT)
+
+    def _fault(self, reply: _Reply) -> float:
+        """Where a fault is caught: said once. What is wrong may pass, or be mended by a new version, so it is tried
+        again, for as long as the stream keeps it."""
+        level = logging.DEBUG if reply.faults else logging.ERROR
+        log.log(level, "%s: a fault in limen keeps back the reply %s", self._account, reply.id, exc_info=True)
+        reply.faults += 1
+        return min(FAULT * 2.0 ** min(reply.faults - 1, 10), SELDOM)
 
     async def _finish(self, reply: _Reply, end: Done | Failed) -> None:
         """Show the end of a reply, and only then strike it off the stream."""
@@ -219,19 +233,18 @@ class Delivery:
         sending.place, sending.answers = reply.place, reply.answers
         return sending
 
-    async def _wait_out(self, error: StoreError) -> None:
-        """Before the next try. An absent Redis is waited for without a word: others look after it."""
+    def _pause(self, error: StoreError) -> float:
+        """Seconds before the next try. An absent Redis is waited for without a word: others look after it."""
         if isinstance(error, StoreUnreachable):
-            await asyncio.sleep(AGAIN)
-        else:  # Redis is full, say: what is not delivered stays in the stream
-            log.error("replies of %s: %s", self._account, error)
-            await asyncio.sleep(5 * AGAIN)
+            return AGAIN
+        log.error("replies of %s: %s", self._account, error)  # Redis is full, say: the stream keeps what is in it
+        return 5 * AGAIN
 
 
 class _Lanes:
     """Replies on their way: a lane for each place, side by side. `trouble` is the first error that ended a lane."""
 
-    def __init__(self, show: Callable[[_Reply], Awaitable[None]]) -> None:
+    def __init__(self, show: Callable[[_Reply, Done | Failed | None], Awaitable[float]]) -> None:
         self._show = show
         self._open: dict[str, _Reply] = {}
         self._lanes: dict[Place, deque[_Reply]] = {}
@@ -266,18 +279,25 @@ class _Lanes:
         """One reply after the other, until none is left."""
         lane = self._lanes[place]
         while lane:
-            async with self._hands:
-                await self._turn(lane.popleft())
+            await self._turn(lane.popleft())
         del self._lanes[place]
 
     async def _turn(self, reply: _Reply) -> None:
-        reply.waits = False
-        if reply.end is None:
-            await self._show(reply)
-            return
-        del self._open[reply.id]  # should more come of it (a dead letter that is tried again), that is told after this
-        await self._show(reply)
-        self._room.release()
+        """What there is of it now; an end until it is shown. Should more come of it then (a dead letter that is tried
+        again), it is another reply that comes after this one."""
+        end, reply.waits = reply.end, False
+        if end:
+            del self._open[reply.id]
+        while again := await self._tried(reply, end):
+            await asyncio.sleep(again)
+            if end is None:
+                return  # there is more to come
+        if end:
+            self._room.release()
+
+    async def _tried(self, reply: _Reply, end: Done | Failed | None) -> float:
+        async with self._hands:
+            return await self._show(reply, end)
 
     def _gone(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)

@@ -228,7 +228,7 @@ class Weather(Shelf):
         self.hang = set(hang)
         self.marks: list[tuple[str, str]] = []
         self.broken: list[str] = []
-        self.trouble: list[Exception] = []
+        self.trouble: dict[str, list[Exception]] = {}
         self.now = self.peak = 0
         self.clear = asyncio.Event()
 
@@ -244,8 +244,8 @@ class Weather(Shelf):
         self.peak = max(self.peak, self.now)
         self._changed.set()
         try:
-            if self.trouble:
-                raise self.trouble.pop()
+            if self.trouble.get(done.reply_id):
+                raise self.trouble[done.reply_id].pop()
             if done.place.channel in self.hang:
                 await self.clear.wait()
             await sending.sent(0, (done.reply_id,))
@@ -393,7 +393,7 @@ async def test_the_stream_is_read_on_only_while_there_is_room(desk: Desk, monkey
 async def test_what_could_not_be_recorded_is_tried_again(desk: Desk) -> None:
     """Alone: what others are sent meanwhile is not broken off. The platform learns that it may have been there."""
     shelf = Weather("slow")
-    shelf.trouble = [StoreUnreachable("gone")]
+    shelf.trouble = {"r-a1": [StoreUnreachable("gone")]}
     await answered(desk, ("a1", "a"))
     async with carrying(desk, shelf):
         await shelf.wait(lambda: shelf.marks)
@@ -536,13 +536,52 @@ async def test_a_redis_that_is_away_breaks_off_what_is_being_sent_once_the_lease
     assert (2 if lease < 600 else 1) == sum(reply == "r-s1" for reply, _ in shelf.marks)
 
 
+async def test_a_fault_of_ours_costs_one_conversation_and_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its reply is tried again until it works; the log says once what is wrong."""
+    monkeypatch.setattr(delivery, "FAULT", 0.01)
+    shelf = Weather()
+    shelf.trouble = {"r-a1": [RuntimeError("a bug")] * 3}
+    await answered(desk, ("a1", "a"))
+    async with carrying(desk, shelf):
+        await shelf.wait(lambda: len(shelf.marks) > 1)
+        await answered(desk, ("a2", "a"), ("b1", "b"))
+        await until(lambda: _empty(desk))
+
+    assert (["r-a1", "r-a2"], True) == ([reply for reply in shelf.said if reply != "r-b1"], "r-b1" in shelf.said)
+    assert ["mine", "again", "again", "again"] == [mark for reply, mark in shelf.marks if reply == "r-a1"]
+    assert 1 == len([row for row in caplog.records if row.levelname == "ERROR"])
+    assert "a bug" in caplog.text
+
+
+async def test_a_draft_that_meets_a_fault_of_ours_costs_nothing(desk: Desk) -> None:
+    """The whole reply comes all the same."""
+
+    class Clumsy(Shelf):
+        async def draft(self, text: str, attempt: int, sending: Sending) -> None:
+            await super().draft(text, attempt, sending)
+            raise RuntimeError("a bug")
+
+    shelf = Clumsy()
+    (claim,) = await claimed(desk, "a")
+    async with carrying(desk, shelf):
+        await held(desk)
+        await desk.queue.publish(claim, chunk(claim, "Hel"))
+        await shelf.wait(lambda: shelf.drafts)
+        await desk.queue.complete(claim, done(claim))
+        await until(lambda: _empty(desk))
+
+    assert ["r-a"] == [whole.reply_id for whole in shelf.finals]
+
+
 async def test_an_error_that_only_people_can_mend_ends_the_carrying(desk: Desk) -> None:
     """As itself, so that they read what to do; what was being sent is broken off, and all of it kept."""
     shelf = Weather("slow")
     await answered(desk, ("s1", "slow"))
     running = asyncio.create_task(carrier(desk, shelf).run())
     await shelf.wait(lambda: shelf.marks)
-    shelf.trouble = [ConfigError("the token was revoked")]
+    shelf.trouble = {"r-a1": [ConfigError("the token was revoked")]}
     await answered(desk, ("a1", "a"))
     with pytest.raises(ConfigError, match="the token was revoked"):
         await asyncio.wait_for(running, 10)
