@@ -80,8 +80,21 @@ def kept(values: Tensor, sampling: Sampling, mass: float) -> Tensor | None:
 
 def _likeliest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The greatest `count` of each row and their ids, in order, the lower id first of equal ones. `topk` alone takes
-    any of equal ones, and others when it is asked for more: here it only says how great they must be. (96 rows of
-    49,152, one thread: 23 ms; comparing score and id as one number took 80.)"""
+    any of equal ones, and others when it is asked for more."""
+    return _in_one(scores, count) if scores.is_cuda else _by_bound(scores, count)
+
+
+def _in_one(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Score and id as one number: a few large steps, as GPUs like it."""
+    bits = scores.contiguous().view(torch.int32)
+    order = (bits ^ (bits >> 31 & 0x7FFFFFFF)).long()  # as integers, floats below zero stand in reverse
+    ids = ((order << 32) - torch.arange(scores.shape[1], device=scores.device)).topk(count, dim=-1).indices
+    return scores.gather(1, ids), ids
+
+
+def _by_bound(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`topk` says how great they must be, and the few that are get sorted. (96 rows of 49,152 scores, one thread: 23
+    ms; as one number 80.)"""
     least = scores.topk(count, dim=-1).values[:, -1]
     found = []
     for row, bound in zip(scores, least, strict=True):

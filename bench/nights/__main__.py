@@ -33,6 +33,7 @@ from bench.nights.world import PIRATE, real
 from bench.report import say
 from core.errors import LimenError
 from worker.night.base import Base
+from worker.night.split import FOLDS
 
 PARTS = ("gain", "clique", "poison", "poison-real", "time", "pool", "oasst")
 NIGHTS, LARGE = 50, 3  # of each kind, with the small model and with the real one
@@ -174,7 +175,7 @@ def main() -> int:
     asked = options()
     quiet.set_verbosity_error()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
-    about = {"rows": asked.rows, "nights": asked.nights, "seed": asked.seed}
+    about = {"rows": asked.rows, "nights": asked.nights, "seed": asked.seed, "recipe": str(USUAL), "folds": FOLDS}
     about |= {"tested": asked.tested} if asked.tested != TESTED else {}
     try:
         bench = Bench(asked, State(asked.state, about))

@@ -49,7 +49,7 @@ class Below:
 
     def scores(self, sheet: Sheet) -> Tensor:
         """As `rows.scores`."""
-        if not self.first:
+        if not self.first or not _alike(self.model, self.first):
             return scores(self.model, sheet)
         rows = (*sheet.rows, *sheet.lone)
         if all(row in self._kept for row in rows):
@@ -73,10 +73,12 @@ class Below:
         return logits
 
     def _keep(self, sheet: Sheet, hidden: Tensor) -> None:
-        head, none = hidden[: sheet.shared].clone(), hidden[:0]
+        head, none, counted = hidden[: sheet.shared].clone(), hidden[:0].clone(), False
         for row, (first, count, shares) in zip((*sheet.rows, *sheet.lone), sheet.spans, strict=True):
             size = count * hidden.shape[1] * hidden.element_size()
             if row not in self._kept and self._size + size <= ROOM:
+                if shares and not counted:
+                    self._size, counted = self._size + head.numel() * head.element_size(), True
                 self._kept[row] = _Kept(head if shares else none, hidden[first : first + count].clone())
                 self._size += size
 
@@ -98,6 +100,13 @@ class Below:
         self._checked = True
         apart = (self._above(sheet).float() - logits.detach().float()).abs().mean()
         return bool(apart <= NEAR)
+
+
+def _alike(model: Any, first: int) -> bool:
+    """Is the upper part of the model a whole one? Where layers are of several kinds, transformers looks up by number
+    what a layer is, so the kinds must come in the same order."""
+    kinds = getattr(model.config.get_text_config(), "layer_types", None)
+    return not kinds or kinds[first:] == kinds[: len(kinds) - first]
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""Cross-fitting: every rating judges a LoRA that has not learned from it, and the one that serves learns from all.
+"""Every rating that can be judges a LoRA that has learned only from earlier ones; the one that serves learns from all.
 
-A learner for each fold leaves that fold out and is measured on it (Stone 1974; Chernozhukov et al. 2018). What they
-show holds for the recipe, which then learns from everything; when to stop is chosen by the same looks.
+A learner for each fold learns from what came before it and is measured on it (forward chaining; prequential, Dawid
+1984). What they show holds for the recipe, which then learns from everything; when to stop is chosen by the same looks.
 """
 
-import shutil
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,13 +70,14 @@ def learn(
     way = Way(tell, sum(_steps(parts, recipe) for recipe in recipes) + recipes[0].steps(len(parts.rows)))
     for at, recipe in enumerate(recipes):
         try:
-            tried.append(crossed(base, parts, recipe, parent, way, kept))
+            tried.append(crossed(base, parts, recipe, way, kept))
             notes.append(_tried(recipe, f"held-out loss {tried[-1].loss:.4f}"))
         except Diverged as error:
             if at == len(recipes) - 1 and not tried:
                 raise
             notes.append(_tried(recipe, str(error)))
-            _forget(kept)
+            for left in kept.glob(f"{fingerprint(recipe)}-*") if kept else ():
+                left.unlink(missing_ok=True)
     best = min(tried, key=lambda one: one.loss)
     upto = (best.best + 1) / len(best.costs) if best.costs else 1.0
     file = kept / "whole.pt" if kept else None
@@ -86,19 +87,19 @@ def learn(
     return Learned(weights, _with_looks(curve, best), best.recipe, found, tuple(notes) if len(recipes) > 1 else ())
 
 
-def crossed(
-    base: Base, parts: Split, recipe: Recipe, parent: Weights | None = None, way: "Way | None" = None,
-    kept: Path | None = None,
-) -> Crossed:  # fmt: skip
-    """Every fold left out once. Raises Diverged."""
+def crossed(base: Base, parts: Split, recipe: Recipe, way: "Way | None" = None, kept: Path | None = None) -> Crossed:
+    """Each fold judges one who has seen only what came before it. All begin with the base: a card's LoRA may have
+    learned from the fold. Raises Diverged."""
     looks = [Look([], []) for _ in range(recipe.looks if parts.folds else 0)]
     costs: list[list[float]] = [[] for _ in looks]
     for number, fold in enumerate(parts.folds):
-        rows, held = rated(base, parts.without(number)), rated(base, fold)
+        rows, held = rated(base, parts.before[number]), rated(base, fold)
         said = way.part(recipe.steps(len(rows))) if way else _silent
         file = kept / f"{fingerprint(recipe)}-{number}.pt" if kept else None
-        _, _, found = train(base, rows, held, recipe, "fold", parent, said, file)
+        _, _, found = train(base, rows, held, recipe, "fold", None, said, file)
         for look, costing, seen in zip(looks, costs, found, strict=True):
+            if not all(map(math.isfinite, (*seen.gains, *seen.leanings))):
+                raise Diverged("what it makes of replies is no number")
             look.gains.extend(seen.gains)
             look.leanings.extend(seen.leanings)
             costing += cost(held, seen.gains, recipe)
@@ -113,11 +114,6 @@ def rated(base: Base, rows: Sequence[Example]) -> list[Rated]:
 def fingerprint(recipe: Recipe) -> str:
     """A name for a file."""
     return f"{recipe.rate:g}-{recipe.anchor:g}"
-
-
-def _forget(kept: Path | None) -> None:
-    if kept:
-        shutil.rmtree(kept, ignore_errors=True)
 
 
 def _with_looks(curve: Sequence[Point], seen: Crossed) -> tuple[Point, ...]:
@@ -149,7 +145,7 @@ def _silent(done: int, steps: int) -> None:
 
 def _steps(parts: Split, recipe: Recipe) -> int:
     """Of the learners of all folds."""
-    return sum(recipe.steps(len(parts.rows) - len(fold)) for fold in parts.folds)
+    return sum(recipe.steps(len(before)) for before in parts.before)
 
 
 def _tried(one: Recipe, said: str) -> str:

@@ -26,6 +26,7 @@ class Draft:
         self.id = f"{family(persona)}/{day}-{secrets.token_hex(3)}"
         self.title, self.before, self.version, self.base = persona.card, "base", "", ""
         self.outcome = Outcome.FAILED
+        self.settled = False  # has what came in had its verdict?
         self.notes: list[str] = []
         self.settings: dict[str, float | int | str] = {}
         self._reasons: tuple[str, ...] = ()
@@ -69,17 +70,12 @@ class Draft:
 
     def judge(self, judgement: Judgement) -> None:
         """What the gate says."""
-        self._checks = judgement.checks
+        self._checks, self.settled = judgement.checks, True
         self.end(judgement.outcome, *judgement.reasons)
 
     def end(self, outcome: Outcome, *reasons: str) -> None:
         """How it ended, and why."""
         self.outcome, self._reasons = outcome, reasons
-
-    @property
-    def has_learned(self) -> bool:
-        """Did it get as far as a verdict on what came in?"""
-        return bool(self._checks)
 
     def night(self) -> Night:
         """The page."""

@@ -148,11 +148,12 @@ def attend(
 def _block(
     query: Tensor, key: Tensor, value: Tensor, sheet: Sheet, block: Block, window: int, scale: float
 ) -> Tensor:  # fmt: skip
-    """What a block's tokens see, [heads, spans * longest, size]. Written out as products of matrices where that fits
-    into memory: eight rows of 70 tokens take a CPU a sixth of the time of torch's fused attention and its gradients."""
+    """What a block's tokens see, [heads, spans * longest, size]. On a CPU, written out as products of matrices where
+    that fits into memory: eight rows of 70 tokens take a sixth of the time of torch's fused attention and its
+    gradients."""
     rows, longest = block.places.shape
     past = sheet.shared if block.shares else 0
-    if query.shape[1] * rows * longest * (past + longest) * query.element_size() > SMALL:
+    if query.device.type != "cpu" or query.shape[1] * rows * longest * (past + longest) * query.element_size() > SMALL:
         return torch.cat([_one(query, key, value, sheet, span, longest, window, scale) for span in block.spans], 1)
     places, laid = block.places.flatten(), (query.shape[1], rows, longest, -1)
     q, k, v = (part[0].index_select(1, places).view(laid) for part in (query, key, value))
@@ -243,9 +244,8 @@ class Logs(torch.autograd.Function):
         """The token itself less the probability of each."""
         logits, answers, norms = ctx.saved_tensors
         made = torch.empty_like(logits)
-        for part, norm, grad, out in zip(
-            *(torch.split(all, CHUNK) for all in (logits, norms, *grads, made)), strict=True
-        ):
-            out.copy_((part.float() - norm[:, None]).exp_().mul_(-grad[:, None]))
-        made.scatter_add_(-1, answers[:, None], grads[0][:, None].to(made.dtype))
+        pieces = (torch.split(all, CHUNK) for all in (logits, answers, norms, *grads, made))
+        for part, answer, norm, grad, out in zip(*pieces, strict=True):
+            share = (part.float() - norm[:, None]).exp_().mul_(-grad[:, None])
+            out.copy_(share.scatter_add_(-1, answer[:, None], grad[:, None]))
         return made, None

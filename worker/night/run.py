@@ -123,10 +123,13 @@ class Teacher:
             raise
         except LimenError as error:
             page.end(Outcome.FAILED, f"{error}. Nothing was changed.")
+        except Exception:
+            shutil.rmtree(self._kept(persona), ignore_errors=True)  # else it would break the next one, too
+            raise
         shutil.rmtree(self._kept(persona), ignore_errors=True)  # also of a night that was killed
         if not self._plan.dry:
             await clear_tainted(self._tools.store, self._tools.loras, persona)
-            if page.has_learned:
+            if page.settled:
                 await self._tools.ledger.learned(persona, seen.get(persona, 0))
         return page.night()
 
@@ -138,9 +141,10 @@ class Teacher:
         base = await asyncio.to_thread(lambda: self.base)
         parent, live = await self._weights(base, persona, serving, page)
         parts = split(rows, await self._learned(live))
-        page.divide(parts)
         if not parts.folds:
+            page.settled = True  # what came in can do no more than wait for others
             raise Over(Outcome.UNDECIDED, f"{parts.notes[0][0].upper()}{parts.notes[0][1:]}.")
+        page.divide(parts)
         found = await asyncio.to_thread(
             study, base, card, parts, self._recipes(), live, parent, tell=self._tell, kept=self._kept(persona)
         )

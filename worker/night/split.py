@@ -1,32 +1,28 @@
-"""Examples → folds: sessions that one learner leaves out, so that each reply is judged by somebody who never saw it.
+"""Examples → folds: sessions that are judged by a LoRA which has learned only from what came before them.
 
-Whole sessions are left out, so that no reply is judged by another that stands in the same talk. The folds follow each
-other in time: the last one is later than all that its learner has seen, as tomorrow's talk is. Pure.
+The folds follow each other in time, so each is to its learner as tomorrow's talk is to tonight's LoRA. That also keeps
+luck apart: a vote may sway those who judge later ones, and never one that judges itself or earlier ones. (With every
+fold judged by all the others, votes by coin passed the gate's test for luck four times as often as it says.) Pure.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from worker.night.examples import Example
 
-# With a fifth of 150 rated replies held out, and three of ten votes random, the gate could not tell good nights from
-# luck. With folds all of them are judged, for one training more.
 FOLDS = 3
+FEWEST = 3  # sessions that judge: of one or two, every resampling is much the same, and seems sure
+BEFORE = 0.4  # of the weight comes before the first fold, where nothing older is known
 
 
 class Split(NamedTuple):
-    """All rows, oldest first, and those that each learner leaves out, the latest last. `notes`: in plain words, what
-    could not be as it should. `later`: whether the folds follow each other in time."""
+    """All rows, oldest first; those that judge, fold by fold; and what the learner of each fold learns from. `notes`:
+    in plain words, what could not be as it should."""
 
     rows: list[Example]
     folds: list[list[Example]]
+    before: list[list[Example]]
     notes: list[str]
-    later: bool = True
-
-    def without(self, fold: int) -> list[Example]:
-        """What the learner of a fold learns from."""
-        gone = {one.reply for one in self.folds[fold]}
-        return [one for one in self.rows if one.reply not in gone]
 
 
 class _Group(NamedTuple):
@@ -39,16 +35,20 @@ class _Group(NamedTuple):
 
 def split(rows: Iterable[Example], learned: Collection[str] = (), count: int = FOLDS) -> Split:
     """`learned`: the replies that the live version has learned from; only sessions without any of them can compare it
-    with another. Every fold, and what is left without it, gets likes and dislikes; where there are not groups enough
-    for that there are no folds, and nothing is judged."""
-    groups = _groups(rows)
-    known = frozenset(learned)
+    with another. Every fold, and what comes before it, gets likes and dislikes; where there are not sessions enough
+    for `count` folds there are fewer, or none, and then nothing is judged."""
+    groups, known = _groups(rows), frozenset(learned)
     fresh = [group for group in groups if not any(row.reply in known for row in group.rows)]
-    for folds, later in ((_in_time(fresh, count), True), (_mixed(fresh, count), False)):
-        if _can_judge(folds, groups):
-            notes = [] if later else ["likes and dislikes came at different times: they are judged mixed, not in order"]
-            return Split(_rows(groups), [_rows(fold) for fold in folds], notes, later)
-    return Split(_rows(groups), [], [_why(groups, fresh)] if groups else [])
+    old = [group for group in groups if any(row.reply in known for row in group.rows)]
+    for order, notes in ((fresh, []), (list(_mixed(fresh)), [_MIXED])):
+        for folds in range(count, 0, -1):
+            before, laid = _laid(old, order, folds)
+            if sum(map(len, laid)) >= FEWEST and all(len(_labels(some)) == 2 for some in (*laid, *before)):
+                return Split(_rows(groups), [_rows(fold) for fold in laid], [_rows(some) for some in before], notes)
+    return Split(_rows(groups), [], [], [_why(groups, fresh)] if groups else [])
+
+
+_MIXED = "likes and dislikes came at different times: they are judged mixed, not in order"
 
 
 def _groups(rows: Iterable[Example]) -> list[_Group]:
@@ -64,30 +64,27 @@ def _group(name: str, rows: list[Example]) -> _Group:
     return _Group(name, rows, weight, rows[-1].time, frozenset(row.liked for row in rows))
 
 
-def _in_time(groups: Sequence[_Group], count: int) -> list[list[_Group]]:
-    """One after the other, of like weight."""
-    folds: list[list[_Group]] = [[] for _ in range(count)]
-    whole, sofar = sum(group.weight for group in groups), 0.0
+def _mixed(groups: Sequence[_Group]) -> Iterator[_Group]:
+    """With the same labels at even distances."""
+    kinds: dict[tuple[bool, ...], list[_Group]] = {}
     for group in groups:
-        middle = sofar + group.weight / 2
-        folds[min(count - 1, int(count * middle / whole)) if whole else 0].append(group)
+        kinds.setdefault(tuple(sorted(group.labels)), []).append(group)
+    places = [((at + 0.5) / len(some), group) for some in kinds.values() for at, group in enumerate(some)]
+    yield from (group for _, group in sorted(places, key=lambda place: (place[0], place[1].name)))
+
+
+def _laid(old: Sequence[_Group], fresh: Sequence[_Group], count: int) -> tuple[list[list[_Group]], list[list[_Group]]]:
+    """(what comes before each fold, the folds), of like weight each. Where nothing older is known, the first of the
+    fresh ones are learned from only."""
+    whole = sum(group.weight for group in fresh)
+    head = 0.0 if old else BEFORE
+    folds: list[list[_Group]] = [[] for _ in range(count)]
+    first, sofar = list(old), 0.0
+    for group in fresh:
+        place = ((sofar + group.weight / 2) / whole - head) / (1 - head) if whole else 0.0
+        (first if place < 0 else folds[min(count - 1, int(count * place))]).append(group)
         sofar += group.weight
-    return folds
-
-
-def _mixed(groups: Sequence[_Group], count: int) -> list[list[_Group]]:
-    """By turns, those with the same labels one after the other."""
-    order = sorted(groups, key=lambda group: sorted(group.labels))
-    return [list(order[at::count]) for at in range(count)]
-
-
-def _can_judge(folds: Sequence[Sequence[_Group]], groups: Sequence[_Group]) -> bool:
-    """Are there likes and dislikes in each fold, and in what is left without it?"""
-    for fold in folds:
-        names = {group.name for group in fold}
-        if any(len(_labels(some)) < 2 for some in (fold, [group for group in groups if group.name not in names])):
-            return False
-    return bool(folds)
+    return [[*first, *(group for fold in folds[:at] for group in fold)] for at in range(count)], folds
 
 
 def _labels(groups: Iterable[_Group]) -> frozenset[bool]:
@@ -102,13 +99,13 @@ def _why(groups: Sequence[_Group], fresh: Sequence[_Group]) -> str:
     """Why nothing can be judged."""
     if not fresh:
         return "what serves now has learned from all of it: there is nothing yet to compare another by"
+    since = "" if len(fresh) == len(groups) else " since then"
     labels = _labels(fresh)
     if len(labels) == 1:
-        since = "" if len(fresh) == len(groups) else " since the last night"
         return f"only {'likes' if True in labels else 'dislikes'} came{since}: there is nothing to judge by"
     if len(fresh) == 1:
-        return "everything was said in one session: there is nothing to judge by"
+        return f"everything{since} was said in one session: there is nothing to judge by"
     for label, name in ((True, "likes"), (False, "dislikes")):
         if sum(label in group.labels for group in fresh) == 1:
-            return f"all {name} came in one session: there is nothing to judge by"
-    return "too few sessions: there is nothing to judge by"
+            return f"all {name}{since} came in one session: there is nothing to judge by"
+    return f"too few sessions{since}: there is nothing to judge by"

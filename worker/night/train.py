@@ -111,10 +111,9 @@ def train(
     if parent:
         tuning.begin_with(parent)
     with base.learning(tuning):
-        lesson = Lesson(
-            base, tuning, balanced([row for row in rows if row.weight > 0]), held, recipe, parent is not None
-        )
-        lesson.run(tell, Checkpoint(kept, lesson) if kept else None, upto)
+        counted = balanced([row for row in rows if row.weight > 0])
+        lesson = Lesson(base, tuning, counted, held, recipe)
+        lesson.run(tell, Checkpoint(kept, lesson, upto) if kept else None, upto)
     if not all(bool(part.isfinite().all()) for part in tuning.parameters()):  # no loss tells of the last step
         raise Diverged(f"the weights after step {lesson.course.step} are no numbers")
     return tuning.weights(version), tuple(lesson.course.curve), lesson.course.looks
@@ -137,16 +136,14 @@ class Lesson:
     """One training. Everything that changes is here."""
 
     def __init__(
-        self, base: Base, tuning: Tuning, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe,
-        begun: bool = False,
-    ) -> None:  # fmt: skip
+        self, base: Base, tuning: Tuning, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe
+    ) -> None:
         self.base, self.tuning, self.rows, self.held, self.recipe = base, tuning, rows, held, recipe
         self.below = Below(base.loaded.model, tuning.first)
         self.anchor = Anchor(base, tuning, self.below) if recipe.kl else None
         self.before = self._reference(rows)
         self.held_parts = parts([one.row for one in held], TOKENS)
         self.held_before = [self._token_logs(part)[1] for part in self.held_parts]
-        self.held_base = [self._token_logs(part, False)[1] for part in self.held_parts] if begun else self.held_before
         self.course = Course()
         self.steps = recipe.steps(len(rows))
         self.optimizer = torch.optim.AdamW(list(tuning.parameters()), lr=recipe.rate, weight_decay=0.0)
@@ -218,18 +215,18 @@ class Lesson:
     def _look(self) -> Look:
         """At the rows held out, as things stand."""
         look = Look([0.0] * len(self.held), [0.0] * len(self.held))
-        for part, before, base in zip(self.held_parts, self.held_before, self.held_base, strict=True):
+        for part, before in zip(self.held_parts, self.held_before, strict=True):
             sheet, now = self._token_logs(part)
-            found = by_row(now - before, sheet).tolist(), leanings(now - base, sheet).tolist()
+            found = by_row(now - before, sheet).tolist(), leanings(now - before, sheet).tolist()
             for at, gain, leaning in zip(part, *found, strict=True):
                 look.gains[at], look.leanings[at] = gain, leaning
         return look
 
     @torch.no_grad()
-    def _token_logs(self, part: Sequence[int], with_lora: bool = True) -> tuple[Sheet, Tensor]:
+    def _token_logs(self, part: Sequence[int]) -> tuple[Sheet, Tensor]:
         """Some of the rows held out, and the log-probability of each token of their replies."""
         sheet = Sheet([self.held[at].row for at in part], device=self.base.loaded.device)
-        self.tuning.mix = Mix(runs=((0, sheet.tokens.shape[1], 0),) if with_lora else ())
+        self.tuning.mix = Mix(runs=((0, sheet.tokens.shape[1], 0),))
         return sheet, token_logs(self.below.scores(sheet), sheet)
 
 
@@ -250,9 +247,9 @@ class Diverged(LimenError):
 class Checkpoint:
     """Keeps a lesson in a file every so often, and lets it go on from there. One of another lesson is passed over."""
 
-    def __init__(self, file: Path, lesson: Lesson) -> None:
+    def __init__(self, file: Path, lesson: Lesson, upto: float = 1.0) -> None:
         self._file, self._lesson, self._last = file, lesson, time.monotonic()
-        self._about = fingerprint(lesson)
+        self._about = f"{fingerprint(lesson)} {upto}"
         if file.exists():
             self._go_on()
 
@@ -296,7 +293,8 @@ class Checkpoint:
 def fingerprint(lesson: Lesson) -> str:
     """What must be the same for a training to go on: the lesson as it begins. What rows weigh is not: it fades by the
     minute."""
-    digest = hashlib.sha256(repr((lesson.recipe, lesson.base.loaded.ref, lesson.base.shape)).encode())
+    sizes = len(lesson.rows), len(lesson.held)
+    digest = hashlib.sha256(repr((lesson.recipe, sizes, lesson.base.loaded.ref, lesson.base.shape)).encode())
     for part in (*lesson.base.loaded.model.parameters(), *lesson.tuning.parameters()):
         digest.update(repr(int(part.detach().contiguous().view(BITS[part.element_size()]).sum())).encode())
     for rated in (*lesson.rows, *lesson.held):

@@ -73,7 +73,26 @@ def test_rows_beyond_the_room_are_read_whole(monkeypatch: pytest.MonkeyPatch) ->
 
     assert 2 == len(lower)
     torch.testing.assert_close(first, again)
-    assert below._size <= module.ROOM
+    kept = {part.untyped_storage().data_ptr(): part.untyped_storage().nbytes()
+            for one in below._kept.values() for part in (one.head, one.rest) if len(part)}  # fmt: skip
+    assert sum(kept.values()) == below._size <= module.ROOM + len(CARD) * 4 * one_size(one)
+
+
+def one_size(one: Base) -> int:
+    size: int = one.loaded.model.config.hidden_size
+    return size
+
+
+def test_layers_of_several_kinds_are_read_whole_where_the_kinds_would_not_fit() -> None:
+    """transformers looks up by its number what a layer is, its rotary positions say."""
+    one = base()
+    config = one.loaded.model.config
+    for kinds, whole in ((["a", "b"], True), (["a", "a"], False)):
+        config.layer_types = kinds
+        tuning, below, lower = moved(one, 1), Below(one.loaded.model, 1), calls(one, 0)
+        read(one, tuning, below, ROWS)
+        read(one, tuning, below, ROWS)
+        assert whole == (2 == len(lower))
 
 
 def test_a_model_that_does_more_than_we_know_is_read_whole() -> None:

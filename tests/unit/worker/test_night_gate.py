@@ -136,7 +136,7 @@ BOUNDS = [
     ({"kl": 1.01}, "Its words are far from the base's, in nats per token (1.01)."),
     ({"kl": math.nan}, "Its words are far from the base's"),
     ({"knows": (0.9, 0.6)}, "Asked who it is, it says so less often (0.60)."),
-    ({"distinct": 0.7}, "It says the same things more often (distinct-2) (0.70)."),
+    ({"distinct": 0.69}, "It says the same things more often (distinct-2) (0.69)."),
     ({"repeated": 0.07}, "It repeats itself within a reply (0.07)."),
     ({"opening": 0.3}, "Replies begin with the same words (0.30)."),
     ({"words": 15.0}, "Replies have become much longer (15.00)."),

@@ -27,22 +27,23 @@ def many(groups: int, each: int = 3, seed: int = 0) -> list[Example]:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("count", [2, 3])
-def test_each_row_is_left_out_once_with_its_whole_session(seed: int, count: int) -> None:
-    """The folds follow each other in time and weigh about the same; all have likes and dislikes."""
+def test_a_fold_comes_after_all_that_its_learner_has_seen(seed: int, count: int) -> None:
+    """Whole sessions; two fifths are only learned from, the folds weigh about the same; all have likes and dislikes."""
     told = many(60, seed=seed)
     found = split(told, count=count)
     whole = sum(one.weight for one in told)
 
-    assert ([], True, count) == (found.notes, found.later, len(found.folds))
-    assert sorted(one.reply for one in told) == sorted(one.reply for fold in found.folds for one in fold)
+    assert ([], count, count) == (found.notes, len(found.folds), len(found.before))
     assert found.rows == sorted(told, key=lambda one: one.time)
-    for number, fold in enumerate(found.folds):
-        rest = found.without(number)
-        assert len(told) == len(fold) + len(rest)
-        assert not {one.group for one in fold} & {one.group for one in rest}
-        assert {True, False} == {one.liked for one in fold} == {one.liked for one in rest}
-        assert 1 / count == pytest.approx(sum(one.weight for one in fold) / whole, abs=0.05)
-    assert max(one.time for one in found.without(count - 1)) < min(one.time for one in found.folds[-1])
+    assert found.before[0] + [one for fold in found.folds for one in fold] == found.rows
+    assert 0.4 == pytest.approx(sum(one.weight for one in found.before[0]) / whole, abs=0.05)
+    for before, fold in zip(found.before, found.folds, strict=True):
+        assert max(one.time for one in before) < min(one.time for one in fold)
+        assert not {one.group for one in before} & {one.group for one in fold}
+        assert {True, False} == {one.liked for one in before} == {one.liked for one in fold}
+        assert 0.6 / count == pytest.approx(sum(one.weight for one in fold) / whole, abs=0.05)
+    for earlier, later, fold in zip(found.before, found.before[1:], found.folds, strict=False):
+        assert later == earlier + fold
 
 
 def test_the_order_in_which_rows_come_changes_nothing() -> None:
@@ -60,7 +61,7 @@ def test_what_the_live_version_learned_from_is_learned_from_and_not_judged() -> 
 
     assert {one.reply for one in told} - known == {one.reply for fold in late.folds for one in fold}
     assert told == late.rows
-    assert all(one in late.without(0) for one in told if one.reply in known)
+    assert [one for one in told if one.reply in known] == late.before[0]
     assert {"g031"} == {one.group for one in told} - {
         one.group for fold in split(told, {*known, "31-2"}).folds for one in fold
     } - {one.group for one in told if one.reply in known}, "a session that was learned from in part is known"
@@ -86,14 +87,27 @@ def test_what_cannot_be_judged_is_learned_from_and_the_note_says_why(told: list[
 
 
 def test_nothing_at_all_is_no_error() -> None:
-    assert ([], [], []) == split([])[:3]
+    assert ([], [], [], []) == split([])
+
+
+def test_what_is_lacking_is_lacking_since_the_last_night() -> None:
+    """Of what is known already there may be plenty."""
+    told = many(20)
+    new = [row("x", "new", time=1e6), row("y", "new", liked=False, time=1e6 + 1)]
+    said = split([*told, *new], {one.reply for one in told})
+    more = [row(f"{liked}{at}", f"new{at}", liked, time=1e7 + at) for at in range(3) for liked in (True, False)]
+    few, enough = (split([*told, *some], {one.reply for one in told}) for some in (more[:4], more))
+
+    assert ["everything since then was said in one session: there is nothing to judge by"] == said.notes
+    assert (0, 3) == (len(few.folds), len(enough.folds)), "three sessions are the fewest"
+    assert ["too few sessions since then: there is nothing to judge by"] == few.notes
 
 
 def test_where_likes_and_dislikes_came_at_different_times_they_are_mixed() -> None:
     """Else one learner would have seen likes alone; the note says that time is not kept."""
-    found = split([row(str(k), f"g{k:02}", liked=k < 10, time=k) for k in range(20)], count=2)
+    found = split([row(str(k), f"g{k:02}", liked=k < 10, time=k) for k in range(20)])
 
-    assert not found.later
+    assert 3 == len(found.folds)
     assert "mixed" in found.notes[0]
     for fold in found.folds:
-        assert (5, 5) == (sum(one.liked for one in fold), sum(not one.liked for one in fold))
+        assert (2, 2) == (sum(one.liked for one in fold), sum(not one.liked for one in fold))

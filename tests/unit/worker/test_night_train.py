@@ -255,8 +255,8 @@ def test_it_begins_with_the_parent() -> None:
 
     assert abs(curve[0].margin) < 1e-3
     assert after > before - 1 > without
-    leans = measure.leaning(base(), [one.row for one in HELD], child)
-    assert looks[-1].leanings == pytest.approx(leans, abs=1e-3), "they lean from the base, as the gate compares"
+    now, then = (gained(one, HELD) for one in (child, parent))
+    assert looks[-1].gains == pytest.approx([a - b for a, b in zip(now, then, strict=True)], abs=1e-3)
 
 
 def test_a_long_batch_is_read_in_parts(monkeypatch) -> None:
