@@ -119,7 +119,7 @@ class Delivery:
         self._me = secrets.token_hex(8)
 
     async def run(self) -> None:
-        """Until cancelled. Waits out an absent Redis, and another carrier. Raises UserError: what only people can mend."""
+        """Until cancelled. Waits out an absent Redis and another carrier. Raises UserError: people must mend that."""
         while True:
             try:
                 if await self._lease():
