@@ -31,7 +31,7 @@ class Work:
         return task
 
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it, and finish it even if we are told to stop in the middle."""
+        """Do it, and finish it even if we are told to stop in the middle; what takes too long then is broken off."""
         task = self.beside(work)
         try:
             return await asyncio.shield(task)
@@ -40,6 +40,7 @@ class Work:
             while not task.done() and (left := end - time.monotonic()) > 0:
                 with suppress(asyncio.CancelledError):  # they ask again, who want to be sure
                     await asyncio.wait([task], timeout=left)
+            task.cancel()  # it may be another's by then, who would say it, too
             raise
 
     async def finish(self) -> None:
