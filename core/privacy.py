@@ -63,6 +63,9 @@ class Privacy:
         talks = await self._conversations.of_person(person)
         given, rated = await self._ledger.about(person)
         parked = await self._client.do("SMEMBERS", keys.PARKED_BY(person))
+        asked, waits = await self._client.do_all(
+            [("ZCARD", keys.ASKED(person)), ("EXISTS", keys.ASKED_TOLD(person))], atomic=False
+        )
         return {
             "person": person,
             "consent": {k.decode(): v.decode() for k, v in consent.items()},
@@ -74,6 +77,7 @@ class Privacy:
                 for reaction in reactions(entry, person)
             ],
             "reactions_waiting_for_their_reply": sorted(message.decode() for message in parked),
+            "quota": {"answered_lately": asked, "told_to_wait": bool(waits)},
             "nights": [part(night, person) for night in await self._nights.about(person)],
             "loras": await self._loras.of_person(person),
             "jobs": [msgspec.to_builtins(job) for job in await self._jobs(person)],
@@ -106,7 +110,8 @@ class Privacy:
         went |= await self._forget_replies(person, persona, jobs, met)
         if persona is None:
             await self._ledger.unpark(person)
-            await self._client.do("DEL", keys.CONSENT(person), keys.SPOKE_IN(person))
+            theirs = (keys.CONSENT, keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)
+            await self._client.do("DEL", *(key(person) for key in theirs))
         stopped |= await self._stop(person, persona)  # again: a night may have kept one meanwhile
         await self._loras.release(person, sorted(stopped))
         return {**went, "LoRAs": len(stopped)}

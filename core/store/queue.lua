@@ -117,6 +117,38 @@ local function withdraw(id, conv)
   depth(get(id, 'lane'), -1)
 end
 
+-- → 'waiting' (gone now), 'running' (the worker was told) or 'gone'
+local function cancel(id, t)
+  local state, conv = fields(id, 'state', 'conv')
+  if state == 'running' then
+    call('HSET', jobkey(id), 'cancel', '1')
+    call('PUBLISH', CANCELS, id)
+  elseif state == 'waiting' then
+    withdraw(id, conv)
+    stop(id, conv, t)
+  else
+    return 'gone'
+  end
+  return state
+end
+
+-- The jobs of a conversation: the one in flight first.
+local function jobs(conv)
+  local out = call('LRANGE', linekey(conv), 0, -1)
+  local busy = call('HGET', BUSY, conv)
+  if busy then table.insert(out, 1, busy) end
+  return out
+end
+
+-- Stop all that is to be said in a conversation, or to one author there. → was there anything?
+local function hush(order, t)
+  local any = false
+  for _, id in ipairs(jobs(order.conv)) do
+    if not order.author or get(id, 'author') == order.author then any = cancel(id, t) ~= 'gone' or any end
+  end
+  return any
+end
+
 -- The job is this worker's still?
 local function held(id, fence)
   local state, current = fields(id, 'state', 'fence')
@@ -151,11 +183,54 @@ local function merge(job, t, limits)
   return last
 end
 
+-- How many answers a bound has counted within its window.
+local function counted(bound, t)
+  call('ZREMRANGEBYSCORE', bound.key, '-inf', t - bound.window)
+  return call('ZCARD', bound.key)
+end
+
+-- Is something of this conversation still to be said, or has it been since `gate.time`?
+local function speaking(gate, conv)
+  local spoke = call('HGET', gate.about, 'spoke')
+  return call('LLEN', linekey(conv)) > 0 or call('HEXISTS', BUSY, conv) == 1
+    or (spoke and tonumber(spoke) >= gate.time)
+end
+
+-- What becomes of a job that its gate does not let in; nil if it does. Of a bound that is reached with `told`, people
+-- are told once in its window: the answer is then the number of the bound, else 0.
+local function barred(gate, job, t)
+  if gate.about and speaking(gate, job.conv) then return {'heard', '', 0} end
+  local turns = gate.turns
+  if turns and (tonumber(call('GET', turns.key)) or 0) >= turns.most then
+    call('EXPIRE', turns.key, DAY)  -- as long as bots go on they are not listened to
+    return {'heard', '', 0}
+  end
+  for i, bound in ipairs(gate.bounds) do
+    if counted(bound, t) >= bound.most then
+      local told = bound.told and call('SET', bound.told, 1, 'NX', 'PX', bound.window)
+      return {'over', '', told and i or 0}
+    end
+  end
+end
+
+local function count(gate, job, t)
+  if gate.turns then
+    call('INCR', gate.turns.key)
+    call('EXPIRE', gate.turns.key, DAY)
+  end
+  for _, bound in ipairs(gate.bounds) do
+    call('ZADD', bound.key, t, job.id)
+    call('PEXPIRE', bound.key, bound.window)
+  end
+end
+
 -- `limits.depth` is for each lane: files in the background refuse nobody who talks.
-local function submit(job, t, limits)
+local function submit(job, t, limits, gate)
   if call('EXISTS', jobkey(job.id)) == 1 then return {'queued', job.id, place(job.id)} end
   local joined = merge(job, t, limits)
   if joined then return {'merged', joined, place(joined)} end
+  local no = gate and barred(gate, job, t)
+  if no then return no end
   local waiting, line = tonumber(call('HGET', DEPTH, job.lane)) or 0, call('LLEN', linekey(job.conv))
   if waiting >= limits.depth then return {'full', '', waiting} end
   if line >= limits.line then return {'full', '', line} end
@@ -165,6 +240,7 @@ local function submit(job, t, limits)
   call('RPUSH', linekey(job.conv), job.id)
   depth(job.lane, 1)
   if line == 0 then settle(job.conv, t) end
+  if gate then count(gate, job, t) end
   return {'queued', job.id, place(job.id)}
 end
 
@@ -185,8 +261,9 @@ end
 
 local ops = {}
 
--- A batch of events, each heard once: {seen, line?, job?} → {what, job id, place or depth}. One that was seen before
--- answers with the job it went to then: the first answer may have been lost on its way.
+-- A batch of events, each heard once: {seen, line?, stop?, job?, gate?, reset?} → {what, job id, place, depth or bound}.
+-- One that was seen before answers with the job it went to then: the first answer may have been lost on its way. What
+-- stops something gets no answer.
 -- Bodies are named by their place in ARGV (Redis's msgpack knows no binary type).
 function ops.accept()
   local t, batch, limits, out = now(), cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3]), {}
@@ -195,8 +272,13 @@ function ops.accept()
     if known then
       out[i] = {'seen', known, place(known)}
     else
+      if item.reset then call('DEL', item.reset) end
       if item.line then hear(item.line, limits.keep) end
-      out[i] = item.job and submit(item.job, t, limits) or {'heard', '', 0}
+      if item.stop and hush(item.stop, t) then
+        out[i] = {'stopped', '', 0}
+      else
+        out[i] = item.job and submit(item.job, t, limits, item.gate) or {'heard', '', 0}
+      end
       if item.seen then call('SET', item.seen, out[i][2], 'EX', limits.seen) end
     end
   end
@@ -362,31 +444,11 @@ function ops.disown()
   return out
 end
 
--- → 'waiting' (gone now), 'running' (the worker was told) or 'gone'
-function ops.cancel()
-  local id = ARGV[2]
-  local state, conv = fields(id, 'state', 'conv')
-  if state == 'running' then
-    call('HSET', jobkey(id), 'cancel', '1')
-    call('PUBLISH', CANCELS, id)
-  elseif state == 'waiting' then
-    withdraw(id, conv)
-    stop(id, conv, now())
-  else
-    return 'gone'
-  end
-  return state
-end
+function ops.cancel() return cancel(ARGV[2], now()) end
 
 function ops.place() return place(ARGV[2]) end
 
--- The jobs of a conversation: the one in flight first.
-function ops.jobs()
-  local out = call('LRANGE', linekey(ARGV[2]), 0, -1)
-  local busy = call('HGET', BUSY, ARGV[2])
-  if busy then table.insert(out, 1, busy) end
-  return out
-end
+function ops.jobs() return jobs(ARGV[2]) end
 
 -- Dead letters go to the end of their lines, with all attempts before them.
 function ops.requeue()

@@ -60,14 +60,59 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     index: tuple[str, ...] = ()
 
 
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """At most so many answers in any `window` (seconds): they are counted under `key`.
+
+    With `told`, a key, people are to be told when it is reached, once in the window, by this `note`.
+    """
+
+    key: str
+    most: int
+    window: float
+    told: str = ""
+    note: str = ""
+
+
+class Turns(msgspec.Struct, frozen=True):
+    """At most so many answers until the count under `key` is reset."""
+
+    key: str
+    most: int
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new job has to pass; what joins one that waits is let through. Only what is queued is counted.
+
+    `alone`: only if nothing is to be said in its conversation, and nothing has been since this time (seconds UTC).
+    """
+
+    bounds: tuple[Bound, ...] = ()
+    turns: Turns | None = None
+    alone: float | None = None
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Cancel the jobs of a conversation: all, or those that answer this author."""
+
+    conversation: str
+    author: str = ""
+
+
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """One event for the store: dedupe by `seen`, keep `line`, queue `job`. `merge` and `delay` in seconds."""
+    """One event for the store: dedupe by `seen`, keep `line`, queue `job` if `gate` lets it. `merge`, `delay` in s.
+
+    With `stop` the job is queued only if there was nothing to stop. `reset` is the key of a count of `Turns` that
+    begins anew with it.
+    """
 
     seen: str = ""
     line: Heard | None = None
     job: Generate | None = None
     merge: float = 0.0
     delay: float = 0.0
+    gate: Gate | None = None
+    stop: Stop | None = None
+    reset: str = ""
 
 
 class What(StrEnum):
@@ -78,10 +123,14 @@ class What(StrEnum):
     QUEUED = "queued"
     MERGED = "merged"
     FULL = "full"
+    OVER = "over"
+    STOPPED = "stopped"
 
 
 class Accepted(msgspec.Struct, frozen=True):
     """`job` is the one that will answer. `place`: as `Queue.place`; for FULL, how many wait already.
+
+    OVER: a bound of the gate is reached. `place` says which (from 1) if people are to be told of it, else 0.
 
     SEEN names the job that the event went to when it was first told, if there was one: whoever lost that answer has
     it here.
@@ -306,7 +355,28 @@ def _offer(offer: Offer, bodies: list[bytes]) -> dict[str, object]:
         wire["line"] = _heard(offer.line, _put(bodies, offer.line.body))
     if offer.job:
         wire["job"] = _submission(offer.job, _put(bodies, _encode(offer.job)), offer.merge, offer.delay)
+    if offer.job and offer.gate:
+        wire["gate"] = _gate(offer.gate, offer.job.conversation)
+    if offer.stop:
+        author = {"author": offer.stop.author} if offer.stop.author else {}
+        wire["stop"] = {"conv": offer.stop.conversation} | author
+    if offer.reset:
+        wire["reset"] = offer.reset
     return wire
+
+
+def _gate(gate: Gate, conversation: str) -> dict[str, object]:
+    wire: dict[str, object] = {"bounds": [_bound(bound) for bound in gate.bounds]}
+    if gate.turns:
+        wire["turns"] = {"key": gate.turns.key, "most": gate.turns.most}
+    if gate.alone is not None:
+        wire |= {"about": keys.TALK(conversation), "time": gate.alone}
+    return wire
+
+
+def _bound(bound: Bound) -> dict[str, object]:
+    wire: dict[str, object] = {"key": bound.key, "most": bound.most, "window": int(bound.window * 1000)}
+    return wire | {"told": bound.told} if bound.told else wire
 
 
 def _put(bodies: list[bytes], body: bytes) -> int:
