@@ -7,23 +7,31 @@ from functools import lru_cache
 import msgspec
 
 from core.events import Addressed, Kind, Message
+from core.manners import rests
 from core.settings import Attention
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`speak`, and why or why not. `merge`, `delay` in seconds: see `core.store.queue.Offer`."""
+    """`speak`, and why or why not. `merge`, `delay` in seconds: see `core.store.queue.Offer`.
+
+    `overheard`: it was not meant for us, so nobody waits for an answer, and none may be promised or refused.
+    """
 
     speak: bool
     why: str
     merge: float = 0.0
     delay: float = 0.0
+    overheard: bool = False
 
 
-def attend(message: Message, names: Sequence[str], rules: Attention, settle: bool = True) -> Decision:
-    """Answer what is meant for us: a DM, a mention, a reply to us, our name.
+def attend(
+    message: Message, names: Sequence[str], rules: Attention, settle: bool = True, quiet: bool = False
+) -> Decision:
+    """Answer what is meant for us: a DM, a mention, a reply to us, our name. What is overheard: where the rules say so.
 
     Quick messages of one person become one turn: the answer waits `settle_seconds` for more, and joins what comes
-    within `quick_seconds` while it waits. `settle` is off where every message is whole (the terminal).
+    within `quick_seconds` while it waits. `settle` is off where every message is whole (the terminal). `quiet`: these
+    are the quiet hours.
     """
     if message.author.id == message.account:
         return Decision(False, "it is our own")
@@ -31,13 +39,17 @@ def attend(message: Message, names: Sequence[str], rules: Attention, settle: boo
         return Decision(False, "it is a bot's")
     if not message.text.strip():
         return Decision(False, "it is empty")
-    why = _called(message, names, rules)
-    if not why:
+    why = called(message, names, rules)
+    if not why and (not rules.ambient_per_hour or message.author.is_bot):
         return Decision(False, "it is not for us")
-    return Decision(True, why, rules.quick_seconds, rules.settle_seconds if settle else 0.0)
+    if quiet and (not why or rests(message.place, rules)):
+        return Decision(False, "these are quiet hours")
+    wait = rules.settle_seconds if settle else 0.0
+    return Decision(True, why or "it is overheard", rules.quick_seconds, wait, overheard=not why)
 
 
-def _called(message: Message, names: Sequence[str], rules: Attention) -> str:
+def called(message: Message, names: Sequence[str], rules: Attention) -> str:
+    """How a message calls us; empty: it is not meant for us."""
     if message.place.kind == Kind.DM:
         return Addressed.DM
     if message.addressed != Addressed.NO:

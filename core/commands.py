@@ -18,6 +18,7 @@ from core.engine import Act, Engine, Outcome
 from core.errors import StoreError, UserError
 from core.events import Command, Line, PersonaKey
 from core.feedback import Fact, standing
+from core.manners import hears
 from core.privacy import WORDING, Privacy
 from core.store import keys
 from core.store.client import patiently
@@ -29,6 +30,8 @@ from personas.card import Card
 
 log = logging.getLogger("limen.commands")
 
+EVERYWHERE = ("export", "forget", "help", "privacy", "stop", "unreact")  # also for those whom the settings deny
+RESTING = "I must rest a little. Please ask me again later."
 NOTED = 15.0  # seconds that we try to note that a command was carried out
 
 
@@ -58,6 +61,8 @@ class Desk:
         if act is None:
             hint = near(command.name)
             return Answer(text=f"There is no /{command.name}{hint}. /help lists what there is.", error=True)
+        if command.name not in EVERYWHERE and not hears(command.place, command.author, self.engine.rules):
+            return Answer(text="I am not meant to speak here, or with you. My operator decides that.", error=True)
         if await self.engine.queue.seen(_seen(command)):
             return Answer(text="That is done already.")
         try:
@@ -124,7 +129,7 @@ async def regenerate(desk: Desk, command: Command) -> Answer:
         return Answer(job=outcome) if outcome.place >= 0 else Answer()
     if outcome.act in (Act.QUEUED, Act.MERGED):
         return Answer(job=outcome)
-    return Answer(text=outcome.note, error=True)
+    return Answer(text=outcome.note or RESTING, error=True)  # who gives a command is always told
 
 
 async def stop(desk: Desk, command: Command) -> Answer:

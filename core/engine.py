@@ -12,7 +12,7 @@ from itertools import groupby
 
 import msgspec
 
-from core.attention import attend
+from core.attention import attend, called
 from core.events import (
     AnyEvent,
     Command,
@@ -29,13 +29,15 @@ from core.events import (
 )
 from core.feedback import Fact
 from core.jobs import Generate
+from core.manners import at_home, hears, is_quiet, rests, says_stop
+from core.quota import gate, reset
 from core.scopes import scope_of
 from core.settings import Settings
 from core.store import keys
 from core.store.conversations import Conversations, heard
 from core.store.ledger import Ledger, message_key
 from core.store.personas import Personas
-from core.store.queue import Accepted, Offer, Queue, What
+from core.store.queue import Accepted, Offer, Queue, Stop, What
 from core.text import clean
 from personas.card import Card
 
@@ -70,7 +72,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Engine:
-    """`replies` names the stream that answers come back on: the bot account, or a terminal's session."""
+    """`replies` names the stream that answers come back on: the bot account, or a terminal's session.
+
+    A session of a terminal is the operator's own: what is for groups does not concern it.
+    """
 
     def __init__(
         self,
@@ -85,6 +90,7 @@ class Engine:
         settle: bool = True,
     ) -> None:
         self.settings = settings
+        self.rules = at_home(settings.attention) if replies else settings.attention
         self.queue, self.conversations, self.ledger, self.personas = queue, conversations, ledger, personas
         self.cards = cards
         self.replies = replies
@@ -126,16 +132,19 @@ class Engine:
         plans = [await self._plan(message, persona) for message, persona in zip(messages, personas, strict=True)]
         offers = [offer for offer, _ in plans if offer]
         accepted = iter(await self.queue.accept(offers) if offers else [])
-        return [_outcome(next(accepted), outcome) if offer else outcome for offer, outcome in plans]
+        return [_outcome(offer, next(accepted), outcome) if offer else outcome for offer, outcome in plans]
 
     async def _plan(self, message: Message, persona: PersonaKey) -> tuple[Offer | None, Outcome]:
         """What to ask of the queue for one message, and the outcome as far as it is known before."""
+        if not hears(message.place, message.author, self.rules):
+            return None, Outcome(act=Act.IGNORED, persona=persona, note="the settings deny it")
         text = clean(message.text)
         if note := self._too_long(text):
             return None, Outcome(act=Act.REFUSED, persona=persona, note=note)
         message = msgspec.structs.replace(message, text=text, author=_tidy(message.author))
         card = self.cards(persona.card)
-        decision = attend(message, (card.title, card.name, *card.names), self.settings.attention, self.settle)
+        names = (card.title, card.name, *card.names)
+        decision = attend(message, names, self.rules, self.settle, self._is_quiet())
         if not text.strip() or message.author.id == message.account:
             return None, Outcome(act=Act.IGNORED, persona=persona, note=decision.why)
         line = heard(persona, message.place, message, text)
@@ -144,10 +153,24 @@ class Engine:
             act=Act.HEARD, persona=persona, conversation=line.conversation, reply_id=job.reply_id if job else ""
         )
         seen = keys.SEEN(f"{message_key(message.account, message.place, message.id)}|{quote(persona.card)}")
-        return Offer(seen=seen, line=line, job=job, merge=decision.merge, delay=decision.delay), outcome
+        offer = Offer(
+            seen=seen, line=line, job=job, merge=decision.merge, delay=decision.delay,
+            gate=gate(message, self.rules, decision.overheard) if job else None,
+            stop=self._stop(message, names, line.conversation), reset=reset(message, self.rules),
+        )  # fmt: skip
+        return offer, outcome
+
+    def _is_quiet(self) -> bool:
+        return is_quiet(self.rules.quiet_hours, self.clock(), self.settings.timezone)
+
+    def _stop(self, message: Message, names: Sequence[str], conversation: str) -> Stop | None:
+        """Who calls us stops all that we say there; who does not, what we say to them."""
+        if not says_stop(message, names, self.rules.stop_words):
+            return None
+        return Stop(conversation, "" if called(message, names, self.rules) else message.author.id)
 
     def _too_long(self, text: str) -> str:
-        most = self.settings.attention.max_message_chars
+        most = self.rules.max_message_chars
         return f"That is {len(text):,} characters; I can take in {most:,} at once." if len(text) > most else ""
 
     async def _job(self, message: Message, persona: PersonaKey, card: Card) -> Generate:
@@ -187,6 +210,8 @@ class Engine:
         """Keep the fact, on the reply behind the message; park it if that is not known yet."""
         if reaction.author.id == reaction.account:
             return Outcome(act=Act.IGNORED, note="it is our own")
+        if not reaction.removed and not hears(reaction.place, reaction.author, self.rules):
+            return Outcome(act=Act.IGNORED, note="the settings deny it")
         fact = Fact(
             reaction.id, reaction.author.id, reaction.emoji, reaction.time, reaction.removed, reaction.author.is_bot
         )
@@ -226,6 +251,8 @@ class Engine:
 
         Asked for again under the same `seen`, it is the same one.
         """
+        if self._is_quiet() and rests(place, self.rules):
+            return Outcome(act=Act.IGNORED, persona=persona, note="These are quiet hours. Please ask again later.")
         conversation = persona.conversation(place)
         lines = await self.conversations.last(conversation, 50)
         last = next((line for line in reversed(lines) if line.ours), None)
@@ -238,8 +265,10 @@ class Engine:
         job = await self._job(message, persona, self.cards(persona.card))
         job = msgspec.structs.replace(job, events=last.answers, regenerates=last.id)
         outcome = Outcome(act=Act.HEARD, persona=persona, conversation=conversation, reply_id=job.reply_id)
-        (accepted,) = await self.queue.accept([Offer(seen=seen, job=job)])
-        return _outcome(accepted, outcome)
+        asks = msgspec.structs.replace(message, author=author)
+        offer = Offer(seen=seen, job=job, gate=gate(asks, self.rules))
+        (accepted,) = await self.queue.accept([offer])
+        return _outcome(offer, accepted, outcome)
 
     async def stop(self, conversation: str) -> int:
         """Cancel every job of a conversation. How many there were."""
@@ -254,16 +283,27 @@ _ACCEPTED = {
     What.QUEUED: Act.QUEUED,
     What.MERGED: Act.MERGED,
     What.FULL: Act.FULL,
+    What.OVER: Act.FULL,
+    What.STOPPED: Act.HEARD,
 }
 
 
-def _outcome(accepted: Accepted, outcome: Outcome) -> Outcome:
-    note = ""
-    if accepted.what == What.FULL:
-        note = f"There is a long line here already ({accepted.place} waiting). Please try again in a moment."
-    return msgspec.structs.replace(
-        outcome, act=_ACCEPTED[accepted.what], job=accepted.job, place=accepted.place, note=note
-    )
+def _outcome(offer: Offer, accepted: Accepted, outcome: Outcome) -> Outcome:
+    act, note = _ACCEPTED[accepted.what], _note(offer, accepted)
+    if act == Act.FULL and not note:  # nobody waits for an answer, or they were told already
+        act = Act.HEARD
+    return msgspec.structs.replace(outcome, act=act, job=accepted.job, place=accepted.place, note=note)
+
+
+def _note(offer: Offer, accepted: Accepted) -> str:
+    """Why there is no answer, for whoever waits for one."""
+    overheard = offer.gate is not None and offer.gate.alone is not None
+    if accepted.what == What.FULL and not overheard:
+        return f"There is a long line here already ({accepted.place} waiting). Please try again in a moment."
+    if accepted.what == What.OVER and accepted.place:
+        assert offer.gate
+        return offer.gate.bounds[accepted.place - 1].note
+    return ""
 
 
 def _tidy(person: Person) -> Person:

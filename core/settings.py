@@ -16,6 +16,9 @@ _DEVICE = {"allowed": "auto, cpu, cuda, cuda:N or mps"}
 _URL = {"allowed": "an http:// or https:// address, or nothing for the platform's own"}
 _SOCKET = {"allowed": "a ws:// or wss:// address, or nothing for the platform's own"}
 _HOST = {"allowed": "a host name or an address of this machine"}
+_LIST = r"^\s*$|^\s*[\w*-]+:[^\s,]+(?:[\s,]+[\w*-]+:[^\s,]+)*\s*$"
+_PLACES = {"allowed": "ids such as discord:77:901, discord:77:* or slack:T1:D*, with spaces between, or nothing"}
+_PEOPLE = {"allowed": "ids such as discord:1234, slack:T1:U5 or slack:T1:*, with spaces between, or nothing"}
 Url = Annotated[str, Meta(pattern=r"^$|^https?://\S+$", extra=_URL)]
 Socket = Annotated[str, Meta(pattern=r"^$|^wss?://\S+$", extra=_SOCKET)]
 
@@ -153,6 +156,52 @@ class Attention(Part, frozen=True):
         float, Meta(ge=0, le=10, description="The wait after a message, in case another follows.")
     ] = 0.6
     bots: Annotated[bool, Meta(description="Answer other bots.")] = False
+    bot_turns: Annotated[
+        int, Meta(ge=1, le=1000, description="So many answers to bots in a channel; then a person must speak first.")
+    ] = 4
+    stop_words: Annotated[
+        str,
+        Meta(
+            description="A message that says only this stops the reply that is being written. Commas between several.",
+            extra={"allowed": "words such as stop, be quiet, or nothing"},
+        ),
+    ] = "stop"
+    ambient_per_hour: Annotated[
+        int, Meta(ge=0, le=3600, description="Answer what is only overheard: so often an hour in a channel; 0: never.")
+    ] = 0
+    quiet_hours: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^([01]?\d|2[0-3]):[0-5]\d-([01]?\d|2[0-3]):[0-5]\d$",
+            description="When to rest, in `timezone`. Who says stop is obeyed all the same.",
+            extra={"allowed": "hours such as 22:00-07:30, or nothing"},
+        ),
+    ] = ""
+    quiet_for: Annotated[
+        Literal["overheard", "channels", "everything"],
+        Meta(
+            description="What stays unanswered then: what is only overheard, all in channels and threads, or "
+            "direct messages as well."
+        ),
+    ] = "overheard"
+    allow_places: Annotated[
+        str, Meta(pattern=_LIST, description="Servers and channels to be in; empty: all.", extra=_PLACES)
+    ] = ""
+    deny_places: Annotated[
+        str, Meta(pattern=_LIST, description="Servers and channels to be deaf and silent in.", extra=_PLACES)
+    ] = ""
+    allow_people: Annotated[str, Meta(pattern=_LIST, description="Whom to hear; empty: all.", extra=_PEOPLE)] = ""
+    deny_people: Annotated[str, Meta(pattern=_LIST, description="Whom not to hear.", extra=_PEOPLE)] = ""
+    person_quota: Annotated[
+        int, Meta(ge=0, le=100_000, description="Answers to one person in `quota_minutes`; 0: as many as they like.")
+    ] = 0
+    channel_quota: Annotated[
+        int, Meta(ge=0, le=100_000, description="The same for a channel with its threads, whoever speaks.")
+    ] = 0
+    quota_minutes: Annotated[float, Meta(ge=1, le=10_080, description="The time over which these are counted.")] = 60
+    quota_free: Annotated[
+        str, Meta(pattern=_LIST, description="People to whom no quota applies, such as operators.", extra=_PEOPLE)
+    ] = ""
     max_message_chars: Annotated[
         int, Meta(ge=200, le=1_000_000, description="A longer message is refused, and its author told.")
     ] = 20_000

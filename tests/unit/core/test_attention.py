@@ -1,6 +1,8 @@
 """core/attention.py: when to speak."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.attention import attend
 from core.events import Addressed, Kind, Message, Person, Place
@@ -46,3 +48,58 @@ def test_a_terminal_does_not_wait_for_more() -> None:
     """Where every message is whole there is nothing to settle."""
     assert 0 < attend(said("hi", DM), (), RULES).delay
     assert 0 == attend(said("hi", DM), (), RULES, settle=False).delay
+
+
+people = st.sampled_from([ANN, Person("discord:3", "Other", is_bot=True), Person("discord:9", "Mira", is_bot=True)])
+messages = st.builds(
+    said, st.sampled_from(["hello", "mira?", "  ", "stop"]), st.sampled_from([ROOM, DM]), people,
+    st.sampled_from(list(Addressed)),
+)  # fmt: skip
+rules = st.builds(
+    Attention, names=st.booleans(), bots=st.booleans(), ambient_per_hour=st.sampled_from([0, 3]),
+    quiet_for=st.sampled_from(["overheard", "channels", "everything"]),
+)  # fmt: skip
+
+
+@given(messages, rules, st.booleans(), st.booleans())
+def test_it_never_answers_itself(message: Message, rules: Attention, settle: bool, quiet: bool) -> None:
+    """Whatever the rules are, and however it called itself."""
+    if attend(message, ("mira",), rules, settle, quiet).speak:
+        assert message.author.id != message.account
+        assert not message.author.is_bot or rules.bots
+
+
+@given(messages, rules, st.booleans())
+def test_the_overheard_is_answered_only_to_people_where_a_rate_is_set(
+    message: Message, rules: Attention, quiet: bool
+) -> None:
+    """Never in a DM, where all is meant for us; never in quiet hours; and what is meant for us never counts as that."""
+    decision = attend(message, ("mira",), rules, quiet=quiet)
+    if decision.overheard:
+        assert rules.ambient_per_hour
+        assert not quiet
+        assert not message.author.is_bot
+        assert Kind.CHANNEL == message.place.kind
+        assert Addressed.NO == message.addressed
+    elif not quiet:
+        silent = attend(message, ("mira",), Attention(names=rules.names, bots=rules.bots))
+        assert decision.speak == silent.speak
+
+
+@given(messages, rules)
+def test_quiet_hours_only_silence(message: Message, rules: Attention) -> None:
+    """What is answered in them is answered at any hour."""
+    if attend(message, ("mira",), rules, quiet=True).speak:
+        assert attend(message, ("mira",), rules).speak
+
+
+@pytest.mark.parametrize(
+    ("left", "spoken"),
+    [("overheard", [True, True, False]), ("channels", [True, False, False]), ("everything", [False] * 3)],
+)
+def test_in_quiet_hours_the_setting_says_who_is_answered(left: str, spoken: list[bool]) -> None:
+    """A DM, a mention, and something overheard."""
+    quiet = Attention(ambient_per_hour=5, quiet_for=left)  # type: ignore[arg-type]
+    tried = [said("hello", DM), said("hello", to=Addressed.MENTION), said("hello")]
+
+    assert spoken == [attend(message, (), quiet, quiet=True).speak for message in tried]
