@@ -40,12 +40,17 @@ def attend(
     if not message.text.strip():
         return Decision(False, "it is empty")
     why = called(message, names, rules)
-    if not why and (not rules.ambient_per_hour or message.author.is_bot):
+    if not why and not _may_join_in(message, rules):
         return Decision(False, "it is not for us")
     if quiet and (not why or rests(message.place, rules)):
         return Decision(False, "these are quiet hours")
     wait = rules.settle_seconds if settle else 0.0
     return Decision(True, why or "it is overheard", rules.quick_seconds, wait, overheard=not why)
+
+
+def _may_join_in(message: Message, rules: Attention) -> bool:
+    """Talk of people, to nobody in particular. (On Slack all in a thread is a reply; where we answer, we take part.)"""
+    return rules.ambient_per_hour > 0 and not message.author.is_bot and not message.reply_to
 
 
 def called(message: Message, names: Sequence[str], rules: Attention) -> str:

@@ -31,19 +31,21 @@ def at_home(rules: Attention) -> Attention:
 
 def hears(place: Place, person: Person, rules: Attention) -> bool:
     """May we listen to this person in this place? Where a list allows some, all others are denied; a denial wins."""
-    where, who = str(place), person.id
-    if named(where, rules.deny_places, within=True) or named(who, rules.deny_people):
-        return False
-    return _allowed(where, rules.allow_places, within=True) and _allowed(who, rules.allow_people)
+    return _passes(place, rules.allow_places, rules.deny_places, within=True) and _passes(
+        person.id, rules.allow_people, rules.deny_people
+    )
+
+
+def _passes(one: Place | str, allow: str, deny: str, within: bool = False) -> bool:
+    if not (allow or deny):  # as nearly everywhere
+        return True
+    name = str(one)
+    return not named(name, deny, within) and (not allow.strip() or named(name, allow, within))
 
 
 def named(one: str, ids: str, within: bool = False) -> bool:
     """Is this id in the list? `*` stands for anything between two colons; `within`: or does it lie in one that is?"""
     return bool(ids) and _ids(ids, within).fullmatch(one) is not None
-
-
-def _allowed(one: str, ids: str, within: bool = False) -> bool:
-    return not ids.strip() or named(one, ids, within)
 
 
 @lru_cache(maxsize=64)

@@ -13,8 +13,10 @@ RULES = Attention()
 ANN = Person("discord:1", "Ann")
 
 
-def said(text: str, place: Place = ROOM, who: Person = ANN, to: Addressed = Addressed.NO) -> Message:
-    return Message(id="1", account="discord:9", place=place, author=who, time=0.0, text=text, addressed=to)
+def said(text: str, place: Place = ROOM, who: Person = ANN, to: Addressed = Addressed.NO, answers: str = "") -> Message:
+    return Message(
+        id="1", account="discord:9", place=place, author=who, time=0.0, text=text, addressed=to, reply_to=answers
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_a_terminal_does_not_wait_for_more() -> None:
 people = st.sampled_from([ANN, Person("discord:3", "Other", is_bot=True), Person("discord:9", "Mira", is_bot=True)])
 messages = st.builds(
     said, st.sampled_from(["hello", "mira?", "  ", "stop"]), st.sampled_from([ROOM, DM]), people,
-    st.sampled_from(list(Addressed)),
+    st.sampled_from(list(Addressed)), st.sampled_from(["", "m-7"]),
 )  # fmt: skip
 rules = st.builds(
     Attention, names=st.booleans(), bots=st.booleans(), ambient_per_hour=st.sampled_from([0, 3]),
@@ -73,17 +75,26 @@ def test_it_never_answers_itself(message: Message, rules: Attention, settle: boo
 def test_the_overheard_is_answered_only_to_people_where_a_rate_is_set(
     message: Message, rules: Attention, quiet: bool
 ) -> None:
-    """Never in a DM, where all is meant for us; never in quiet hours; and what is meant for us never counts as that."""
+    """Not in a DM, where all is for us; not in quiet hours; not between two who answer each other."""
     decision = attend(message, ("mira",), rules, quiet=quiet)
     if decision.overheard:
         assert rules.ambient_per_hour
         assert not quiet
         assert not message.author.is_bot
+        assert not message.reply_to
         assert Kind.CHANNEL == message.place.kind
         assert Addressed.NO == message.addressed
     elif not quiet:
         silent = attend(message, ("mira",), Attention(names=rules.names, bots=rules.bots))
         assert decision.speak == silent.speak
+
+
+@given(messages, rules)
+def test_talk_to_nobody_in_particular_may_be_joined(message: Message, rules: Attention) -> None:
+    """Where a rate is set; a reply to somebody else is between them, unless they call us."""
+    joins = bool(message.text.strip()) and rules.ambient_per_hour > 0 and not message.reply_to
+    if message.author == ANN and attend(message, (), rules).speak != joins:
+        assert message.place.kind == Kind.DM or message.addressed != Addressed.NO
 
 
 @given(messages, rules)
