@@ -39,7 +39,7 @@ def to_event(body: Json, view: View, now: float) -> AnyEvent | None:
     try:
         event = _slash(body, view, now) if "command" in body else _callback(body, view)
         return event and _decode(_encode(event))  # whatever is in it is of the type that it should be
-    except (KeyError, TypeError, ValueError, AttributeError, msgspec.ValidationError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, msgspec.ValidationError):
         return None  # not what Slack documents
 
 

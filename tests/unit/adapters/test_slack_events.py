@@ -482,6 +482,11 @@ def test_no_payload_is_so_bad_that_it_breaks_anything(data):
     assert event is None or (event.account == US.account and isinstance(event.id, str))
 
 
+def test_a_number_that_is_too_large_is_no_id():
+    """Found by the test above."""
+    assert to_event({**SOUND[-1], "trigger_id": -(2**63) - 1}, VIEW, NOW) is None
+
+
 def test_strangers_are_those_whose_names_are_missing():
     """Whoever speaks, and whoever is mentioned."""
     assert strangers(said("<@UNEW> <@UANN> <@UNEW>", user="UX"), VIEW.people) == ["UX", "UNEW"]
