@@ -163,7 +163,7 @@ async def test_after_a_rollback_what_the_next_one_learned_from_is_new_again(p: P
     night = await teacher(p, model, Plan("20261127", dry=True)).night(HERE)
 
     assert "x/1" == night.before
-    assert night.rows.held == first.rows.held == night.rows.train
+    assert night.rows.held == first.rows.held > 0
     assert night.checks
 
 
@@ -340,7 +340,7 @@ async def test_a_base_that_has_changed_since_is_noticed_by_its_weights(p: Parts,
 async def test_nothing_crosses_a_scope_without_consent_to_it(p: Parts, model: Path) -> None:
     """Scopes of a card learn together from those who agreed to that, and from nobody else."""
     await talked(p, HERE, count=80)
-    theirs = await talked(p, THERE, count=80, seed=1)
+    theirs = await talked(p, THERE, count=160, seed=1)
     t = teacher(p, model, pool="card", canary=0)
     pooled = common(HERE)
     before = [due.persona for due in await t.due()]
@@ -349,8 +349,8 @@ async def test_nothing_crosses_a_scope_without_consent_to_it(p: Parts, model: Pa
         await p.privacy.say(f"discord:88:u{n}", True, Purpose.POOL)
     some = await t.night(pooled)
 
-    assert ([pooled, HERE, THERE], [HERE, THERE]) == (before, [due.persona for due in await t.due()])
-    assert (Outcome.NOT_ENOUGH, {"no consent": 160}) == (none.outcome, none.ratings.refused)
+    assert ([pooled, THERE, HERE], [THERE, HERE]) == (before, [due.persona for due in await t.due()])
+    assert (Outcome.NOT_ENOUGH, {"no consent": 240}) == (none.outcome, none.ratings.refused)
     assert Outcome.PROMOTED == some.outcome, why(some)
     told = manifest(store(p.settings).folder(some.version))
     assert told
@@ -364,7 +364,7 @@ async def test_a_scope_builds_on_the_cards_lora_and_must_be_better_than_it(p: Pa
     """It serves where a scope has none of its own, so it is what the new one is compared with; its people are taken
     over into the manifest."""
     await talked(p, HERE, count=80)
-    await talked(p, THERE, count=80, seed=1)
+    await talked(p, THERE, count=160, seed=1)
     for n in range(12):
         await p.privacy.say(f"discord:88:u{n}", True, Purpose.POOL)
     t = teacher(p, model, pool="card", canary=0)
