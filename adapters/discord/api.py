@@ -143,7 +143,8 @@ class _Ears(discord.Client):
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         if event != "socket_raw_receive":
-            super().dispatch(event, *args, **kwargs)
+            if event != "socket_event_type":  # of every dispatch, for nobody
+                super().dispatch(event, *args, **kwargs)
             return
         try:
             self._heard(_frame.decode(args[0]))

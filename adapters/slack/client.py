@@ -100,9 +100,10 @@ class Slack:
                 "Slack has no way to tell us anything: there is neither an app-level token nor a signing secret",
                 "Set SLACK_APP_TOKEN (xapp-…) for Socket Mode, or SLACK_SIGNING_SECRET if Slack is to call us by HTTP",
             )
-        app = doors.bolt(self.us, self._base_url, self._heard.put_nowait, given.signing_secret)
+        hear = self._heard.put_nowait
+        app = doors.bolt(self.us, self._base_url, hear, given.signing_secret)
         if given.app_token:
-            return doors.socket(app, self._web, given.app_token, given.ping)
+            return doors.socket(app, hear, self._web, given.app_token, given.ping)
         return doors.http(app, given.host, given.port)
 
     async def _event(self, body: Json) -> AnyEvent | None:

@@ -5,8 +5,7 @@ Both acknowledge at once and hand the body on as it came. Knows no event.
 
 import logging
 import os
-import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -14,14 +13,19 @@ from aiohttp import web
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.request.payload_utils import is_event, is_slash_command
+from slack_bolt.response import BoltResponse
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.view import Us
 from adapters.slack.web import Web
 
 Hear = Callable[[dict[str, Any]], None]
-ANY = re.compile("")
 
 
 def bolt(us: Us, base_url: str, hear: Hear, signing_secret: str = "") -> AsyncApp:
@@ -43,16 +47,44 @@ def bolt(us: Us, base_url: str, hear: Hear, signing_secret: str = "") -> AsyncAp
             logger=logging.getLogger("limen.slack.bolt"),
         )  # fmt: skip
 
-    @app.event(ANY)
-    async def event(body: dict[str, Any]) -> None:
-        hear(body)
-
-    @app.command(ANY)
-    async def command(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        hear(body)
-
+    app.use(_Hand(hear))
     return app
+
+
+def _is_heard(body: dict[str, Any]) -> bool:
+    return bool(is_event(body) or is_slash_command(body))
+
+
+class _Hand(AsyncMiddleware):
+    """Takes what we hear as soon as bolt has found it genuine: its listeners would double what bolt costs an event."""
+
+    def __init__(self, hear: Hear) -> None:
+        self._hear = hear
+
+    async def async_process(
+        self, *, req: AsyncBoltRequest, resp: BoltResponse, next: Callable[[], Awaitable[BoltResponse]]
+    ) -> BoltResponse | None:
+        """An empty answer acknowledges."""
+        if not _is_heard(req.body):
+            return await next()
+        self._hear(req.body)
+        return BoltResponse(status=200)
+
+
+class Line(AsyncSocketModeHandler):
+    """Bolt's connection. What comes by it is genuine, so that it needs none of bolt's dispatch, its largest cost."""
+
+    def __init__(self, app: AsyncApp, hear: Hear, app_token: str, **options: Any) -> None:
+        super().__init__(app, app_token, **options)
+        self._hear = hear
+
+    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
+        """Hear it, and acknowledge."""
+        if not _is_heard(req.payload):
+            await super().handle(client, req)
+            return
+        self._hear(req.payload)
+        await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
 
 
 @contextmanager
@@ -66,10 +98,10 @@ def _settings_are_ours() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def socket(app: AsyncApp, slack: Web, app_token: str, ping: float) -> AsyncIterator[None]:
+async def socket(app: AsyncApp, hear: Hear, slack: Web, app_token: str, ping: float) -> AsyncIterator[None]:
     """Socket Mode, for as long as the block lasts; it reconnects by itself. Raises ConfigError for a bad token."""
     opened = await slack.call(slack.client.apps_connections_open, app_token=app_token)
-    handler = AsyncSocketModeHandler(app, app_token, web_client=slack.client, ping_interval=ping)
+    handler = Line(app, hear, app_token, web_client=slack.client, ping_interval=ping)
     handler.client.wss_uri = opened["url"]
     try:
         await handler.connect_async()  # type: ignore[no-untyped-call]
