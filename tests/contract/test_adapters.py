@@ -7,10 +7,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import pytest
 
 from adapters.base import Adapter
 from adapters.console import Console
+from adapters.terminal.screen import Who
 from core.commands import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
@@ -46,11 +48,27 @@ class Driver(Protocol):
         """The platform closes the connection."""
 
 
+class Glass(Sheet):
+    """A screen on which a reply takes the place of its drafts, as on the real ones."""
+
+    growing = ""
+
+    async def grow(self, who: Who, reply_id: str, text: str, attempt: int) -> None:
+        """One draft takes the place of another, too."""
+        self.growing = text
+        await super().grow(who, reply_id, text, attempt)
+
+    async def reply(self, who: Who, reply_id: str, text: str, note: str = "") -> None:
+        """The whole reply."""
+        self.growing = ""
+        await super().reply(who, reply_id, text, note)
+
+
 class AtTheConsole:
     """The terminal, with a sheet for a screen."""
 
     def __init__(self, home: Path) -> None:
-        self.sheet = Sheet()
+        self.sheet = Glass()
         self.adapter = Console(self.sheet, Person("console:local:me", "Tom"), "mira", _card, _none, home)
         self.place = Place("console", "local", "me", kind="dm")
 
@@ -64,8 +82,7 @@ class AtTheConsole:
         self.sheet.type(f"+{emoji}")
 
     def shown(self) -> str:
-        drafts = [text for _, text, _ in self.sheet.drafts[-1:]]
-        return "\n".join([*(text for _, text in self.sheet.rows), *drafts])
+        return "\n".join([*(text for _, text in self.sheet.rows), self.sheet.growing])
 
     def leave(self) -> None:
         self.sheet.type(None)
@@ -251,6 +268,53 @@ async def test_a_reaction_lands_on_the_reply_that_was_shown(on: Driver, ledger: 
     for message in await reply.messages():
         key = message_key(on.adapter.account, on.place, message)
         assert await ledger.react(f"s{message}", key, Fact("f", "u", "👍", 2.0)) == ("recorded", reply.id)
+
+
+async def test_a_reply_is_never_too_long(on: Driver, ledger: Ledger):
+    """It is as many messages as it needs, all of its words are there in order, and a reaction to any message counts."""
+    words = [f"word{number}" for number in range(3_000)]
+    reply = Reply(on, ledger, " ".join(words))
+    await reply.keep()
+    sending = await reply.sending()
+    await on.adapter.draft(reply.text[:5_000], 1, sending)
+    await on.adapter.final(reply.done, sending)
+    await ledger.whole(reply.id)
+
+    assert [word for word in on.shown().split() if word.startswith("word")] == words
+    messages, limit = await reply.messages(), on.adapter.limits.length
+    assert len(messages) >= (len(reply.text) / limit if limit else 1)
+    for message in messages:
+        key = message_key(on.adapter.account, on.place, message)
+        assert await ledger.react(f"s{message}", key, Fact("f", "u", "👍", 2.0)) == ("recorded", reply.id)
+
+
+async def test_a_shorter_end_leaves_nothing_of_what_was_shown(on: Driver, ledger: Ledger):
+    """An attempt that was given up had said more."""
+    reply = Reply(on, ledger, "Aye.")
+    sending = await reply.sending()
+    await on.adapter.draft("word " * 2_000, 1, sending)
+    await on.adapter.draft("Ay", 2, sending)
+    await on.adapter.final(reply.done, sending)
+    assert "word" not in on.shown()
+    assert on.shown().count("Aye.") == 1
+
+
+async def test_silence_leaves_nothing_of_what_was_shown(on: Driver, ledger: Ledger):
+    """In the end there was nothing to say."""
+    reply = Reply(on, ledger)
+    sending = await reply.sending()
+    await on.adapter.draft("Well, matey", 1, sending)
+    await on.adapter.final(msgspec.structs.replace(reply.done, text="", act="silent"), sending)
+    assert "matey" not in on.shown()
+
+
+async def test_a_reply_that_was_stopped_stays_as_far_as_it_came(on: Driver, ledger: Ledger):
+    """Without an excuse: somebody wanted that."""
+    reply = Reply(on, ledger)
+    sending = await reply.sending()
+    await on.adapter.draft("Arr, m", 1, sending)
+    await on.adapter.final(msgspec.structs.replace(reply.done, text="Arr, ma", cancelled=True), sending)
+    assert "Arr, ma" in on.shown()
 
 
 async def test_a_reply_grows_and_is_shown_whole_and_once(on: Driver, ledger: Ledger):
