@@ -61,7 +61,11 @@ class Sending:
 
 
 class Outlet(Protocol):
-    """What a platform must be able to do with replies. It marks and records every part it sends with `sending`."""
+    """What a platform must be able to do with replies. It marks and records every part it sends with `sending`.
+
+    It is asked for one thing at a time in each place, and in several places at once. Cancelled, it begins nothing more:
+    the reply is another carrier's then.
+    """
 
     async def draft(self, text: str, attempt: int, sending: Sending) -> None:
         """Show a reply that grows: `text` from its first character. `attempt` is higher when it began anew."""
