@@ -22,7 +22,7 @@ from core.intake import Intake
 log = logging.getLogger("limen.run")
 T = TypeVar("T")
 
-GRACE = 20.0  # seconds that everybody has to finish, once we are told to end
+GRACE = 15.0  # seconds that everybody has to finish, once we are told to end
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0  # between two tries of one that breaks off
 HERE = 5.0  # seconds between two signs of life, without which a worker goes to sleep
 
@@ -65,6 +65,8 @@ class Crew:
                 return False
             except LimenError as error:
                 trouble = up.explain(error)
+            except OSError as error:  # a port that is taken, say
+                trouble = str(error)
             except Exception:  # a fault of ours must not cost the others their voice
                 log.exception("%s: a fault in limen itself; please report it", TITLES[name])
                 trouble = "it broke off"

@@ -13,11 +13,12 @@ import click
 
 from bots import up
 from bots.assemble import parts, settings
+from bots.checkup import install
 from bots.crew import Crew
 from bots.platforms import TITLES, join, lacking_tokens, require
 from bots.run import beside
 from core import cards
-from core.errors import ConfigError
+from core.errors import ConfigError, MissingExtra
 from core.settings import Settings
 from personas import library
 
@@ -64,9 +65,9 @@ def tell_log(settings: Settings) -> None:
 
 
 async def _run(settings: Settings, names: list[str], no_worker: bool) -> int:
+    works = not no_worker and _may_work(settings)
     told = asyncio.Event()
     _end_on(told, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    works = not no_worker and _may_work(settings)
     if works:
         await up.fetch_model(settings)
     url = await up.ensure_redis(settings)
@@ -79,9 +80,18 @@ async def _run(settings: Settings, names: list[str], no_worker: bool) -> int:
 
 
 def _may_work(settings: Settings) -> bool:
-    """Is a worker ours to start? Beside a Redis that others share only where its packages are, as in no bot's image."""
+    """Is a worker ours to start? Beside a Redis of one's own only where its packages are: in no bot's image.
+
+    Raises MissingExtra if nobody else could start one either.
+    """
     package = "httpx2" if settings.model.engine == "openai" else "torch"
-    return not settings.redis_url or importlib.util.find_spec(package) is not None
+    if importlib.util.find_spec(package):
+        return True
+    if settings.redis_url:
+        return False
+    raise MissingExtra(
+        "the worker's packages are not installed", f"{install('worker')} (or --no-worker, if one runs elsewhere)"
+    )
 
 
 def _kept_up(settings: Settings, url: str, works: bool) -> list[Coroutine[Any, Any, None]]:

@@ -47,7 +47,7 @@ def _walking(act: Callable[..., None]) -> Callable[..., None]:
 @_walking
 @click.pass_context
 def discord(ctx: click.Context, no_check: bool, no_input: bool, env_file: Path) -> None:
-    """A bot on Discord: its intents, its token, and the link that invites it."""
+    """A bot on Discord: token, intents, invitation."""
     walk = Walk(settings(ctx), "discord", env_file, no_input, no_check)
     ctx.exit(walk.go(steps.discord(), [steps.DISCORD_TOKEN], _invitation))
 
@@ -66,7 +66,7 @@ def _invitation(given: Given) -> str:
 @_walking
 @click.pass_context
 def telegram(ctx: click.Context, no_check: bool, no_input: bool, env_file: Path) -> None:
-    """A bot on Telegram: its token, and what it needs in groups."""
+    """A bot on Telegram: its token, and groups."""
     walk = Walk(settings(ctx), "telegram", env_file, no_input, no_check)
     ctx.exit(walk.go(steps.telegram(), [steps.TELEGRAM_TOKEN], lambda _: steps.in_groups()))
 
@@ -91,7 +91,7 @@ def slack(
     no_input: bool,
     env_file: Path,
 ) -> None:
-    """A bot on Slack: the manifest of its app, its two tokens, and its channels."""
+    """A bot on Slack: manifest, tokens, channels."""
     require_packages("slack")
     s = settings(ctx)
     card = cards.load(s.persona, library.folders(s.home))

@@ -234,3 +234,48 @@ async def test_a_redis_that_dies_is_brought_back(down: Path):
 
         assert 2 == len(tg.shown())
         assert 0 == await run.tell(signal.SIGTERM)
+
+
+async def test_both_may_be_called_instead(down: Path, unused_tcp_port_factory: Callable[[], int]):
+    """Telegram by its webhook and Slack by HTTP, at the ports of the settings; a wrong secret is not heard."""
+    hook, http = unused_tcp_port_factory(), unused_tcp_port_factory()
+    there = f"http://127.0.0.1:{http}/slack/events"
+    async with telegram() as tg, slack() as sl:
+        given = at_telegram(tg) | at_slack(sl)
+        given |= {"SLACK_APP_TOKEN": "", "SLACK_SIGNING_SECRET": slacks.SECRET, "LIMEN_SLACK__HTTP_PORT": str(http)}
+        given |= {"LIMEN_TELEGRAM__WEBHOOK_URL": f"http://127.0.0.1:{hook}/telegram"}
+        given |= {"LIMEN_TELEGRAM__WEBHOOK_PORT": str(hook), "TELEGRAM_WEBHOOK_SECRET": "between-us"}
+        async with limen_run(given, down, "telegram", "slack") as run:
+            await tg.wait(lambda: tg.hook, 60)
+            tg.say("Ahoy there")
+            await tg.wait(lambda: tg.shown() == ["I heard 1 lines. You said: Ahoy there"], 60)
+            await until(lambda: _verified(sl, there))
+            event = {"type": "message", "channel": "DANN", "channel_type": "im", "user": "UANN", "text": "Hello",
+                     "ts": sl.ts(), "event_ts": sl.ts()}  # fmt: skip
+            assert 401 == await sl.call(there, event, secret="wrong")
+            assert 200 == await sl.call(there, event)
+            await sl.wait(lambda: sl.shown("DANN") and "You said: Hello" in sl.shown("DANN")[-1])
+
+            assert "between-us" == tg.hook["secret_token"]
+            assert 0 == await run.tell(signal.SIGTERM)
+        assert [] == [line for line in run.said.splitlines() if " INFO " not in line]
+
+
+async def _verified(fake: slacks.Fake, url: str) -> bool:
+    try:
+        return "3eZbrw1a" in await fake.verify(url)
+    except OSError:  # nobody is there yet
+        return False
+
+
+async def test_a_port_that_is_taken_is_tried_again(down: Path):
+    """Whoever has it is perhaps the process before us; it is no fault of ours, and needs no traceback."""
+    async with telegram() as tg:
+        port = tg.url.rpartition(":")[2]
+        hook = {"LIMEN_TELEGRAM__WEBHOOK_URL": "https://bot.example", "LIMEN_TELEGRAM__WEBHOOK_PORT": port}
+        async with limen_run(at_telegram(tg) | hook, down, "telegram") as run:
+            await until(lambda: _says(run, "again in 2 s"), 60)
+
+            assert 0 == await run.tell(signal.SIGTERM)
+        assert "address already in use" in run.said
+        assert "Traceback" not in run.said

@@ -9,6 +9,8 @@ import pytest
 from bots import checkup, envfile, platforms
 from bots.__main__ import COMMANDS
 from bots.collisions import ROOT
+from bots.commands import run
+from core import config
 from core.config import settings_by_variable
 from core.errors import ConfigError, MissingExtra
 from tests.fakes.commands import limen
@@ -58,6 +60,19 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
     assert "→ make install EXTRAS=worker,telegram" in said.err
     with pytest.raises(MissingExtra):
         platforms.require("telegram", {"TELEGRAM_TOKEN": "1:a"})
+
+
+def test_a_worker_that_could_not_be_started_is_missed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Before anybody writes to the bot; beside a Redis of one's own, workers are elsewhere."""
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else real(name))
+    said = limen("--home", tmp_path / "home", "run", "telegram", TELEGRAM_TOKEN="1:a", REDIS_URL=None)
+
+    assert 1 == said.status
+    assert "limen: the worker's packages are not installed" in said.err
+    assert "--no-worker" in said.err
+    elsewhere = config.load({"REDIS_URL": "redis://elsewhere"}, home=tmp_path)
+    assert not run._may_work(elsewhere)
 
 
 def test_a_platform_that_is_not_named_is_run_if_its_tokens_are_there(tmp_path: Path):
