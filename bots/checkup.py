@@ -79,7 +79,10 @@ def packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
         name, step = f"{extra} packages", install(extra)
         if not missing:
-            yield Check(name, "ok", "installed")
+            asks = extra in TOKENS and environ.get(TOKENS[extra])
+            yield Check(
+                name, "ok", f"installed; `limen doctor {extra}` asks {extra.title()} itself" if asks else "installed"
+            )
         elif extra in TOKENS and not environ.get(TOKENS[extra]):
             yield Check(name, "ok", f"not installed; only needed for {extra.title()} (`{step}`)")
         elif extra == "worker" and settings.redis_url:

@@ -7,22 +7,25 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from bots import up
 from bots.assemble import Parts
 from bots.platforms import TITLES, Bot
 from bots.run import beside, converse
-from core.delivery import Delivery
+from core.delivery import Delivery, Outlet, Sending
 from core.errors import LimenError, StoreError, UserError
 from core.intake import Intake
+from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.run")
 T = TypeVar("T")
 
 GRACE = 15.0  # seconds that everybody has to finish, once we are told to end
+REST = 10.0  # of these, for replies that have begun: nobody likes half a sentence
+MOST = 2_000  # replies of which it is known that they have begun
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0  # between two tries of one that breaks off
 HERE = 5.0  # seconds between two signs of life, without which a worker goes to sleep
 
@@ -83,17 +86,23 @@ class Crew:
         bot = await self._unless_told(joined())
         if bot is None:
             return
-        delivery = Delivery(self._p.client, self._p.ledger, bot.adapter, bot.adapter.account)
+        replies = Replies(bot.adapter)
+        delivery = Delivery(self._p.client, self._p.ledger, replies, bot.adapter.account)
         log.info("%s: listening as %s", TITLES[name], bot.adapter.account)
         try:
-            talk = converse(bot.adapter, self._intake, self._desk)
-            await beside(talk, self._stopped(bot), delivery.run())
+            await beside(self._heard(bot, replies), self._stopped(bot), delivery.run())
         finally:
             try:
                 await bot.close()
             finally:
                 with suppress(StoreError):
                     await delivery.release()
+
+    async def _heard(self, bot: Bot, replies: "Replies") -> None:
+        """Until there is nothing more to hear, and what has begun to be said is said."""
+        await converse(bot.adapter, self._intake, self._desk)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(replies.none(), REST)
 
     async def _stopped(self, bot: Bot) -> None:
         await self._told.wait()
@@ -120,6 +129,44 @@ class Crew:
         finally:
             with suppress(StoreError):
                 await self._p.presence.gone(session)
+
+
+class Replies:
+    """An outlet that knows which replies have begun and not ended. Everything is handed on."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._begun: dict[str, None] = {}
+
+    async def none(self) -> None:
+        """Until none is in the middle."""
+        while self._begun:
+            await asyncio.sleep(0.05)
+
+    async def draft(self, text: str, attempt: int, sending: Sending) -> None:
+        """It has begun. Of one whose end another carrier has we hear no more: the oldest are forgotten."""
+        self._begun[sending.reply_id] = None
+        if len(self._begun) > MOST:
+            self._begun.pop(next(iter(self._begun)))
+        await self._outlet.draft(text, attempt, sending)
+
+    async def final(self, done: Done, sending: Sending) -> None:
+        """It is whole."""
+        with self._ending(done.reply_id):
+            await self._outlet.final(done, sending)
+
+    async def failed(self, failed: Failed, sending: Sending) -> None:
+        """It will not be."""
+        with self._ending(failed.reply_id):
+            await self._outlet.failed(failed, sending)
+
+    @contextmanager
+    def _ending(self, reply: str) -> Iterator[None]:
+        self._begun[reply] = None
+        try:
+            yield
+        finally:
+            self._begun.pop(reply, None)
 
 
 async def _first(*works: Coroutine[Any, Any, object]) -> None:

@@ -34,7 +34,7 @@ def command(ctx: click.Context, platforms: tuple[str, ...], no_worker: bool) -> 
 
     Tokens come from the environment, or from .env in this folder; `limen setup PLATFORM` writes that.
     Starts Redis and a worker for this home if need be, as `limen chat` does.
-    Ctrl-C ends it when what is being sent is sent; once more, and it ends at once.
+    Ctrl-C ends it when what is being said is said; once more, and it ends at once.
     """
     s = settings(ctx)
     names = list(dict.fromkeys(platforms)) or _given()
@@ -110,7 +110,7 @@ def _end_on(told: asyncio.Event, *signals: signal.Signals) -> None:
         if told.is_set():
             me.cancel()
         else:
-            log.info("ending when what is being sent is sent; once more, and it ends at once")
+            log.info("ending when what is being said is said; once more, and it ends at once")
             told.set()
 
     for sign in signals:

@@ -110,7 +110,7 @@ def page(seen: dict[str, Any]) -> str:
         ("queue", work),
         ("", f"{queue['leased']} in work · {queue['delayed']} delayed · {_dead(queue['dead'])}"),
         *_workers(seen["workers"]),
-        ("talking", many(seen["talking"], "terminal")),
+        ("talking", f"{seen['talking']} (terminals, and processes of bots)"),
         ("personas", f"{seen['personas']} that have spoken"),
         *_lora_rows(seen["loras"]),
         *_night_rows(seen["nights"]),

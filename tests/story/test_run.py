@@ -29,6 +29,7 @@ from core.store.ledger import message_key
 from tests.fakes import discord as discords
 from tests.fakes import slack as slacks
 from tests.fakes import telegram as telegrams
+from tests.fakes.commands import meanwhile
 from tests.fakes.slack import slack
 from tests.fakes.telegram import telegram
 
@@ -64,12 +65,12 @@ class Run:
 
 
 @asynccontextmanager
-async def limen_run(environ: dict[str, str], home: Path, *args: str) -> AsyncIterator[Run]:
-    """`limen run ARGS`; killed if a test leaves it behind."""
-    environ = {**os.environ, "LIMEN_TESTING": "1", "LIMEN_MODEL__REF": "echo:", **environ}
+async def limen_run(environ: dict[str, str], home: Path, *args: str, folder: Path = ROOT) -> AsyncIterator[Run]:
+    """`limen run ARGS`, called in a folder; killed if a test leaves it behind."""
+    environ = {**os.environ, "LIMEN_TESTING": "1", "LIMEN_MODEL__REF": "echo:", "PYTHONPATH": str(ROOT), **environ}
     environ.pop("REDIS_URL", None)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bots", "--home", str(home), "run", *args, cwd=ROOT, env=environ, stdout=PIPE,
+        sys.executable, "-m", "bots", "--home", str(home), "run", *args, cwd=folder, env=environ, stdout=PIPE,
         stderr=STDOUT,
     )  # fmt: skip
     try:
@@ -166,20 +167,23 @@ async def test_three_platforms_in_one_process(down: Path):
         assert [] == tg.faults
 
 
-async def test_a_reply_that_is_being_sent_is_finished(down: Path):
-    """Ctrl-C while Telegram takes its time: the message is sent, recorded, and not said again by the next process."""
+async def test_a_reply_that_is_being_said_is_finished(down: Path):
+    """Ctrl-C in the middle of one that grows: it is said to its end, and not again by the next process."""
     async with telegram() as tg:
         held = asyncio.Event()
         tg.trouble.append(telegrams.Trouble("sendMessage", hold=held))
-        async with limen_run(at_telegram(tg), down, "telegram") as run:
+        slowly = {"LIMEN_MODEL__REF": "echo:0.05x20"}
+        async with limen_run(at_telegram(tg) | slowly, down, "telegram") as run:
             tg.say("Ahoy there")
             await tg.wait(lambda: tg.called("sendMessage"), 60)
             run.process.send_signal(signal.SIGINT)
-            await until(lambda: _says(run, "is being sent"))
+            await until(lambda: _says(run, "is being said"))
             held.set()
 
             assert 0 == await run.ended()
-        assert ["I heard 1 lines. You said: Ahoy there"] == tg.shown()
+        (said,) = tg.shown()
+        assert said.startswith("I heard 1 lines. You said: Ahoy there")
+        assert said.endswith("-19")
 
         async with limen_run(at_telegram(tg), down, "telegram") as run:
             tg.say("And now")
@@ -207,6 +211,21 @@ async def test_one_that_cannot_go_on_does_not_end_the_others(down: Path):
         assert "Traceback" not in run.said
 
 
+async def test_what_setup_wrote_is_what_runs(down: Path, tmp_path: Path):
+    """In the folder of the .env, without a word more."""
+    async with telegram() as tg:
+        token = {"TELEGRAM_TOKEN": telegrams.TOKEN, "LIMEN_TELEGRAM__BASE_URL": tg.url}
+        file = tmp_path / ".env"
+        file.write_text(f"LIMEN_TELEGRAM__BASE_URL={tg.url}\nLIMEN_PERSONA=noa\n")
+        setup = await meanwhile("--home", down, "setup", "telegram", "--no-input", "--env-file", file, **token)
+        assert 0 == setup.status
+        async with limen_run({}, down, folder=tmp_path) as run:
+            tg.say("/start")
+            await tg.wait(lambda: any("(noa)" in text for text in tg.shown()), 60)
+
+            assert 0 == await run.tell(signal.SIGTERM)
+
+
 async def test_who_cannot_wait_gives_the_signal_twice(down: Path):
     """Telegram takes its time over a message, and will not be waited for."""
     async with telegram() as tg:
@@ -215,7 +234,7 @@ async def test_who_cannot_wait_gives_the_signal_twice(down: Path):
             tg.say("Ahoy there")
             await tg.wait(lambda: tg.called("sendMessage"), 60)
             run.process.send_signal(signal.SIGINT)
-            await until(lambda: _says(run, "is being sent"))
+            await until(lambda: _says(run, "is being said"))
 
             assert 130 == await run.tell(signal.SIGINT)
         assert "Traceback" not in run.said
