@@ -219,7 +219,7 @@ async def test_what_setup_wrote_is_what_runs(down: Path, tmp_path: Path):
         file.write_text(f"LIMEN_TELEGRAM__BASE_URL={tg.url}\nLIMEN_PERSONA=noa\n")
         setup = await meanwhile("--home", down, "setup", "telegram", "--no-input", "--env-file", file, **token)
         assert 0 == setup.status
-        async with limen_run({}, down, folder=tmp_path) as run:
+        async with limen_run({}, down, "--no-worker", folder=tmp_path) as run:
             tg.say("/start")
             await tg.wait(lambda: any("(noa)" in text for text in tg.shown()), 60)
 
@@ -292,7 +292,7 @@ async def test_a_port_that_is_taken_is_tried_again(down: Path):
     async with telegram() as tg:
         port = tg.url.rpartition(":")[2]
         hook = {"LIMEN_TELEGRAM__WEBHOOK_URL": "https://bot.example", "LIMEN_TELEGRAM__WEBHOOK_PORT": port}
-        async with limen_run(at_telegram(tg) | hook, down, "telegram") as run:
+        async with limen_run(at_telegram(tg) | hook, down, "telegram", "--no-worker") as run:
             await until(lambda: _says(run, "again in 2 s"), 60)
 
             assert 0 == await run.tell(signal.SIGTERM)
