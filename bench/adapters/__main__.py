@@ -20,12 +20,13 @@ from bench.adapters.dispatch import EVENTS, measure
 from bench.adapters.memory import resident
 from bench.adapters.payloads import payloads
 from bench.adapters.ways import WAYS
+from bench.adapters.weather import soak
 from bench.report import RedisForBench, say, versions
 from bots.assemble import parts
 from core import config
 
 REPEATS = 5
-LIBRARIES = {"discord": "discord.py", "telegram": "python-telegram-bot", "slack": "slack-bolt"}
+LIBRARIES = ("discord.py", "python-telegram-bot", "slack-bolt")
 ALL = "all"
 
 Figures = dict[str, dict[str, float]]
@@ -59,15 +60,23 @@ async def run(url: str, home: Path, repeats: int) -> Figures:
 
 
 def main() -> int:
-    """The exit status."""
+    """The exit status: 1 if the soak lost a reply, or said one where nobody had asked for it."""
     given = options()
     logging.basicConfig(level=logging.ERROR)
     with RedisForBench() as redis, tempfile.TemporaryDirectory() as home:
+        if given.soak is not None:
+            told = asyncio.run(soak(redis.url, Path(home), given.soak * 60))
+            print(json.dumps({**told, "minutes": given.soak, "versions": _versions()}), flush=True)
+            return int(any(told[name]["lost"] or told[name]["crossed"] for name in WAYS))
         found = asyncio.run(run(redis.url, Path(home), given.repeats))
     about = {"events": EVENTS, "repeats": given.repeats, "recorded": payloads().recorded}
-    used = {**versions(), **{name: version(name) for name in LIBRARIES.values()}}
-    print(json.dumps({**found, **about, "load": round(os.getloadavg()[0], 1), "versions": used}), flush=True)
+    load = round(os.getloadavg()[0], 1)
+    print(json.dumps({**found, **about, "load": load, "versions": _versions()}), flush=True)
     return 0
+
+
+def _versions() -> dict[str, str]:
+    return {**versions(), **{name: version(name) for name in LIBRARIES}}
 
 
 if __name__ == "__main__":

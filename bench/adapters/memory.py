@@ -3,9 +3,10 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -46,20 +47,23 @@ def tokens(fakes: Platforms) -> dict[str, str]:
     }  # fmt: skip
 
 
+def environ_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """That of a child of ours, which this is added to."""
+    return {**os.environ, **environ}
+
+
 async def started(names: Sequence[str], environ: Mapping[str, str]) -> Process:
-    """`limen run NAMES`, without a worker; it listens on each when this returns."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bots", "run", *names, "--no-worker", cwd=ROOT, env={**os.environ, **environ},
-        stdin=DEVNULL, stderr=PIPE,
-    )  # fmt: skip
-    assert process.stderr
-    said, missing = list[str](), len(names)
+    """`limen run NAMES`, without a worker; it listens on each when this returns. What it says is in its home."""
+    log = Path(environ["LIMEN_HOME"]) / "run.log"
+    with log.open("wb") as said:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bots", "run", *names, "--no-worker", cwd=ROOT, env=environ_of(environ),
+            stdin=DEVNULL, stderr=said,
+        )  # fmt: skip
     async with asyncio.timeout(PATIENCE):
-        while missing:
-            line = (await process.stderr.readline()).decode()
-            assert line, f"limen run ended: {''.join(said)}"
-            said.append(line)
-            missing -= "listening as" in line
+        while log.read_text("utf-8").count("listening as") < len(names):
+            assert process.returncode is None, f"limen run ended: {log.read_text('utf-8')}"
+            await asyncio.sleep(0.05)
     return process
 
 
@@ -67,7 +71,7 @@ async def ended(process: Process) -> None:
     """At once."""
     with suppress(ProcessLookupError):
         process.kill()
-    await process.communicate()
+    await process.wait()
 
 
 def here(p: Parts) -> dict[str, str]:

@@ -10,7 +10,7 @@ pytest.importorskip("discord")
 pytest.importorskip("telegram")
 pytest.importorskip("slack_bolt")
 
-from adapters.discord.events import Room
+from adapters.discord.events import Room as DiscordRoom
 from adapters.discord.events import to_events as of_discord
 from adapters.slack.events import to_event as of_slack
 from adapters.slack.view import Us, View
@@ -20,6 +20,7 @@ from adapters.telegram.payloads import read
 from bench.adapters.__main__ import options
 from bench.adapters.dispatch import Round, figures
 from bench.adapters.payloads import PEOPLE, RECORDED, SAID, payloads
+from bench.adapters.weather import Room, count
 from core.events import Addressed, Message
 from tests.fakes import discord, slack, telegram
 
@@ -29,8 +30,8 @@ class World:
 
     account = f"discord:{discord.ME}"
 
-    def room(self, channel: str) -> Room:
-        return Room(channel, discord.GUILD)
+    def room(self, channel: str) -> DiscordRoom:
+        return DiscordRoom(channel, discord.GUILD)
 
     def own_role(self, guild: str) -> str:
         return ""
@@ -86,6 +87,19 @@ def test_what_we_add_is_told_from_what_the_library_takes() -> None:
     assert (30, 16, 50, 34, 25) == tuple(
         figures([quiet] * 3)[name] for name in ("added_us", "ignored_us", "own_us", "own_ignored_us", "core_ignored_us")
     )
+
+
+def test_a_reply_is_lost_doubled_or_in_the_wrong_room() -> None:
+    """A reply is there when its last word is; one that broke off is lost, though it was begun."""
+    shown: dict[Room, list[str]] = {}
+    one, other = (Room("slack", name, say=str, shown=list) for name in ("one", "other"))
+    said = dict.fromkeys(("tide1x", "tide11x", "tide2x", "tide3x", "tide4x"), one) | {"tide5x": other}
+    shown[one] = ["You said: tide1x 7-0 7-5", "tide11x 7-5", "tide11x 7-5", "tide2x 7-0", "tide5x 7-5"]
+    shown[other] = ["tide4x 7-5", "tide5x 7-5"]
+
+    assert {"slack": {"said": 6, "lost": 3, "doubled": 1, "crossed": 2}} == {
+        name: dict(tally) for name, tally in count(said, shown).items()
+    }
 
 
 def test_nothing_can_be_measured_in_no_time() -> None:
