@@ -211,6 +211,27 @@ async def test_one_that_cannot_go_on_does_not_end_the_others(down: Path):
         assert "Traceback" not in run.said
 
 
+async def test_a_bot_that_is_killed_in_the_middle_loses_nothing(down: Path):
+    """Slack has the message and nobody has noted it down: the next process finds it, and says the rest there."""
+    async with slack() as sl:
+        held = sl.hold("chat.postMessage")
+        async with limen_run(at_slack(sl), down, "slack") as run:
+            await sl.wait(lambda: sl.sockets, 60)
+            sl.say("DANN", "UANN", "Hello")
+            await sl.wait(lambda: sl.calls("chat.postMessage"), 60)
+            assert -signal.SIGKILL == await run.tell(signal.SIGKILL)
+        held.set()
+        await sl.wait(lambda: sl.replies("DANN"))
+
+        async with limen_run(at_slack(sl), down, "slack") as run:
+            await sl.wait(lambda: "You said: Hello" in sl.shown("DANN")[-1] and sl.calls("chat.update"), 60)
+            sl.say("DANN", "UANN", "Again")
+            await sl.wait(lambda: any("You said: Again" in text for text in sl.shown("DANN")), 60)
+
+            assert 2 == len(sl.replies("DANN"))
+            assert 0 == await run.tell(signal.SIGTERM)
+
+
 async def test_what_setup_wrote_is_what_runs(down: Path, tmp_path: Path):
     """In the folder of the .env, without a word more."""
     async with telegram() as tg:
