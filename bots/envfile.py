@@ -16,7 +16,6 @@ _NAMES = {
     *("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"),
     *("OPENAI_API_KEY", "HF_TOKEN", "REDIS_URL"),
 }
-_OF_COMPOSE = {"LIMEN_CARDS"}  # a variable of the Compose file itself
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 _QUOTED = re.compile(r"""(["'])(.*?)(?<!\\)\1\s*(?:#.*)?""")
 
@@ -43,7 +42,7 @@ def parse(text: str, name: str = str(FILE)) -> dict[str, str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name in _NAMES or (name.startswith("LIMEN_") and name not in _OF_COMPOSE)
+    return name in _NAMES or name.startswith("LIMEN_")
 
 
 def _value(written: str, where: str) -> str:

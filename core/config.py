@@ -17,7 +17,7 @@ from personas.shape import Problem, Where
 from personas.yamlfile import Document, YamlError
 
 PREFIX = "LIMEN_"
-OTHERS = ("LIMEN_HOME", "LIMEN_CONFIG", "LIMEN_TESTING", "LIMEN_TEST_REDIS")
+OTHERS = ("LIMEN_HOME", "LIMEN_CONFIG", "LIMEN_CARDS", "LIMEN_TESTING", "LIMEN_TEST_REDIS")  # no settings: passed over
 SECRETS = {
     ("discord", "token"): "DISCORD_TOKEN",
     ("telegram", "token"): "TELEGRAM_TOKEN",

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from bots.__main__ import COMMANDS
+from core import config
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE, CPU = "docker-compose.yml", "docker-compose.cpu.yml"
@@ -184,6 +185,15 @@ def test_the_worker_image_starts_a_command_that_there_is():
 
     assert start[:3] == ["python", "-m", "bots"]
     assert start[3] in COMMANDS
+
+
+def test_variables_that_the_file_asks_for_stop_no_process_of_ours(tmp_path):
+    """They stand in the same `.env` that the services are given."""
+    text = "".join((ROOT / name).read_text(encoding="utf-8") for name in [BASE, CPU])
+    asked = set(re.findall(r"\$\{(LIMEN_\w+)", text))
+
+    assert asked
+    assert config.load(dict.fromkeys(asked, "./cards"), home=tmp_path).home == tmp_path
 
 
 def test_platform_services_run_their_platform():

@@ -34,8 +34,8 @@ LIMEN_TIMEZONE=a#b
 
 
 def test_what_is_not_ours_is_left_alone():
-    """Another project's variables, the Compose file's own, and lines that are none."""
-    assert {} == envfile.parse("PATH=/tmp\nLIMEN_CARDS=./cards\nCOMPOSE_PROFILES=slack\nmulti='line\nhello\n=\n")
+    """Another project's variables, those of Compose, and lines that are none."""
+    assert {} == envfile.parse("PATH=/tmp\nCOMPOSE_PROFILES=slack\nmulti='line\nhello\n=\n")
 
 
 def test_an_open_quote_is_named(tmp_path: Path):
