@@ -21,9 +21,11 @@ OTHERS = ("LIMEN_HOME", "LIMEN_CONFIG", "LIMEN_CARDS", "LIMEN_TESTING", "LIMEN_T
 SECRETS = {
     ("discord", "token"): "DISCORD_TOKEN",
     ("telegram", "token"): "TELEGRAM_TOKEN",
+    ("telegram", "webhook_secret"): "TELEGRAM_WEBHOOK_SECRET",
     ("slack", "token"): "SLACK_BOT_TOKEN",
     ("slack", "bot_token"): "SLACK_BOT_TOKEN",
     ("slack", "app_token"): "SLACK_APP_TOKEN",
+    ("slack", "signing_secret"): "SLACK_SIGNING_SECRET",
     ("openai", "api_key"): "OPENAI_API_KEY",
     ("openai", "key"): "OPENAI_API_KEY",
     ("openai", "token"): "OPENAI_API_KEY",

@@ -165,6 +165,8 @@ persona: 7
         ("LIMEN_HOM", "x", "is not a setting (did you mean LIMEN_HOME?)"),
         ("LIMEN_QUEUE", "1", "is not a setting"),
         ("LIMEN_DISCORD__TOKEN", "x", "is not a setting (did you mean DISCORD_TOKEN?)"),
+        ("LIMEN_SLACK__SIGNING_SECRET", "x", "is not a setting (did you mean SLACK_SIGNING_SECRET?)"),
+        ("LIMEN_TELEGRAM__WEBHOOK_SECRET", "x", "is not a setting (did you mean TELEGRAM_WEBHOOK_SECRET?)"),
         ("REDIS_URL", "http://host", "redis_url: 'http://host' is not allowed; expected a redis://"),
     ],
 )
