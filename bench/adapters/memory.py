@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from adapters.telegram.payloads import KINDS
 from bots.assemble import Parts
 from bots.collisions import ROOT
 from core.store import keys
@@ -92,8 +93,12 @@ async def resident(p: Parts, names: Sequence[str]) -> float:
 
 
 async def _talk(p: Parts, fakes: Platforms, names: Sequence[str]) -> None:
-    """Most of it is only overheard. All that was said has been kept when this returns."""
+    """Most of it is only overheard, and one thumb is put on something. All that was said is kept when this returns."""
     discord, telegram, slack = fakes
+    telegram.wants = set(KINDS)
+    discord.react("1", "👍")
+    telegram.react(1, "👍", chat=telegrams.GROUP)
+    slack.react("C1", "1.000001", "UANN", "+1")
     for number in range(TALK):
         said, calls = f"Ahoy there, number {number}", number == 0
         if "discord" in names:

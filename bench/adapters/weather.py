@@ -12,7 +12,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bench.adapters.ways import WAYS
 from bots.assemble import Parts, parts
 from bots.collisions import ROOT
 from core import config
+from core.events import Kind, Place
 from core.store import keys
 from tests.fakes import discord as discords
 from tests.fakes import slack as slacks
@@ -38,57 +39,97 @@ WHOLE = re.compile(rf"-{WORDS - 1}\Z")  # how the last word of the echo ends
 
 
 class Room(msgspec.Struct, frozen=True, eq=False):
-    """A place where somebody talks to the bot: `say` gives the id that the platform knows it by."""
+    """A place where somebody talks to the bot `account`. `say` gives a message's id; `shown` is what the bot has said,
+    by id; `like` puts a thumb on that; `forget`: the platform keeps nothing of what was said here until now."""
 
-    platform: str
-    name: str
+    account: str
+    place: Place
     say: Callable[[str], str]
-    shown: Callable[[], list[str]]
+    shown: Callable[[], dict[str, str]]
+    like: Callable[[str], None]
+    forget: Callable[[], None]
+
+    @property
+    def platform(self) -> str:
+        """Its name."""
+        return self.place.platform
 
 
-def rooms(fakes: Platforms) -> list[Room]:
+def rooms(fakes: Platforms, each: int = ROOMS) -> list[Room]:
     """Some on each platform, which know them from now on."""
     discord, telegram, slack = fakes
-    return [*_on_discord(discord), *_on_telegram(telegram), *_on_slack(slack)]
+    return [
+        room
+        for number in range(each)
+        for room in (_on_discord(discord, number), _on_telegram(telegram, number), _on_slack(slack, number))
+    ]
 
 
-def _on_discord(fake: discords.Fake) -> Iterator[Room]:
-    for number in range(ROOMS):
-        channel = str(9_500 + number)
-        fake.channels[channel] = {**fake.channels[discords.CHANNEL], "id": channel}
-        yield Room(
-            "discord",
-            channel,
-            lambda text, channel=channel: fake.say(f"<@{discords.ME}> {text}", channel),  # type: ignore[misc]
-            lambda channel=channel: fake.shown(channel),  # type: ignore[misc]
-        )
+def _on_discord(fake: discords.Fake, number: int) -> Room:
+    channel = str(9_500 + number)
+    fake.channels[channel] = {**fake.channels[discords.CHANNEL], "id": channel}
+
+    def forget() -> None:
+        fake.messages.pop(channel, None)
+
+    return Room(
+        account=f"discord:{discords.ME}",
+        place=Place("discord", discords.GUILD, channel),
+        say=lambda text: fake.say(f"<@{discords.ME}> {text}", channel),
+        shown=lambda: {one["id"]: one["content"] for one in fake.ours(channel)},
+        like=lambda message: fake.react(message, "👍", channel),
+        forget=forget,
+    )
 
 
-def _on_telegram(fake: telegrams.Fake) -> Iterator[Room]:
-    for user in range(50, 50 + ROOMS):
-        who = {**telegrams.ANN, "id": user, "username": f"ann{user}"}
-        chat = fake.chats[user] = {**telegrams.DM, "id": user, "username": f"ann{user}"}
-        yield Room(
-            "telegram",
-            str(user),
-            lambda text, who=who, chat=chat: str(fake.say(text, who, chat)),  # type: ignore[misc]
-            lambda chat=chat: fake.shown(chat),  # type: ignore[misc]
-        )
+def _on_telegram(fake: telegrams.Fake, number: int) -> Room:
+    user = 50 + number
+    who = {**telegrams.ANN, "id": user, "username": f"ann{user}"}
+    chat = fake.chats[user] = {**telegrams.DM, "id": user, "username": f"ann{user}"}
+
+    def forget() -> None:
+        for key in [key for key in fake.messages if key[0] == user]:
+            del fake.messages[key]
+
+    return Room(
+        account=f"telegram:{telegrams.ME['id']}",
+        place=Place("telegram", "dm", str(user), kind=Kind.DM),
+        say=lambda text: str(fake.say(text, who, chat)),
+        shown=lambda: {str(one["message_id"]): one["text"] for one in fake.ours(chat)},
+        like=lambda message: fake.react(int(message), "👍", who=who, chat=chat),
+        forget=forget,
+    )
 
 
-def _on_slack(fake: slacks.Fake) -> Iterator[Room]:
-    for number in range(ROOMS):
-        user = fake.person(f"UANN{number}", f"Ann {number}")
-        channel = fake.dm(user)
-        yield Room(
-            "slack",
-            channel,
-            lambda text, channel=channel, user=user: fake.say(channel, user, text),  # type: ignore[misc]
-            lambda channel=channel: [slacks.said(one) for one in fake.replies(channel)],  # type: ignore[misc]
-        )
+def _on_slack(fake: slacks.Fake, number: int) -> Room:
+    user = fake.person(f"UANN{number}", f"Ann {number}")
+    channel = fake.dm(user)
+
+    def forget() -> None:
+        for key in [key for key in fake.messages if key[0] == channel]:
+            del fake.messages[key]
+
+    return Room(
+        account=f"slack:{slacks.TEAM}:{slacks.BOT_USER}",
+        place=Place("slack", slacks.TEAM, channel, kind=Kind.DM),
+        say=lambda text: fake.say(channel, user, text),
+        shown=lambda: {one["ts"]: slacks.said(one) for one in fake.replies(channel)},
+        like=lambda message: fake.react(channel, message, user, "+1"),
+        forget=forget,
+    )
 
 
-def count(said: Mapping[str, Room], shown: Mapping[Room, list[str]]) -> dict[str, Counter[str]]:
+def word_of(room: Room, number: int) -> str:
+    """What nobody else says anywhere."""
+    return f"tide{room.platform}{room.place.channel}x{number}x"
+
+
+def is_whole(text: str, word: str) -> bool:
+    """Is it the reply to this word, from the first token to the last?"""
+    return word in text and WHOLE.search(text) is not None
+
+
+def count(said: Mapping[str, Room], shown: Mapping[Room, Collection[str]]) -> dict[str, Counter[str]]:
     """By platform: how many words were said, and of how many the reply is `lost`, `doubled`, or `crossed` into a room
     where nobody had asked for it."""
     found: dict[str, Counter[str]] = {}
@@ -96,7 +137,7 @@ def count(said: Mapping[str, Room], shown: Mapping[Room, list[str]]) -> dict[str
         tally = found.setdefault(room.platform, Counter(said=0, lost=0, doubled=0, crossed=0))
         replies = [text for text in shown.get(room, ()) if word in text]
         tally["said"] += 1
-        tally["lost"] += not any(WHOLE.search(text) for text in replies)
+        tally["lost"] += not any(is_whole(text, word) for text in replies)
         tally["doubled"] += len(replies) > 1
         tally["crossed"] += any(word in text for other, texts in shown.items() if other != room for text in texts)
     return found
@@ -174,14 +215,14 @@ class Talker:
 
     def __init__(self, p: Parts, room: Room, weather: Weather, said: dict[str, Room]) -> None:
         self._p, self._room, self._weather, self._said = p, room, weather, said
-        self._dice = random.Random(room.name)
+        self._dice = random.Random(str(room.place))
 
     async def talk(self, until: float) -> None:
         """For so long."""
         number = 0
         while time.monotonic() < until:
             number += 1
-            word = f"tide{self._room.platform}{self._room.name}x{number}x"
+            word = word_of(self._room, number)
             async with self._weather.speaking:
                 self._said[word] = self._room
                 await self._heard(self._room.say(word))
@@ -199,13 +240,13 @@ class Talker:
     async def _answered(self, word: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            if any(word in text and WHOLE.search(text) for text in self._room.shown()):
+            if any(is_whole(text, word) for text in self._room.shown().values()):
                 return
             await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
-async def _worker(p: Parts) -> AsyncIterator[None]:
+async def worker(p: Parts) -> AsyncIterator[None]:
     """One that echoes, in a process of its own."""
     environ = {**here(p), "LIMEN_TESTING": "1", "LIMEN_MODEL__REF": MODEL}
     process = await asyncio.create_subprocess_exec(
@@ -220,14 +261,14 @@ async def _worker(p: Parts) -> AsyncIterator[None]:
 async def soak(url: str, home: Path, seconds: float) -> dict[str, dict[str, int]]:
     """How often what befell them, and what they got; 0 lost is what we want."""
     settings = config.load({"LIMEN_HOME": str(home), "REDIS_URL": url})
-    async with parts(settings, url) as p, platforms() as fakes, _worker(p):
+    async with parts(settings, url) as p, platforms() as fakes, worker(p):
         weather, said, places = Weather(p, fakes), dict[str, Room](), rooms(fakes)
         try:
             await weather.fair()
             until = time.monotonic() + seconds
             talks = (Talker(p, room, weather, said).talk(until) for room in places)
             await asyncio.gather(weather.foul(until), *talks)
-            found = count(said, {room: room.shown() for room in places})
+            found = count(said, {room: room.shown().values() for room in places})
         finally:
             await weather.end()
     return {"weather": dict(weather.befell), **{name: dict(tally) for name, tally in found.items()}}

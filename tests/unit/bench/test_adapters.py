@@ -21,7 +21,7 @@ from bench.adapters.__main__ import options
 from bench.adapters.dispatch import Round, figures
 from bench.adapters.payloads import PEOPLE, RECORDED, SAID, payloads
 from bench.adapters.weather import Room, count
-from core.events import Addressed, Message
+from core.events import Addressed, Message, Place
 from tests.fakes import discord, slack, telegram
 
 
@@ -89,10 +89,15 @@ def test_what_we_add_is_told_from_what_the_library_takes() -> None:
     )
 
 
+def room(name: str) -> Room:
+    """One that nobody talks in."""
+    return Room("slack:b", Place("slack", "T1", name), say=str, shown=dict, like=print, forget=print)
+
+
 def test_a_reply_is_lost_doubled_or_in_the_wrong_room() -> None:
     """A reply is there when its last word is; one that broke off is lost, though it was begun."""
     shown: dict[Room, list[str]] = {}
-    one, other = (Room("slack", name, say=str, shown=list) for name in ("one", "other"))
+    one, other = (room(name) for name in ("one", "other"))
     said = dict.fromkeys(("tide1x", "tide11x", "tide2x", "tide3x", "tide4x"), one) | {"tide5x": other}
     shown[one] = ["You said: tide1x 7-0 7-5", "tide11x 7-5", "tide11x 7-5", "tide2x 7-0", "tide5x 7-5"]
     shown[other] = ["tide4x 7-5", "tide5x 7-5"]
