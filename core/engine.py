@@ -60,7 +60,10 @@ class Act(StrEnum):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`note` is for people, if there is something to say; `place` is the place in the line (if FULL: how many wait)."""
+    """`place` is the place in the line (if FULL: how many wait).
+
+    `note` says why. If FULL or REFUSED it is for whoever waits for an answer: empty if they did not call us.
+    """
 
     act: Act
     persona: PersonaKey | None = None
@@ -139,12 +142,13 @@ class Engine:
         if not hears(message.place, message.author, self.rules):
             return None, Outcome(act=Act.IGNORED, persona=persona, note="the settings deny it")
         text = clean(message.text)
-        if note := self._too_long(text):
-            return None, Outcome(act=Act.REFUSED, persona=persona, note=note)
         message = msgspec.structs.replace(message, text=text, author=_tidy(message.author))
         card = self.cards(persona.card)
         names = (card.title, card.name, *card.names)
         decision = attend(message, names, self.rules, self.settle, self._is_quiet())
+        if note := self._too_long(text):
+            waits = decision.speak and not decision.overheard
+            return None, Outcome(act=Act.REFUSED, persona=persona, note=note if waits else "")
         if not text.strip() or message.author.id == message.account:
             return None, Outcome(act=Act.IGNORED, persona=persona, note=decision.why)
         line = heard(persona, message.place, message, text)

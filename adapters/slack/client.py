@@ -144,7 +144,7 @@ class Slack:
             if place.thread:
                 self._known.threads.keep((place.channel, place.thread), True)
             self._work.beside(self._type(place))
-        elif outcome.note and (outcome.act == Act.FULL or (outcome.act == Act.REFUSED and _is_for_us(event))):
+        elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED):
             await self._whisper(event, outcome.note)
 
     async def answered(self, command: Command, answer: Answer) -> None:

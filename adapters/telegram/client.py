@@ -188,7 +188,7 @@ class Telegram:
         """A reply is due now, or there is a note."""
         if outcome.act in (Act.QUEUED, Act.MERGED) and outcome.job:
             self._waiting.expect(outcome.job, event.place)
-        elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED) and _asked(event):
+        elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED) and isinstance(event, Message):
             await self._replies.say(event.place, outcome.note, _number(event))
 
     async def refused(self, event: AnyEvent, error: LimenError) -> None:

@@ -286,6 +286,23 @@ async def test_over_a_quota_one_kind_message_and_then_silence(redis_url: str) ->
     assert 8 == kept
 
 
+async def test_a_refusal_is_for_whoever_called_us(redis_url: str) -> None:
+    """By name alone, too; nobody hears of it who was only overheard, nor another bot."""
+    async with among(redis_url, person_quota=1, max_message_chars=200, ambient_per_hour=9) as house:
+        long = [
+            overheard(f"Mira, {'a' * 200}", 1),
+            overheard("a" * 201, 2),
+            say("a" * 201, 3, BOB),
+            say("a" * 201, 4, ROBOT),
+        ]
+        refused = await house.engine.on_messages(long)
+        over = await house.engine.on_messages([overheard("Mira, hello?", n) for n in (5, 6)])
+
+    assert [Act.REFUSED] * 4 == acts(refused)
+    assert [True, False, True, False] == [bool(outcome.note) for outcome in refused]
+    assert (Act.FULL, True) == (over[1].act, "must rest" in over[1].note)
+
+
 async def test_a_channel_has_a_quota_with_its_threads(redis_url: str) -> None:
     """Whoever speaks there; a DM has none, nor do other channels share it."""
     people = [Person(f"discord:77:{n}") for n in range(5)]

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.telegram.checkup import examine
@@ -26,9 +27,10 @@ from core.events import AnyEvent, Command, Message, Person, PersonaKey, Place, R
 from core.feedback import Fact, standing
 from core.intake import Intake
 from core.jobs import Done, Failed
+from core.settings import Attention
 from core.store.client import Client
 from core.store.ledger import Ledger, Record, message_key
-from tests.fakes.house import House, house_at
+from tests.fakes.house import House, house_at, quick
 from tests.fakes.telegram import ANN, BOB, DM, GROUP, ME, TOKEN, Fake, No, Trouble, telegram
 from worker.compose import Composer
 from worker.echo import Echo
@@ -198,6 +200,16 @@ async def test_a_topic_is_a_conversation(redis_url: str, fake: Fake, bot: Telegr
         fake.react(reply["message_id"], "🔥", who=ANN, chat=GROUP)
         behind = await until(lambda: house.p.ledger.behind(message_key(ACCOUNT, ROOM, str(reply["message_id"]))))
         await until(lambda: _stands(house, behind, ["🔥"]))
+
+
+async def test_whoever_calls_us_by_name_hears_of_a_quota(redis_url: str, fake: Fake, bot: Telegram):
+    """Telegram sees no call in it; the engine does."""
+    rules = msgspec.structs.replace(quick(), attention=Attention(settle_seconds=0, quick_seconds=0, person_quota=1))
+    async with house_at(redis_url, rules) as house, at_work(house, bot, Echo()):
+        for _ in range(2):
+            fake.say("Mira, what now?", BOB, GROUP)
+        await fake.wait(lambda: len(fake.ours(GROUP)) == 2)
+    assert sum("I have answered you once" in text for text in fake.shown(GROUP)) == 1
 
 
 async def test_commands_are_answered(redis_url: str, fake: Fake, bot: Telegram):
@@ -756,15 +768,16 @@ async def test_a_reply_that_is_quicker_than_the_news_of_it(fake: Fake, bot: Tele
 
 
 async def test_notes_reach_those_who_meant_us(fake: Fake, bot: Telegram):
-    """A full queue, an absent Redis; nobody is told of what was only overheard."""
+    """A full queue, an absent Redis. For whom there is a note the engine knows: it has our names, Telegram has not."""
     fake.say("for you")
     fake.say("for them", BOB, GROUP)
-    ours, theirs = await heard(bot, fake)
-    for event in (ours, theirs):
-        await bot.told(event, Outcome(act=Act.FULL, note="there is a long line"))
+    fake.say("Mira, for you", BOB, GROUP)
+    ours, theirs, by_name = await heard(bot, fake)
+    for event, note in ((ours, "there is a long line"), (theirs, ""), (by_name, "I must rest a little")):
+        await bot.told(event, Outcome(act=Act.FULL, note=note))
         await bot.refused(event, StoreUnreachable("the store is gone"))
     assert fake.shown() == ["there is a long line", "the store is gone"]
-    assert fake.shown(GROUP) == []
+    assert fake.shown(GROUP) == ["I must rest a little"]
 
 
 async def test_who_cannot_be_written_to_is_told_how(fake: Fake, bot: Telegram):
