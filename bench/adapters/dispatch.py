@@ -14,7 +14,7 @@ from bots.run import beside
 from core.engine import Act
 from core.intake import Intake
 
-EVENTS = 1000
+EVENTS, FEW = 1000, 200
 
 
 class Round(NamedTuple):
@@ -26,12 +26,17 @@ class Round(NamedTuple):
     library_ignored: float
     ours_ignored: float
     core_ignored: float
+    alone_ignored: float
 
 
 def figures(rounds: Sequence[Round]) -> dict[str, float]:
-    """Medians. `added_us`, `ignored_us`: beyond what the library's own dispatch of the same payloads takes, in the
-    same round; `own_us`, `own_ignored_us`: beyond that part of it which we really use. `core_ignored_us`: what is left
-    where an event has no platform (intake, engine, queue), which no adapter can be cheaper than."""
+    """Medians.
+
+    `added_us`, `ignored_us`: beyond what the library's own dispatch of the same payloads takes, in the same round;
+    `own_us`, `own_ignored_us`: beyond that part of it which we really use. `core_ignored_us`: what is left where an
+    event has no platform (intake, engine, queue), which no adapter can be cheaper than. `alone_ignored_us`: the whole
+    where each event is waited for, so that none are taken together.
+    """
 
     def median(values: Iterator[float]) -> float:
         return round(statistics.median(values), 1)
@@ -45,6 +50,7 @@ def figures(rounds: Sequence[Round]) -> dict[str, float]:
         "own_us": median(one.ours - one.shared for one in rounds),
         "own_ignored_us": median(one.ours_ignored - one.shared for one in rounds),
         "core_ignored_us": median(one.core_ignored for one in rounds),
+        "alone_ignored_us": median(one.alone_ignored for one in rounds),
     }
 
 
@@ -60,8 +66,8 @@ async def measure(p: Parts, way: Way, payload: Payload, repeats: int) -> dict[st
 async def _rounds(
     p: Parts, ways: Ways, hearing: Hearing, payload: Payload, numbers: Iterator[int], repeats: int
 ) -> list[Round]:
-    def fresh(calls: bool) -> list[str]:
-        return [payload(next(numbers), calls) for _ in range(EVENTS)]
+    def fresh(calls: bool, events: int = EVENTS) -> list[str]:
+        return [payload(next(numbers), calls) for _ in range(events)]
 
     async def queued(feed: Feed, payloads: Sequence[str], *expected: Act) -> float:
         await p.client.do("FLUSHALL")
@@ -71,6 +77,13 @@ async def _rounds(
         assert not wrong, f"{len(wrong)} events were not {expected[0]}: {set(wrong)}"
         return spent
 
+    async def alone() -> float:
+        hearing.one_by_one = True
+        try:
+            return await queued(ways.ours, fresh(False, FEW), Act.HEARD)
+        finally:
+            hearing.one_by_one = False
+
     async def once() -> Round:
         return Round(
             library=await _spent(ways.library, fresh(True), ways.came),
@@ -79,6 +92,7 @@ async def _rounds(
             library_ignored=await _spent(ways.library, fresh(False), ways.came),
             ours_ignored=await queued(ways.ours, overheard := fresh(False), Act.HEARD),
             core_ignored=await queued(hearing.again, overheard, Act.HEARD),
+            alone_ignored=await alone(),
         )
 
     return [await once() for _ in range(repeats)]

@@ -74,10 +74,11 @@ class Ways(msgspec.Struct):
 
 
 class Hearing:
-    """Takes what an adapter tells into the queue. It waits for no outcome, so that the intake sees them together."""
+    """Takes what an adapter tells into the queue. It waits for no outcome, so that the intake sees them together; or,
+    `one_by_one`, for each, as `bots/run.py` does."""
 
     def __init__(self, adapter: Adapter, intake: Intake) -> None:
-        self.came, self.acts = Count(), list[Act]()
+        self.came, self.acts, self.one_by_one = Count(), list[Act](), False
         self._adapter, self._intake = adapter, intake
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: deque[AnyEvent] = deque(maxlen=REMEMBERED)
@@ -87,7 +88,10 @@ class Hearing:
         async with aclosing(self._adapter.listen()) as events:
             async for event in events:
                 self._last.append(event)
-                self._hear(event)
+                if self.one_by_one:
+                    await self._take(event)
+                else:
+                    self._hear(event)
 
     async def again(self, payloads: Sequence[str]) -> None:
         """The events that these payloads became, as if no platform had told them."""

@@ -77,7 +77,9 @@ def test_a_payload_is_a_message_that_calls_us_or_does_not(platform: str, recorde
 
 def test_what_we_add_is_told_from_what_the_library_takes() -> None:
     """Round by round, and then the median: one bad round says nothing, nor does a machine that grows slow."""
-    quiet = Round(library=30, shared=10, ours=60, library_ignored=28, ours_ignored=44, core_ignored=25)
+    quiet = Round(
+        library=30, shared=10, ours=60, library_ignored=28, ours_ignored=44, core_ignored=25, alone_ignored=90
+    )
     slow = Round(*(2 * value for value in quiet))
     broken = quiet._replace(ours=900, ours_ignored=900)
 
