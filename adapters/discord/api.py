@@ -7,7 +7,9 @@ its resumption, rate limits, and which servers, channels, threads and roles ther
 import asyncio
 import json
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -22,6 +24,7 @@ log = logging.getLogger("limen.discord")
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0
 IDENTIFY_WAIT = 5.0
+FAREWELL = 2.0  # seconds that the other side has to say goodbye, too
 PATIENCE = 600.0  # seconds that a call is tried again which Discord cannot take just now
 TOKEN_HINT = "take a new one at https://discord.com/developers/applications → Bot → Reset Token; set DISCORD_TOKEN"
 INTENT_HINT = (
@@ -114,6 +117,7 @@ class _Ears(discord.Client):
 
     def __init__(self, http: _Http, heard: Heard, **options: Any) -> None:
         self._ours, self._heard = http, heard
+        self._lines: weakref.WeakSet[DiscordWebSocket] = weakref.WeakSet()
         super().__init__(
             intents=discord.Intents(
                 guilds=True, guild_messages=True, dm_messages=True, message_content=True, guild_reactions=True,
@@ -133,13 +137,21 @@ class _Ears(discord.Client):
 
     def _get_state(self, **options: Any) -> Any:
         self.http = self._ours
-        state = super()._get_state(**options)
+        state: Any = super()._get_state(**options)
+        state._update_references = self._lines.add  # told of each connection; the library needs that for voice alone
         state.parsers = {
             kind: _guarded(kind, parse)
             for kind, parse in state.parsers.items()
             if kind in _FOLLOWED or kind.startswith(_FOLLOWED_GROUPS)
         }
         return state
+
+    async def hang_up(self) -> None:
+        """End every connection, also those of which the library has lost sight: it lets go of one that breaks on
+        nonsense, or is not all made when we leave, and a thread of its own would beat the heart of that for ever."""
+        for line in list(self._lines):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(line.close(1000), FAREWELL)
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         if event != "socket_raw_receive":
@@ -186,7 +198,7 @@ class Api:
         self._token, self._heard, self._shards = token, heard, shards
         self._api_base, self._gateway_url = api_base, gateway_url
         self._http: _Http | None = None
-        self._client: discord.Client | None = None
+        self._client: _Ears | None = None
         self._opening = asyncio.Lock()
 
     @property
@@ -195,7 +207,7 @@ class Api:
         return URL(self._api_base or Route.BASE).origin()
 
     @property
-    def client(self) -> discord.Client:
+    def client(self) -> _Ears:
         """What the library knows of servers and channels. Only once it is open."""
         assert self._client is not None
         return self._client
@@ -218,7 +230,7 @@ class Api:
             raise
         self._http, self._client = http, client
 
-    async def _logged_in(self, http: _Http) -> discord.Client:
+    async def _logged_in(self, http: _Http) -> _Ears:
         try:
             client = await self._ears(http)
             await client.login(self._token)
@@ -230,7 +242,7 @@ class Api:
             raise Unreachable(f"Discord does not answer: {error!r}") from error
         return client
 
-    async def _ears(self, http: _Http) -> discord.Client:
+    async def _ears(self, http: _Http) -> _Ears:
         """As many connections as Discord advises. One alone is the plain client: it also resumes after a failed try."""
         await http.static_login(self._token)
         advised = await self._advised(http)
@@ -251,17 +263,22 @@ class Api:
     async def listen(self) -> None:
         """Hold the gateway open until `leave`. Raises ConfigError for what only its operator can put right."""
         await self.open()
-        while await self._connect():
-            await asyncio.sleep(FIRST_WAIT)
+        client = self.client
+        try:
+            while await self._connect(client):
+                await client.hang_up()
+                await asyncio.sleep(FIRST_WAIT)
+        finally:
+            await client.hang_up()
 
-    async def _connect(self) -> bool:
+    async def _connect(self, client: _Ears) -> bool:
         """Until the gateway is closed for good. True if it broke on nonsense, and may be opened again."""
         try:
-            await self.client.connect()
+            await client.connect()
         except (KeyError, TypeError, ValueError, AttributeError):
             log.warning("Discord sent what the library cannot read: connecting anew", exc_info=True)
-            if self.client.is_closed():
-                self.client.clear()
+            if client.is_closed():
+                client.clear()
             return True
         except discord.PrivilegedIntentsRequired as error:
             raise ConfigError("Discord does not let us read what people write", INTENT_HINT) from error

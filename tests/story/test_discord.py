@@ -5,7 +5,8 @@ import json
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +66,16 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growing, "PACE", 0.01)
     monkeypatch.setattr(api, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(api, "LONGEST_WAIT", 0.05)
+
+
+@pytest.fixture(autouse=True)
+def _no_heart_beats_on() -> Iterator[None]:
+    """The library beats from a thread of its own: one that outlives its connection would call into a closed loop."""
+    yield
+    hearts = [thread for thread in threading.enumerate() if thread.name.startswith("keep-alive-handler")]
+    for heart in hearts:
+        heart.join(5)  # told to stop, it is gone at once
+    assert [] == [heart.name for heart in hearts if heart.is_alive()]
 
 
 @pytest.fixture
@@ -446,6 +457,16 @@ async def test_a_gateway_that_talks_nonsense_is_opened_anew(fake: Fake, adapter:
         fake.say("still here", DM)
         await fake.wait(lambda: ears.texts())
     assert ["still here"] == ears.texts()
+
+
+async def test_whoever_leaves_while_a_connection_is_being_made_leaves_none_behind(fake: Fake, adapter: Discord) -> None:
+    """A new session has to wait for its turn, and its heart beats already."""
+    async with listening(fake, adapter):
+        await fake.read()
+        fake.invalidate()
+        await fake.wait(lambda: not fake._beats.empty())
+    assert ["identify"] == fake.handshakes
+    await fake.wait(lambda: not fake._sockets)
 
 
 async def test_a_discord_that_is_away_for_a_while_is_waited_for(
