@@ -400,6 +400,24 @@ async def test_many_talks_in_bad_weather(fake: Fake, house: House) -> None:
     assert sum(trouble.times for trouble in fake.troubles) < 16
 
 
+async def test_a_channel_that_discord_slows_down_delays_no_other(fake: Fake, house: House) -> None:
+    """Others are answered meanwhile; what was said there waits, and comes in order when Discord lets it."""
+    fake.fail("POST", f"/channels/{CHANNEL}/messages", 429, times=1_000_000)
+    (slow,) = fake.troubles
+    async with bot(fake, house) as it, worker(house):
+        fake.say(f"{PING} one")
+        await fake.wait(lambda: fake.made("POST", f"/channels/{CHANNEL}/messages"))
+        fake.say(f"{PING} two")
+        for place in (OTHER, DM, fake.thread()):
+            fake.say(f"{PING} hello", place)
+            await it.reply(place)
+        assert [] == fake.shown()
+        slow.times = 0
+        await it.reply(number=1)
+        await it.delivered()
+    assert ["one", "two"] == [text.rpartition(" ")[2] for text in fake.shown()]
+
+
 # What happens there.
 
 
