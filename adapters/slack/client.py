@@ -51,7 +51,8 @@ class Slack:
 
     def __init__(self, us: Us, bot_token: str, listening: Listening, base_url: str = "", every: float = 1.2) -> None:
         self.us, self.account = us, us.account
-        self._web = Web(bot_token, base_url, every)
+        self._work = Work(us.account)
+        self._web = Web(bot_token, base_url, every, self._work.pause)
         self._base_url, self._listening = base_url or BASE_URL, listening
         self._known = Acquaintances(us, self._web)
         self._heard: asyncio.Queue[Json | None] = asyncio.Queue()
@@ -60,7 +61,6 @@ class Slack:
         self._pages: Recent[str, bool] = Recent(1_000)  # answers that go on somebody's page of us
         self._slash = SLASH
         self._status = True
-        self._work = Work(us.account)
         self._replies = Replies(self._web, self._work)
 
     @classmethod

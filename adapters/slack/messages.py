@@ -1,6 +1,5 @@
 """One message of ours: said once, brought up to date, taken back. Each carries the reply and the part that it is."""
 
-import asyncio
 import logging
 from typing import Any
 
@@ -71,6 +70,7 @@ class Messages:
         while True:
             if in_doubt and (ts := await self._find(part, sending, patient)):
                 return ts, True
+            await self._work.pause(0)  # once we are told to stop it is another's, who would say it too
             try:
                 told = await self._send(
                     self._web.client.chat_postMessage, piece, patient, repeatable=False, channel=place.channel,
@@ -81,7 +81,7 @@ class Messages:
                 if not patient:
                     raise
                 in_doubt = True
-                await asyncio.sleep(wait)
+                await self._work.pause(wait)
                 wait = min(2 * wait, 30.0)
 
     async def _find(self, part: int, sending: Sending, patient: bool) -> str:

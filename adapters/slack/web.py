@@ -42,6 +42,7 @@ _PASSING = {
 }
 
 Call = Callable[..., Awaitable[AsyncSlackResponse]]
+Pause = Callable[[float], Awaitable[None]]
 
 
 class Busy(LimenError):
@@ -66,11 +67,15 @@ class Refused(LimenError):
 
 
 class Web:
-    """One bot token's view of the Web API. The session is made with the first call, and ended by `close`."""
+    """One bot token's view of the Web API. The session is made with the first call, and ended by `close`.
 
-    def __init__(self, token: str, base_url: str = "", every: float = 1.2) -> None:
+    `pause` is how a patient call waits between its tries.
+    """
+
+    def __init__(self, token: str, base_url: str = "", every: float = 1.2, pause: Pause = asyncio.sleep) -> None:
         self.client = AsyncWebClient(token=token, base_url=base_url or BASE_URL, retry_handlers=[])
         self.pace = Pace(every)
+        self._pause = pause
 
     async def call(
         self, method: Call, patient: bool = True, repeatable: bool = True, **arguments: Any
@@ -90,11 +95,11 @@ class Web:
                 self.pace.refused(time.monotonic(), busy.wait)
                 if not patient:
                     raise
-                await asyncio.sleep(busy.wait)
+                await self._pause(busy.wait)
             except Unsure:
                 if not (patient and repeatable):
                     raise
-                await asyncio.sleep(wait)
+                await self._pause(wait)
                 wait = min(2 * wait, _SLOW)
 
     async def who(self) -> Us:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -21,22 +22,50 @@ class Work:
     def __init__(self, account: str) -> None:
         self._account = account
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._pauses: dict[asyncio.Task[Any] | None, float] = {}  # until when they wait
+        self._ends: dict[asyncio.Task[Any] | None, float] = {}  # until when they may
         self._complaints: Recent[str, bool] = Recent(1_000)
 
     def beside(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Begin it, and go on."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._gone)
         return task
 
+    def _gone(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._ends.pop(task, None)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, with nothing under way: to be told to stop breaks this off at once, and what was to come after it.
+
+        With no seconds: go on only if we have not been told.
+        """
+        task, until = asyncio.current_task(), time.monotonic() + seconds
+        if until > self._ends.get(task, until):
+            raise asyncio.CancelledError
+        self._pauses[task] = until
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            del self._pauses[task]
+
+    def _hurry(self, task: asyncio.Task[Any], end: float) -> None:
+        """It does not wait for anything beyond that time."""
+        self._ends[task] = end
+        if self._pauses.get(task, end) > end:
+            task.cancel()
+
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it, and finish it even if we are told to stop in the middle; what takes too long then is broken off."""
+        """Do it, and finish what is under way even if we are told to stop; what takes too long then is broken off."""
         task = self.beside(work)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             end = time.monotonic() + GRACE
+            if not task.done():
+                self._hurry(task, 0.0)
             while not task.done() and (left := end - time.monotonic()) > 0:
                 with suppress(asyncio.CancelledError):  # they ask again, who want to be sure
                     await asyncio.wait([task], timeout=left)
@@ -44,8 +73,10 @@ class Work:
             raise
 
     async def finish(self) -> None:
-        """Until nothing goes on any more; what takes too long is broken off."""
+        """Until nothing goes on any more; what takes too long is broken off: at once, if it would only wait so long."""
         if tasks := list(self._tasks):
+            for task in tasks:
+                self._hurry(task, min(time.monotonic() + GRACE, self._ends.get(task, math.inf)))
             _, late = await asyncio.wait(tasks, timeout=GRACE)
             for task in late:
                 task.cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -295,11 +296,8 @@ async def test_a_long_reply_is_several_messages_and_a_thumb_on_any_counts(fake: 
         assert ["hello", "short"] == fake.shown("C1")
 
 
-async def test_a_channel_in_which_slack_makes_us_wait_holds_up_no_other(
-    fake: Fake, house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_channel_in_which_slack_makes_us_wait_holds_up_no_other(fake: Fake, house: House) -> None:
     """Its own reply waits; everybody else is answered meanwhile."""
-    monkeypatch.setattr("adapters.slack.work.GRACE", 0.05)  # in the end nobody waits for that one
     async with bot(fake, house) as it, worker(house):
         fake.limit("chat.postMessage", 1, after=3600)
         fake.say("C1", "UANN", f"{ME} one")
@@ -501,6 +499,46 @@ async def test_a_process_that_dies_while_sending_doubles_nothing(fake: Fake, hou
             assert "You said: hello" in reply["text"]
             fake.react("DANN", reply["ts"], "UANN", "+1")
             assert await it.entry(lambda entry: entry.facts)
+
+
+async def test_a_carrier_that_is_told_to_stop_while_slack_is_busy_stops_at_once(fake: Fake, house: House) -> None:
+    """It would say the reply only after the next carrier has: that one says it, once."""
+    async with bot(fake, house) as it:
+        fake.limit("chat.postMessage", 1, after=3600)
+        done, sending = it.sending("DANN", "Arr!")
+        carrier = asyncio.create_task(it.adapter.final(done, sending))
+        async with asyncio.timeout(15):
+            while not it.adapter._web.pace.barred(time.monotonic()):
+                await asyncio.sleep(0.005)
+        carrier.cancel()
+        async with asyncio.timeout(2):
+            await asyncio.wait([carrier])
+        assert carrier.cancelled()
+        assert not it.adapter._work._tasks
+        _, sending = it.sending("DANN", "Arr!")
+        await it.adapter.final(done, sending)
+    assert ["Arr!"] == fake.shown("DANN")
+    assert 2 == len(fake.calls("chat.postMessage"))
+
+
+async def test_a_carrier_that_lost_its_lease_while_redis_was_away_says_nothing_more(fake: Fake, house: House) -> None:
+    """It had only marked what it was about to say."""
+    async with bot(fake, house) as it:
+        done, sending = it.sending("DANN", "Arr!")
+        asked, back, begin = asyncio.Event(), asyncio.Event(), sending.begin
+
+        async def away(part: int) -> str:
+            asked.set()
+            await back.wait()
+            return await begin(part)
+
+        sending.begin = away  # type: ignore[method-assign]
+        carrier = asyncio.create_task(it.adapter.final(done, sending))
+        await asked.wait()
+        carrier.cancel()
+        asyncio.get_running_loop().call_soon(back.set)
+        await asyncio.wait([carrier])
+        assert (True, []) == (carrier.cancelled(), fake.calls("chat.postMessage"))
 
 
 async def test_what_is_being_sent_when_it_is_stopped_is_finished(fake: Fake, house: House) -> None:
