@@ -197,20 +197,11 @@ async def _examine_telegram(settings: Settings, environ: Environ) -> list[Check]
 
 
 async def _examine_slack(settings: Settings, environ: Environ) -> list[Check]:
-    from adapters.slack.manifest import faults
-    from adapters.slack.web import Web
+    from adapters.slack.checkup import examine
 
-    web = Web(_token(environ, "SLACK_BOT_TOKEN"), settings.slack.base_url)
-    try:
-        us = await web.who()
-        found = await faults(web, _token(environ, "SLACK_APP_TOKEN"))
-    finally:
-        await web.close()
-    rows = [Check("Slack", "ok", f"the token is that of @{us.name} in the workspace {us.team}")]
-    for fault in found:
-        said, _, step = fault.partition(". ")
-        rows.append(Check("Slack", "fail", said.rstrip("."), step))
-    return [*rows, _way(settings, environ)]
+    tokens = _token(environ, "SLACK_BOT_TOKEN"), _token(environ, "SLACK_APP_TOKEN")
+    found = await examine(tokens[0], settings.slack.base_url, tokens[1])
+    return [*(Check("Slack", one.state, one.said, one.step) for one in found), _way(settings, environ)]
 
 
 def _way(settings: Settings, environ: Environ) -> Check:

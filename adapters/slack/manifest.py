@@ -5,9 +5,6 @@ A manifest makes the app in one step: api.slack.com/apps → Create New App → 
 
 from typing import Any
 
-from adapters.slack.web import Refused, Unsure, Web
-from core.errors import ConfigError
-
 SLASH = "/limen"
 SCOPES = {
     "app_mentions:read": "to hear its name",
@@ -27,6 +24,7 @@ SCOPES = {
     "reactions:write": "to react with an emoji",
     "users:read": "to know names, and bots from people",
 }
+OPTIONAL = {"assistant:write"}  # all that it adds is a sign; not every workspace gives it
 EVENTS = (
     "app_home_opened",
     "app_mention",
@@ -39,8 +37,6 @@ EVENTS = (
     "reaction_removed",
     "user_change",
 )
-_PAGE = "api.slack.com/apps → your app → OAuth & Permissions → Bot Token Scopes"
-_SOCKET = "api.slack.com/apps → your app → Basic Information → App-Level Tokens: make one with connections:write"
 
 
 def manifest(name: str, about: str = "", url: str = "") -> dict[str, Any]:
@@ -67,31 +63,3 @@ def manifest(name: str, about: str = "", url: str = "") -> dict[str, Any]:
             "token_rotation_enabled": False,
         },
     }  # fmt: skip
-
-
-async def faults(web: Web, app_token: str = "") -> list[str]:
-    """What keeps the app from working as it should, each with the page and the switch to change. Empty: all is well.
-
-    Slack tells an app its scopes and not its events: those the manifest sets.
-    """
-    try:
-        granted = await web.granted()
-        found = [f"The scope {scope} is missing, {why}. Add it: {_PAGE}; then install the app again."
-                 for scope, why in SCOPES.items() if scope not in granted]  # fmt: skip
-    except ConfigError as error:
-        found = [f"{error}. {error.hint}"]
-    except Unsure as error:
-        return [f"{error}."]
-    return found + (await _socket_faults(web, app_token) if app_token else [])
-
-
-async def _socket_faults(web: Web, app_token: str) -> list[str]:
-    try:
-        await web.call(web.client.apps_connections_open, patient=False, app_token=app_token)
-    except ConfigError as error:
-        return [f"The app-level token: {error}. {_SOCKET}."]
-    except Refused as error:
-        return [f"Socket Mode: {error}. Switch it on: api.slack.com/apps → your app → Socket Mode. {_SOCKET}."]
-    except Unsure as error:
-        return [f"{error}."]
-    return []

@@ -1,14 +1,10 @@
-"""What the app needs to be in Slack, and what is said when something of it is missing."""
-
-from collections.abc import AsyncIterator
+"""What the app needs to be in Slack."""
 
 import pytest
 
 pytest.importorskip("slack_bolt")
 
-from adapters.slack.manifest import EVENTS, SCOPES, faults, manifest
-from adapters.slack.web import Web
-from tests.fakes.slack import APP_TOKEN, BOT_TOKEN, Fake, slack
+from adapters.slack.manifest import EVENTS, OPTIONAL, SCOPES, manifest
 
 # What Slack asks for before it tells an event (docs.slack.dev/reference/events).
 NEEDED = {
@@ -17,21 +13,6 @@ NEEDED = {
     "message.mpim": "mpim:history", "reaction_added": "reactions:read", "reaction_removed": "reactions:read",
     "user_change": "users:read",
 }  # fmt: skip
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[Fake]:
-    """A workspace."""
-    async with slack() as it:
-        yield it
-
-
-@pytest.fixture
-async def web(fake: Fake) -> AsyncIterator[Web]:
-    """Its API, as the bot sees it."""
-    it = Web(BOT_TOKEN, f"{fake.url}/api/")
-    yield it
-    await it.close()
 
 
 def test_the_manifest_asks_for_all_that_its_events_need() -> None:
@@ -43,6 +24,12 @@ def test_the_manifest_asks_for_all_that_its_events_need() -> None:
     assert {NEEDED[event] for event in events} - {None} <= set(asked["oauth_config"]["scopes"]["bot"])
     assert asked["settings"]["socket_mode_enabled"]
     assert "request_url" not in asked["settings"]["event_subscriptions"]
+
+
+def test_no_event_is_lost_for_want_of_what_is_optional() -> None:
+    """Each is asked for all the same."""
+    assert OPTIONAL < set(SCOPES)
+    assert not OPTIONAL & set(NEEDED.values())
 
 
 def test_over_http_slack_is_told_where_to_call() -> None:
@@ -59,33 +46,3 @@ def test_names_are_as_long_as_slack_lets_them_be() -> None:
     asked = manifest("M" * 99, "a" * 999)
 
     assert (35, 140) == tuple(len(asked["display_information"][field]) for field in ("name", "description"))
-
-
-async def test_all_is_well(web: Web) -> None:
-    """Nothing to say."""
-    assert [] == await faults(web, APP_TOKEN)
-
-
-@pytest.mark.parametrize("scope", SCOPES)
-async def test_a_missing_scope_is_named(web: Web, fake: Fake, scope: str) -> None:
-    """With the page where it is added."""
-    fake.scopes.remove(scope)
-    (fault,) = await faults(web, APP_TOKEN)
-
-    assert scope in fault
-    assert "OAuth & Permissions" in fault
-
-
-async def test_bad_tokens_are_named(web: Web, fake: Fake) -> None:
-    """Each of them."""
-    (fault,) = await faults(web, "xapp-wrong")
-    assert "app-level token" in fault
-    fake.fail("apps.connections.open", "missing_args")
-    (fault,) = await faults(web, APP_TOKEN)
-    assert "Socket Mode" in fault
-    fake.fail("auth.test", "token_revoked")
-    (fault,) = await faults(web)
-    assert "revoked" in fault
-    fake.lose("auth.test")
-    (fault,) = await faults(web)
-    assert "cannot be reached" in fault
