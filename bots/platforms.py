@@ -199,15 +199,14 @@ async def _examine_telegram(settings: Settings, environ: Environ) -> list[Check]
 async def _examine_slack(settings: Settings, environ: Environ) -> list[Check]:
     from adapters.slack.checkup import examine
 
-    tokens = _token(environ, "SLACK_BOT_TOKEN"), _token(environ, "SLACK_APP_TOKEN")
-    found = await examine(tokens[0], settings.slack.base_url, tokens[1])
-    return [*(Check("Slack", one.state, one.said, one.step) for one in found), _way(settings, environ)]
+    app_token = _token(environ, "SLACK_APP_TOKEN")
+    found = await examine(_token(environ, "SLACK_BOT_TOKEN"), settings.slack.base_url, app_token)
+    rows = [Check("Slack", one.state, one.said, one.step) for one in found]
+    return rows if app_token else [*rows, _by_http(settings)]
 
 
-def _way(settings: Settings, environ: Environ) -> Check:
-    """How Slack's events reach us. Whether its calls do, only Slack's own page can say."""
-    if _token(environ, "SLACK_APP_TOKEN"):
-        return Check("Slack", "ok", "events come by Socket Mode")
+def _by_http(settings: Settings) -> Check:
+    """Whether Slack's calls reach us, only its own page can say."""
     here = f"http://{settings.slack.http_host}:{settings.slack.http_port}/slack/events"
     return Check("Slack", "ok", f"events come by HTTP: your Request URL has to lead to {here}")
 

@@ -27,15 +27,16 @@ async def found(fake: Fake, app_token: str = APP_TOKEN) -> list[Finding]:
 
 
 async def test_all_is_well(fake: Fake) -> None:
-    """Nothing to say."""
-    assert [] == await found(fake)
+    """And how events come is said, if we know it."""
+    assert [Finding("ok", "events come by Socket Mode")] == await found(fake)
+    assert [] == await found(fake, "")
 
 
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_a_missing_scope_is_named(fake: Fake, scope: str) -> None:
     """With the page where it is added. Without the one for a sign that a reply is coming, all else works."""
     fake.scopes.remove(scope)
-    (one,) = await found(fake)
+    (one,) = await found(fake, "")
 
     assert ("warn" if scope == "assistant:write" else "fail") == one.state
     assert f"the scope {scope} is missing" in one.said
