@@ -8,7 +8,7 @@ from typing import Any
 SLASH = "/limen"
 SCOPES = {
     "app_mentions:read": "to hear its name",
-    "assistant:write": "to show that a reply is coming",
+    "assistant:write": "to show that a reply is coming, where chat:write does not do for that",
     "channels:history": "to hear what is said in public channels that it is in",
     "channels:read": "to hear who joins them",
     "chat:write": "to speak",
@@ -24,7 +24,7 @@ SCOPES = {
     "reactions:write": "to react with an emoji",
     "users:read": "to know names, and bots from people",
 }
-OPTIONAL = {"assistant:write"}  # all that it adds is a sign; not every workspace gives it
+OPTIONAL = {"assistant:write"}  # all that it adds is a sign
 EVENTS = (
     "app_home_opened",
     "app_mention",
