@@ -461,6 +461,7 @@ The same from the environment, with two underscores after the group: `LIMEN_PERS
 
 Secrets are never kept in `limen.yaml`.
 Set `DISCORD_TOKEN`, `TELEGRAM_TOKEN`, `SLACK_BOT_TOKEN`, `SLACK_APP_TOKEN` and `OPENAI_API_KEY` in the environment.
+The same goes for `SLACK_SIGNING_SECRET` and `TELEGRAM_WEBHOOK_SECRET`, where you need them.
 A file `.env` in the current folder counts as such: what it names holds unless the environment has it already.
 `REDIS_URL` is taken from there as well, and may hold a password; it is masked wherever it is shown.
 
