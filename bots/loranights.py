@@ -141,7 +141,7 @@ def pin(ctx: click.Context, version: str | None, persona: str, scope: str, accou
             return f"{place(key)} speaks with {was.live}, and nights may change that."
         if version != BASE:
             loras.need(version, loras.store(p.settings).versions())
-            loras.need_own(key, version)
+            loras.need_own(key, version, await p.loras.origin(version))
         await p.loras.pin(key, version)
         return f"{place(key)} speaks with {version}, and no night changes that."
 

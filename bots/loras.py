@@ -163,10 +163,14 @@ def need(version: str, there: Iterable[str]) -> None:
         raise InputError(said, "`limen lora list` shows all there are")
 
 
-def need_own(persona: PersonaKey, version: str) -> None:
-    """Raises LoraError if a version is another persona's: scopes are walls."""
+def need_own(persona: PersonaKey, version: str, origin: Made | None = None) -> None:
+    """Raises LoraError if a version is another persona's: scopes are walls.
+
+    Its `origin` knows better than its name: a version keeps that when its persona's room gets another id.
+    """
     above = version.rpartition("/")[0]
-    if FAMILY.fullmatch(above) and above != family(persona):
+    theirs = origin.persona != str(persona) if origin else above != family(persona)
+    if FAMILY.fullmatch(above) and theirs:
         said = f"{version} is another persona's than {persona.card} in {persona.scope}, and scopes are walls"
         raise LoraError(said, "if both are to have it, `limen lora add` its folder for this one too")
 

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 from adapters.base import Adapter
 from bots.checkup import EXTRAS, Check, install
 from core.errors import ConfigError, LimenError, MissingExtra
+from core.events import Place
+from core.moving import Moving
 from core.settings import Settings
+from core.store.client import Client, patiently
 from personas import library
 
 log = logging.getLogger("limen.run")
@@ -38,9 +41,9 @@ class Bot(NamedTuple):
     close: Callable[[], Awaitable[None]]
 
 
-async def join(name: str, settings: Settings, environ: Environ) -> Bot:
+async def join(name: str, settings: Settings, environ: Environ, client: Client) -> Bot:
     """The bot account of a platform, signed in where that comes first. Raises ConfigError for a bad token."""
-    bot: Bot = await _JOINS[name](settings, environ)
+    bot: Bot = await _JOINS[name](settings, environ, client)
     return bot
 
 
@@ -80,7 +83,7 @@ def _token(environ: Environ, name: str) -> str:
 # Joined up.
 
 
-async def _discord(settings: Settings, environ: Environ) -> Bot:
+async def _discord(settings: Settings, environ: Environ, _client: Client) -> Bot:
     from adapters.discord.client import Discord
 
     folders, given = library.folders(settings.home), settings.discord
@@ -122,7 +125,7 @@ def shards(written: str) -> tuple[int, int, int] | None:
     return first, last + 1, count
 
 
-async def _telegram(settings: Settings, environ: Environ) -> Bot:
+async def _telegram(settings: Settings, environ: Environ, client: Client) -> Bot:
     from adapters.telegram.client import Telegram
     from adapters.telegram.doors import Hook
 
@@ -130,11 +133,24 @@ async def _telegram(settings: Settings, environ: Environ) -> Bot:
     if given.webhook_url:
         secret = _token(environ, "TELEGRAM_WEBHOOK_SECRET")
         hook = Hook(url=given.webhook_url, host=given.webhook_host, port=given.webhook_port, secret=secret)
-    adapter = Telegram(_token(environ, "TELEGRAM_TOKEN"), given.base_url, hook=hook)
-    return Bot(adapter, adapter.stop, adapter.close)
+    moving = Moving(client)
+
+    async def move(old: Place, new: Place) -> None:
+        await patiently(lambda: moving.begin(adapter.account, old, new), PATIENCE)
+        await moving.tried(adapter.account)
+
+    adapter = Telegram(_token(environ, "TELEGRAM_TOKEN"), given.base_url, hook=hook, move=move)
+    behind = asyncio.create_task(moving.keep_on(adapter.account))
+
+    async def close() -> None:
+        behind.cancel()
+        await asyncio.gather(behind, return_exceptions=True)
+        await adapter.close()
+
+    return Bot(adapter, adapter.stop, close)
 
 
-async def _slack(settings: Settings, environ: Environ) -> Bot:
+async def _slack(settings: Settings, environ: Environ, _client: Client) -> Bot:
     from adapters.slack.client import Listening, Slack
 
     given = settings.slack
@@ -148,7 +164,7 @@ async def _slack(settings: Settings, environ: Environ) -> Bot:
     return Bot(adapter, adapter.close, adapter.leave)
 
 
-_JOINS: dict[str, Callable[[Settings, Environ], Awaitable[Bot]]] = {
+_JOINS: dict[str, Callable[[Settings, Environ, Client], Awaitable[Bot]]] = {
     "discord": _discord,
     "telegram": _telegram,
     "slack": _slack,

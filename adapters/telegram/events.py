@@ -339,12 +339,13 @@ def deaf(update: Update) -> str:
 
 
 def moved(update: Update) -> tuple[Place, Place] | None:
-    """A group became a supergroup: the same room under another id (from, to)."""
+    """A group became a supergroup: the same room under another id (from, to). It is told there and here."""
     message = update.message
-    if message is None or not message.migrate_to_chat_id:
-        return None
-    there = Chat(message.migrate_to_chat_id, "supergroup", message.chat.title)
-    return place_of(message.chat), place_of(there)
+    if message and message.migrate_to_chat_id:
+        return place_of(message.chat), place_of(Chat(message.migrate_to_chat_id, "supergroup", message.chat.title))
+    if message and message.migrate_from_chat_id:
+        return place_of(Chat(message.migrate_from_chat_id, "group", message.chat.title)), place_of(message.chat)
+    return None
 
 
 # Texts are counted in UTF-16 units.

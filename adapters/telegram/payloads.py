@@ -98,6 +98,7 @@ class Message(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     poll: Poll | None = None
     new_chat_members: list[User] = []
     migrate_to_chat_id: int = 0
+    migrate_from_chat_id: int = 0
 
 
 class Feeling(msgspec.Struct, frozen=True):

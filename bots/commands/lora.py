@@ -176,7 +176,7 @@ def promote(ctx: click.Context, version: str, persona: str, scope: str, account:
             return await _end_trial(p, key, version)
         if version != BASE:
             loras.need(version, loras.store(p.settings).versions())
-            loras.need_own(key, version)
+            loras.need_own(key, version, await p.loras.origin(version))
         if canary is not None and (await p.loras.serving(key)).live == version:
             raise InputError(f"{version} is live: there is nothing to try", "name another version")
         return await _serve(p, key, version, canary)

@@ -73,7 +73,7 @@ async def _run(settings: Settings, names: list[str], no_worker: bool) -> int:
     url = await up.ensure_redis(settings)
     async with parts(settings, url) as p:
         crew = Crew(p, told)
-        joins = {name: partial(join, name, settings, os.environ) for name in names}
+        joins = {name: partial(join, name, settings, os.environ, p.client) for name in names}
         well = await beside(crew.run(joins), *_kept_up(settings, url, works))
     log.info("ended")
     return 0 if well else 1

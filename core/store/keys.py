@@ -103,6 +103,7 @@ NIGHT_LEASE= Key("limen:night-lease:{}",        "string", "60 s lease",         
 CONSENT    = Key("limen:person:{}:consent",     "hash",   "until forgotten",          "privacy",   "nights, privacy", "person")
 WORKER     = Key("limen:worker:{}",             "hash",   "15 s heartbeat",           "worker",    "status",          "nobody")
 WORKERS    = Key("limen:workers",               "zset",   "a day",                    "worker",    "status",          "nobody")
+MOVING     = Key("limen:moving:{}",             "hash",   "until it is done",         "moving",    "moving",          "nobody")
 SESSIONS   = Key("limen:sessions",              "zset",   "until idle",               "console",   "worker (idle)",   "nobody")
 # fmt: on
 

@@ -225,9 +225,12 @@ class Loras:
             return versions
         origins = {version: await self.origin(version) for version in versions}
         parents = {version: origin.parent if origin else "" for version, origin in origins.items()}
-        return _grown(
-            {v for v in versions if v.rpartition("/")[0] in (family(persona), family(common(persona)))}, parents
-        )
+        ours = (persona, common(persona))
+        whose = {version: origin.persona if origin else "" for version, origin in origins.items()}
+        names, families = {str(one) for one in ours}, {family(one) for one in ours}
+        # A version keeps its name when its persona moves, so its origin knows better; not every one has an origin.
+        own = {v for v in versions if whose[v] in names or (not whose[v] and v.rpartition("/")[0] in families)}
+        return _grown(own, parents)
 
     async def taint(self, person: str, persona: PersonaKey | None = None) -> Stopped:
         """Whatever has somebody's words or votes in it serves no more, anywhere, and waits to be rebuilt without them.

@@ -496,4 +496,60 @@ function ops.recall()
   return 1
 end
 
+-- What a conversation (ARGV[2]) holds, for whoever wants it to be another (ARGV[3]): jobs, dead ones too, and of both
+-- the order, lines and summary, whose keys are ARGV[4] to ARGV[9].
+local function view()
+  local ids, found = jobs(ARGV[2]), {}
+  for _, id in ipairs(call('ZRANGE', DEAD, 0, -1)) do
+    if get(id, 'conv') == ARGV[2] then ids[#ids + 1] = id end
+  end
+  for i, id in ipairs(ids) do
+    local payload, more = fields(id, 'payload', 'more')
+    found[i] = {id, payload, more or ''}
+  end
+  local out = {found}
+  for at = 4, 9, 3 do
+    out[#out + 1] = call('ZRANGE', ARGV[at], 0, -1, 'WITHSCORES')
+    out[#out + 1] = call('HGETALL', ARGV[at + 1])
+    out[#out + 1] = call('HGETALL', ARGV[at + 2])
+  end
+  return redis.sha1hex(cmsgpack.pack(out)), out
+end
+
+function ops.view() return {view()} end
+
+-- A conversation goes on as another one, before whatever that has: if it is still as in the view with this mark
+-- (ARGV[10]), else nothing happens. {count, {id, payload, more} …}: its jobs as they are from now on; then effects.
+-- What runs begins anew, first in line: its worker knows the old one. → 1 or 0
+function ops.move()
+  local t, old, new = now(), ARGV[2], ARGV[3]
+  if view() ~= ARGV[10] then return 0 end
+  local busy = call('HGET', BUSY, old)
+  if busy then
+    call('HINCRBY', jobkey(busy), 'attempts', -1)
+    retry(busy, t, 0, 'its conversation moved')
+  end
+  local at = 12
+  for _ = 1, tonumber(ARGV[11]) do
+    local key, payload, more = jobkey(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
+    if call('EXISTS', key) == 1 then  -- one that was to be stopped is gone by now
+      call('HSET', key, 'payload', payload, 'conv', new)
+      if more ~= '' then call('HSET', key, 'more', more) end
+    end
+    at = at + 3
+  end
+  local line = call('LRANGE', linekey(old), 0, -1)
+  call('DEL', linekey(old))
+  settle(old, t)
+  for i = #line, 1, -1 do call('LPUSH', linekey(new), line[i]) end
+  for _, lane in ipairs({'live', 'background'}) do
+    local spent = call('ZSCORE', P .. 'spent:' .. lane, old)
+    if spent then call('ZADD', P .. 'spent:' .. lane, 'GT', spent, new) end
+    call('ZREM', P .. 'spent:' .. lane, old)
+  end
+  apply(at + 1, tonumber(ARGV[at]), true)
+  settle(new, t)
+  return 1
+end
+
 return ops[ARGV[1]]()

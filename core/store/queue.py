@@ -158,6 +158,23 @@ class DeadLetter(msgspec.Struct, frozen=True):
     died: float
 
 
+class View(msgspec.Struct, frozen=True):
+    """A conversation, and the one that it is to become. `mark` says whether both are still as they were seen.
+
+    Of the old one: its jobs, each with the events that joined it; its lines (id, position, body), in order. `first` is
+    the position of the new one's first line; `about`: what is known of each (`core/store/conversations.py`).
+    """
+
+    old: str
+    new: str
+    mark: str
+    jobs: tuple[tuple[Generate, tuple[str, ...]], ...]
+    lines: tuple[tuple[str, float, bytes], ...]
+    about: dict[str, str]
+    first: float
+    about_new: dict[str, str]
+
+
 class Depths(msgspec.Struct, frozen=True):
     """The queue in numbers, for `limen status`."""
 
@@ -338,6 +355,34 @@ class Queue:
         """Let a running job begin anew: what its worker was told no longer holds. False if it does not run."""
         return bool(await self._run("recall", job))
 
+    # What moves a conversation.
+
+    async def view(self, old: str, new: str) -> View:
+        """Two conversations as they are now, for `move`."""
+        answer = await self._run("view", *_both(old, new))
+        assert isinstance(answer, list)
+        mark, (jobs, order, lines, about, later, _, about_new) = answer
+        bodies, known = dict(_pairs(lines)), {name: _pairs(of) for name, of in (("old", about), ("new", about_new))}
+        return View(
+            old, new, _text(mark),
+            tuple((_job(payload), _added(more) if more else ()) for _, payload, more in jobs),
+            tuple((line.decode(), float(score), bodies.get(line, b"")) for line, score in _pairs(order)),
+            {field.decode(): value.decode() for field, value in known["old"]},
+            float(later[1]) if later else 0.0,
+            {field.decode(): value.decode() for field, value in known["new"]},
+        )  # fmt: skip
+
+    async def move(
+        self, view: View, jobs: Sequence[tuple[Generate, tuple[str, ...]]], effects: Sequence[Effect]
+    ) -> bool:
+        """Let a conversation go on as the other one, with these jobs. False, and nothing done, if the view is old."""
+        words: list[Value] = [*_both(view.old, view.new), view.mark, len(jobs)]
+        for job, more in jobs:
+            words += (job.id, _encode(job), _encode(more) if more else "")
+        words.append(len(effects))
+        words += [word for command in effects for word in (len(command), *command)]
+        return bool(await self._run("move", *words))
+
 
 def decode_result(body: bytes) -> Result:
     """One entry of a replies stream."""
@@ -418,6 +463,14 @@ def _whole(payload: bytes, more: bytes | None) -> Generate:
 
 def _fences(claims: Sequence[Claim]) -> list[str | int]:
     return [word for claim in claims for word in (claim.job.id, claim.fence)]
+
+
+def _both(old: str, new: str) -> list[str]:
+    return [old, new, *(key(talk) for talk in (old, new) for key in (keys.ORDER, keys.LINES, keys.TALK))]
+
+
+def _pairs(flat: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    return list(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _text(answer: object) -> str:

@@ -18,6 +18,7 @@ from adapters.telegram.doors import Hook
 from adapters.telegram.events import place_of
 from adapters.telegram.pace import Pace, Rate
 from adapters.telegram.payloads import Chat
+from bots.platforms import join
 from bots.run import beside, converse
 from core.commands import Answer
 from core.delivery import Delivery, Sending
@@ -27,7 +28,8 @@ from core.events import AnyEvent, Command, Message, Person, PersonaKey, Place, R
 from core.feedback import Fact, standing
 from core.intake import Intake
 from core.jobs import Done, Failed
-from core.settings import Attention
+from core.settings import Attention, Scope
+from core.settings import Telegram as Calls
 from core.store.client import Client
 from core.store.ledger import Ledger, Record, message_key
 from tests.fakes.house import House, house_at, quick
@@ -200,6 +202,49 @@ async def test_a_topic_is_a_conversation(redis_url: str, fake: Fake, bot: Telegr
         fake.react(reply["message_id"], "🔥", who=ANN, chat=GROUP)
         behind = await until(lambda: house.p.ledger.behind(message_key(ACCOUNT, ROOM, str(reply["message_id"]))))
         await until(lambda: _stands(house, behind, ["🔥"]))
+
+
+async def test_a_group_that_becomes_a_supergroup_keeps_its_persona(redis_url: str, fake: Fake):
+    """What was said, how it was liked, and the weights that came of it: it goes on, while a reply is being written."""
+    small: dict[str, Any] = {"id": -5, "type": "group", "title": "Crew"}
+    large: dict[str, Any] = {"id": -1005, "type": "supergroup", "title": "Crew"}
+    fake.chats |= {-5: small, -1005: large}
+    rules = msgspec.structs.replace(quick(), scope=Scope(telegram="channel"), telegram=Calls(base_url=fake.url))
+    was, now = (PersonaKey(ACCOUNT, "mira", f"telegram:{one}:channel:{one}") for one in (-5, -1005))
+    async with house_at(redis_url, rules) as house:
+        p = house.p
+        joined = await join("telegram", rules, {"TELEGRAM_TOKEN": TOKEN}, p.client)
+        bot = joined.adapter
+        assert isinstance(bot, Telegram)
+        async with at_work(house, bot, Echo(delay=0.02)):
+            fake.say("Mira, hello", BOB, small)
+            await fake.wait(lambda: fake.shown(small) == ["I heard 1 lines. You said: Bob: Mira, hello"])
+            liked = fake.ours(small)[0]["message_id"]
+            behind = await until(lambda: p.ledger.behind(message_key(ACCOUNT, place_of(Chat(-5, "group")), str(liked))))
+            fake.react(liked, "👍", who=BOB, chat=small)
+            await until(lambda: _stands(house, behind, ["👍"]))
+            await p.loras.promote(was, "mira-00000000/20260101-1", "night")
+
+            fake.say("Mira, and now?", BOB, small)
+            await until(lambda: p.queue.all())
+            fake.moved[-5] = -1005
+            fake.say("", BOB, small, migrate_to_chat_id=-1005)
+            fake.say("", BOB, large, migrate_from_chat_id=-5)
+            await fake.wait(lambda: "I heard 2 lines. You said: Bob: Mira, and now?" in fake.shown(large))
+            fake.say("Mira, still you?", BOB, large)
+            await fake.wait(lambda: "I heard 3 lines. You said: Bob: Mira, still you?" in fake.shown(large))
+            late = fake.ours(large)[-1]["message_id"]
+            found = await until(
+                lambda: p.ledger.behind(message_key(ACCOUNT, place_of(Chat(-1005, "supergroup")), str(late)))
+            )
+            fake.react(late, "🔥", who=ANN, chat=large)
+            await until(lambda: _stands(house, found, ["🔥"]))
+
+        await joined.close()
+        assert await p.ledger.personas() == [now]
+        assert len(await p.ledger.replies(now)) == 3
+        assert await _stands(house, behind, ["👍"])
+        assert (await p.loras.serving(now)).live == "mira-00000000/20260101-1"
 
 
 async def test_whoever_calls_us_by_name_hears_of_a_quota(redis_url: str, fake: Fake, bot: Telegram):

@@ -445,10 +445,16 @@ def test_others_joined():
     assert [(type(event), event.author.name) for event in events] == [(Joined, "Ann Lee"), (Joined, "Bob")]
 
 
-def test_a_group_that_becomes_a_supergroup_has_moved():
-    """The same room under another id."""
-    raw = said(text="", chat={"id": -5, "type": "group", "title": "P"}, migrate_to_chat_id=-1005)
-    update = read(raw)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"chat": {"id": -5, "type": "group", "title": "P"}, "migrate_to_chat_id": -1005},
+        {"chat": {"id": -1005, "type": "supergroup", "title": "P"}, "migrate_from_chat_id": -5},
+    ],
+)
+def test_a_group_that_becomes_a_supergroup_has_moved(fields: dict[str, Any]):
+    """The same room under another id; it is said in the old one, and in the new one."""
+    update = read(said(text="", **fields))
     assert update
     assert moved(update) == (Place("telegram", "-5", "-5"), Place("telegram", "-1005", "-1005"))
 

@@ -14,7 +14,7 @@ from core.errors import InputError, LoraError
 from core.events import Person, PersonaKey
 from core.scopes import scope_of
 from core.settings import Scope
-from core.store.loras import Fault, Past, Serving, family
+from core.store.loras import Fault, Made, Past, Serving, family
 
 MIRA = PersonaKey("console:local", "mira", options.SCOPE)
 NOA = PersonaKey("discord:1", "noa", "discord:77:channel:9")
@@ -58,6 +58,15 @@ def test_scopes_are_walls_for_loras_too():
     for stranger in (other, NOA):
         with pytest.raises(LoraError, match="scopes are walls"):
             need_own(MIRA, f"{family(stranger)}/20261121-1")
+
+
+def test_a_version_goes_with_its_persona_to_another_room():
+    """It keeps its name, which is of the old one; its origin says whose it is."""
+    before = f"{family(NOA)}/20261121-1"
+    need_own(MIRA, before, Made(str(MIRA)))
+
+    with pytest.raises(LoraError, match="scopes are walls"):
+        need_own(NOA, before, Made(str(MIRA)))
 
 
 def test_a_day_ends_at_four():
