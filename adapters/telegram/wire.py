@@ -201,6 +201,9 @@ class Wire:
         with _translated():
             try:
                 await self._formatted(piece, edit)
+            except ChatMigrated as moved:  # what was said there stays there
+                self.move(place.channel, str(moved.new_chat_id))
+                raise Missing(moved.message) from moved
             except BadRequest as error:
                 if "not modified" not in error.message:
                     raise

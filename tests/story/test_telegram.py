@@ -747,6 +747,20 @@ async def test_a_group_that_moved_is_found(fake: Fake, bot: Telegram, ledger: Le
     assert [asked["chat_id"] for asked in fake.called("sendMessage")] == [-5, GROUP["id"], GROUP["id"]]
 
 
+async def test_a_reply_that_has_begun_before_its_group_moved_is_said_anew(fake: Fake, bot: Telegram, ledger: Ledger):
+    """Its beginning stays behind; nobody has told us yet of the other id."""
+    fake.chats[-5] = {"id": -5, "type": "group", "title": "Old"}
+    reply = Reply(ledger, place=place_of(Chat(-5, "group")))
+    sending = await reply.sending()
+    await bot.draft("Arr", 1, sending)
+    await fake.wait(lambda: fake.shown(fake.chats[-5]) == ["Arr"])
+    fake.moved[-5] = GROUP["id"]
+    await bot.final(reply.done(), sending)
+
+    assert fake.shown(GROUP) == ["Arr, matey!"]
+    assert await reply.ids() == [str(fake.ours(GROUP)[-1]["message_id"])]
+
+
 async def test_a_feeling_is_a_reaction(fake: Fake, bot: Telegram, ledger: Ledger):
     """On what was answered; one that Telegram does not let bots use is said."""
     number = fake.say("hi", ANN, GROUP)
