@@ -69,8 +69,12 @@ class Conversations:
 
     async def last(self, conversation: str, most: int) -> list[Line]:
         """The last `most` lines, compacted or not, oldest first."""
-        ids = await self._client.do("ZRANGE", keys.ORDER(conversation), -most, -1)
-        return [line for line in await self._lines(conversation, ids) if line]
+        for _ in range(3):
+            ids = await self._client.do("ZRANGE", keys.ORDER(conversation), -most, -1)
+            lines = await self._lines(conversation, ids)
+            if all(lines):
+                break  # else one was replaced between the two, by a reply that was given again
+        return [line for line in lines if line]
 
     async def count(self, conversation: str) -> int:
         """How many lines are kept."""
