@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
@@ -47,6 +47,7 @@ def test_nothing_is_lost_and_every_piece_fits(text, limit, unit):
 
 
 @given(DOCUMENT, st.integers(60, 200), UNITS)
+@example("onehttps://example.org/x?y=1[a link](https://example.org/a_(b))", 60, "characters")
 @settings(max_examples=70, deadline=None)
 def test_what_belongs_together_stays_together(text, limit, unit):
     """Links, mentions, custom emoji, inline code and emoji of several parts are all found again."""
