@@ -76,7 +76,7 @@ def learn(
             if at == len(recipes) - 1 and not tried:
                 raise
             notes.append(_tried(recipe, str(error)))
-            for left in kept.glob(f"{fingerprint(recipe)}-*") if kept else ():
+            for left in kept.glob(f"{_stem(recipe)}-*") if kept else ():
                 left.unlink(missing_ok=True)
     best = min(tried, key=lambda one: one.loss)
     upto = (best.best + 1) / len(best.costs) if best.costs else 1.0
@@ -95,7 +95,7 @@ def crossed(base: Base, parts: Split, recipe: Recipe, way: "Way | None" = None, 
     for number, fold in enumerate(parts.folds):
         rows, held = rated(base, parts.before[number]), rated(base, fold)
         said = way.part(recipe.steps(len(rows))) if way else _silent
-        file = kept / f"{fingerprint(recipe)}-{number}.pt" if kept else None
+        file = kept / f"{_stem(recipe)}-{number}.pt" if kept else None
         _, _, found = train(base, rows, held, recipe, "fold", None, said, file)
         for look, costing, seen in zip(looks, costs, found, strict=True):
             if not all(map(math.isfinite, (*seen.gains, *seen.leanings))):
@@ -111,8 +111,8 @@ def rated(base: Base, rows: Sequence[Example]) -> list[Rated]:
     return [Rated(row(base, one), one.liked, one.weight) for one in rows]
 
 
-def fingerprint(recipe: Recipe) -> str:
-    """A name for a file."""
+def _stem(recipe: Recipe) -> str:
+    """What the files of its learners are called by: the recipes of a grid differ in no more."""
     return f"{recipe.rate:g}-{recipe.anchor:g}"
 
 
