@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from core import cards
+from core import cards, roles
 from core.engine import Act, Engine, Outcome
 from core.errors import StoreError, UserError
 from core.events import Command, Line, PersonaKey
@@ -65,6 +65,8 @@ class Desk:
             return Answer(text="I am not meant to speak here, or with you. My operator decides that.", error=True)
         if await self.engine.queue.seen(_seen(command)):
             return Answer(text="That is done already.")
+        if roles.asks_for_role(command) and (why := await self._refusal(command)):
+            return Answer(text=why, error=True)
         try:
             answer = await act(self, command)
         except UserError as error:
@@ -72,6 +74,10 @@ class Desk:
         if answer.changed:
             await self._note(command)
         return answer
+
+    async def _refusal(self, command: Command) -> str:
+        persona, _ = await self._here(command)
+        return roles.refusal(command, persona.scope, self.engine.settings.operators)
 
     async def _note(self, command: Command) -> None:
         """It is done: not again. It is also done if that cannot be noted; then a second telling would do it again."""

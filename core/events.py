@@ -113,10 +113,14 @@ class Reaction(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Command(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """A `/name args` of ours, typed or chosen in the platform's own menu."""
+    """A `/name args` of ours, typed or chosen in the platform's own menu.
+
+    `operator`: the platform's own roles say that its author manages the place. Never so where nobody asked.
+    """
 
     name: str
     args: str = ""
+    operator: bool = False
 
 
 class Joined(Event, frozen=True, kw_only=True, omit_defaults=True):

@@ -368,6 +368,15 @@ class Settings(Part, frozen=True):
     persona: Annotated[str, Meta(min_length=1, max_length=40, description="The card to talk to, if none is named.")] = (
         "mira"
     )
+    operators: Annotated[
+        str,
+        Meta(
+            pattern=_LIST,
+            description="Who may change a shared character, beside those whom the platform lets manage the place "
+            "(docs/in-a-group.md).",
+            extra=_PEOPLE,
+        ),
+    ] = ""
     model: Model = Model()
     openai: Openai = Openai()
     lora: Lora = Lora()

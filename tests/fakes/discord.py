@@ -670,7 +670,7 @@ class AtDiscord:
 
     def command(self, name: str, args: str = "") -> None:
         """From the menu."""
-        options = {f"option{number}": word for number, word in enumerate(args.split())}
+        options: Body = {f"option{number}": word for number, word in enumerate(args.split())}
         self._tokens.append(self.fake.command(name, DM, **options))
 
     def react(self, message: str, emoji: str) -> None:

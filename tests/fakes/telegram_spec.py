@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 PUBLISHED = Path("../shared/data/payloads/telegram_bot_api.min.json")
-_PLAIN = {"Integer": int, "String": str, "Boolean": bool, "Float": (int, float)}
+_PLAIN: dict[str, Any] = {"Integer": int, "String": str, "Boolean": bool, "Float": (int, float)}
 
 
 class Spec:
@@ -45,7 +45,8 @@ class Spec:
             if name not in value:
                 faults += [f"{where}: {name} is missing"] if field["required"] else []
             else:
-                faults += min((self.faults(kind, value[name], f"{where}.{name}") for kind in field["types"]), key=len)
+                found = [self.faults(kind, value[name], f"{where}.{name}") for kind in field["types"]]
+                faults += min(found, key=len)
         return faults
 
     def asked(self, method: str, form: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

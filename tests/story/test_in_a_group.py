@@ -11,7 +11,7 @@ import pytest
 from core.commands import RESTING, Answer
 from core.engine import Act, Outcome
 from core.events import Addressed, Command, Kind, Message, Person, Place
-from core.settings import Attention
+from core.settings import Attention, Scope
 from core.store import keys
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, house_at, quick, react, say
 from worker.echo import Echo
@@ -43,6 +43,32 @@ async def command(house: House, name: str, number: int = 1, who: Person = ANN, w
 def acts(outcomes: list[Outcome]) -> list[Act]:
     """What became of each."""
     return [outcome.act for outcome in outcomes]
+
+
+# Who may change a character that all share.
+
+
+async def test_one_of_many_does_not_change_the_character_of_all(redis_url: str) -> None:
+    """An operator does: by the platform's word, or by the settings'. Who is alone with it is its master."""
+
+    async def switch(house: House, number: int, where: Place = ROOM, operator: bool = False) -> Answer:
+        given = Command(id=f"c-{number}", account=BOT, place=where, author=BOB, time=1.0, name="switch", args="orrin",
+                        operator=operator)  # fmt: skip
+        return await house.p.desk(house.engine).answer(given)
+
+    async with among(redis_url) as house:
+        refused, alone = await switch(house, 1), await switch(house, 2, DM)
+        stayed = (await house.engine.persona(say("hi"))).card
+        by_role = await switch(house, 3, operator=True)
+    async with among(redis_url) as house:
+        house.engine.settings = msgspec.structs.replace(house.engine.settings, operators=BOB.id)
+        by_name = await switch(house, 4)
+    async with among(redis_url) as house:
+        house.engine.settings = msgspec.structs.replace(house.engine.settings, scope=Scope(discord="user"))
+        own = await switch(house, 5)
+
+    assert (True, "administrator" in refused.text, "mira") == (refused.error, True, stayed)
+    assert ["orrin"] * 4 == [answer.switched for answer in (alone, by_role, by_name, own)]
 
 
 # What is only overheard.

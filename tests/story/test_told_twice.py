@@ -23,8 +23,10 @@ async def house(redis_url: str) -> AsyncIterator[House]:
 
 
 async def give(house: House, name: str, args: str = "", number: int = 1, place: Place = ROOM) -> Answer:
-    """Ann gives a command, or gives it again under the same number: to whichever process is there now."""
-    command = Command(id=f"c-{number}", account=BOT, place=place, author=ANN, time=1003.0, name=name, args=args)
+    """Ann, an operator, gives a command, or gives it again under the same number: to whichever process is there now."""
+    command = Command(
+        id=f"c-{number}", account=BOT, place=place, author=ANN, time=1003.0, name=name, args=args, operator=True
+    )
     return await house.p.desk(house.p.engine()).answer(command)
 
 
@@ -123,8 +125,9 @@ async def test_what_cannot_be_noted_is_done_all_the_same(house: House, monkeypat
 
     monkeypatch.setattr(house.p.queue, "accept", away)
     command = Command(
-        id="c-1", account=BOT, place=ROOM, author=Person(ANN.id), time=1003.0, name="switch", args="orrin"
-    )
+        id="c-1", account=BOT, place=ROOM, author=Person(ANN.id), time=1003.0, name="switch", args="orrin",
+        operator=True,
+    )  # fmt: skip
     assert "orrin" == (await desk.answer(command)).switched
     monkeypatch.undo()
     assert "orrin" == (await desk.answer(command)).switched
