@@ -245,7 +245,9 @@ class Console:
         elif done.act == "silent" or not done.text.strip():
             await self.screen.reply(who, done.reply_id, "", "stopped" if done.cancelled else "says nothing")
         else:
-            await self.screen.reply(who, done.reply_id, done.text, "stopped" if done.cancelled else "")
+            await self.screen.reply(who, done.reply_id, done.shown, "stopped" if done.cancelled else "")
+            if done.emoji:
+                await self.screen.aside(f"{who.title} reacts {done.emoji}")
 
     async def _say_no(self, failed: Failed, who: Who) -> None:
         if failed.cancelled:

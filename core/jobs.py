@@ -67,7 +67,11 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=T
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
-    """The whole reply. `say` with text, `silent`, or `react` with an emoji on the message answered."""
+    """The whole reply. `say` with text, `silent`, or `react` with an emoji on the message answered.
+
+    One that says something may feel something (`emotion`, by its name) and show that beside it: `emoji` on the message
+    answered, and `action`, which stands behind the text and is no part of it.
+    """
 
     job: str
     reply_id: str
@@ -78,12 +82,21 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=Tr
     fence: int = 0
     act: str = "say"
     emoji: str = ""
+    emotion: str = ""
+    action: str = ""
     answers: tuple[str, ...] = ()
     finish: str = "stop"
     tokens: int = 0
     lora_version: str = BASE
     persona_version: str = ""
     cancelled: bool = False
+
+    @property
+    def shown(self) -> str:
+        """What people read; nothing unless it says something. What it does is a line of its own, in italics."""
+        if self.act != "say" or not self.text.strip():
+            return self.text if self.act == "say" else ""
+        return f"{self.text}\n\n*{self.action}*" if self.action else self.text
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):

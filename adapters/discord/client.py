@@ -220,11 +220,13 @@ class Discord:
     async def final(self, done: Done, sending: Sending) -> None:
         """The whole reply: shown, or not worth showing, when this returns."""
         self._typing.end(channel_of(done.place), done.job)
-        text = done.text if done.act == "say" else ""
+        text = done.shown
         if done.act == "react" and done.answers and not await self._react(done):
             text = done.emoji
         await self._growing(sending).whole(text, sending)
         self._replies.pop(sending.reply_id, None)
+        if done.act == "say" and done.emoji and done.answers:
+            await self._beside.briefly(self._react(done), "react to what was answered")
 
     async def failed(self, failed: Failed, sending: Sending) -> None:
         """There is no reply, or no more of it. Who stopped it knows that."""

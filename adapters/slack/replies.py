@@ -49,10 +49,12 @@ class Replies:
 
     async def final(self, done: Done, sending: Sending) -> None:
         """Whatever was shown of it, in the end this stands there: text, an emoji on what it answers, or nothing."""
-        says = pieces(done.text) if done.act == "say" else []
+        says = pieces(done.shown)
         if done.act == "react" and not await self._react(done):
             says = pieces(done.emoji)
         await self._end(says, done.reply_id, sending)
+        if done.act == "say" and done.emoji:
+            self._work.beside(self._feel(done))
 
     async def failed(self, failed: Failed, sending: Sending) -> None:
         """A reply that was stopped stays as it was; for one that failed there is the reason."""
@@ -91,6 +93,13 @@ class Replies:
             if growing.shown.get(part) != piece:
                 await self._work.unbroken(self.messages.show(part, piece, sending, patient))
                 growing.shown[part] = piece
+
+    async def _feel(self, done: Done) -> None:
+        """A feeling beside what was said: where it cannot be shown, nothing is missing."""
+        try:
+            await self._react(done)
+        except LimenError as error:
+            log.debug("a feeling was not shown: %s", error)
 
     async def _react(self, done: Done) -> bool:
         """Slack has its own names for emoji. False if it knows none of them, or there is nothing to react to."""

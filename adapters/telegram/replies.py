@@ -89,9 +89,11 @@ class Replies:
             if not await self._felt(shown, done.emoji):
                 await self._settle(shown, self._render(shown.place, done.emoji))
             return
-        text = done.text if done.act == "say" else ""
+        text = done.shown
         if text.strip() or not done.cancelled:  # else what was shown of it stays
             await self._settle(shown, self._render(shown.place, text))
+        if done.act == "say" and done.emoji:
+            self.later(self._feel(shown, done.emoji))
 
     async def failed(self, failed: Failed, sending: Sending) -> None:
         """Say that there is no reply; nothing, if somebody stopped it."""
@@ -200,6 +202,10 @@ class Replies:
         if place.channel not in self._closed_to:
             self._closed_to.add(place.channel)
             log.warning("Telegram does not let us speak in %s: %s", place, error)
+
+    async def _feel(self, shown: _Shown, emoji: str) -> None:
+        """A feeling beside what was said: where Telegram has no such reaction, there is none."""
+        await self._felt(shown, emoji)
 
     async def _felt(self, shown: _Shown, emoji: str) -> bool:
         """React to what was answered. False if that cannot be: the emoji can still be said."""

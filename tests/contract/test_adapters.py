@@ -299,6 +299,17 @@ async def test_a_shorter_end_leaves_nothing_of_what_was_shown(on: Driver, ledger
     assert on.shown().count("Aye.") == 1
 
 
+async def test_what_it_does_stands_behind_what_it_says(on: Driver, ledger: Ledger):
+    """Only in the end, and not where it says nothing."""
+    reply, silent = Reply(on, ledger), Reply(on, ledger, "")
+    sending = await reply.sending()
+    await on.adapter.draft(reply.text, 1, sending)
+    await on.adapter.final(msgspec.structs.replace(reply.done, action="bows deeply"), sending)
+    await on.adapter.final(msgspec.structs.replace(silent.done, action="waves", act="silent"), await silent.sending())
+    assert on.shown().index(reply.text) < on.shown().index("bows deeply")
+    assert "waves" not in on.shown()
+
+
 async def test_silence_leaves_nothing_of_what_was_shown(on: Driver, ledger: Ledger):
     """In the end there was nothing to say."""
     reply = Reply(on, ledger)

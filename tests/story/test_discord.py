@@ -824,6 +824,19 @@ async def test_an_emotion_is_a_reaction_or_else_a_line(fake: Fake, adapter: Disc
     assert ["❤"] == fake.shown()
 
 
+async def test_a_feeling_stands_beside_what_is_said(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """What it does is a line of its own. Where Discord wants no reaction, the words are there all the same."""
+    asked = fake.say("I love you")
+    first, second = Reply(ledger, answers=(asked,)), Reply(ledger, answers=(asked,))
+    sending = await first.sending()
+    await adapter.draft("Aw, ma", 1, sending)
+    await adapter.final(first.done("Aw, matey.", emoji="❤", action="bows"), sending)
+    fake.fail("PUT", "/reactions/", 403, code=90001)
+    await adapter.final(second.done("Me too.", emoji="❤"), await second.sending())
+
+    assert (["❤️"], ["Aw, matey.\n\n*bows*", "Me too."]) == (fake.messages[CHANNEL][asked]["reactions"], fake.shown())
+
+
 async def test_who_has_nothing_to_say_says_nothing(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
     """What was begun is taken back."""
     reply = Reply(ledger)

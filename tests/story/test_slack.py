@@ -354,6 +354,18 @@ async def test_an_emotion_is_a_reaction(fake: Fake, house: House) -> None:
         assert ["discord:123"] == fake.shown("DANN")
 
 
+async def test_a_feeling_stands_beside_what_is_said(fake: Fake, house: House) -> None:
+    """What it does is a line of its own; an emoji that Slack has no name for is left out."""
+    async with bot(fake, house) as it:
+        asked = fake.say("DANN", "UANN", "hello")
+        done, sending = it.sending("DANN", "Aw, matey.")
+        await it.adapter.final(replace(done, emoji="❤", action="bows", answers=(asked,)), sending)
+        await fake.wait(lambda: fake.messages["DANN", asked].get("reactions") == {"heart": [BOT_USER]})
+        done, sending = it.sending("DANN", "Me too.", reply="r2")
+        await it.adapter.final(replace(done, emoji="discord:123", answers=(asked,)), sending)
+        assert ["hello", "Aw, matey.\n\n*bows*", "Me too."] == fake.shown("DANN")
+
+
 async def test_silence_takes_its_first_words_back_and_a_failure_replaces_them(fake: Fake, house: House) -> None:
     """One that was stopped stays as it was."""
     async with bot(fake, house) as it:

@@ -771,6 +771,17 @@ async def test_a_feeling_is_a_reaction(fake: Fake, bot: Telegram, ledger: Ledger
     assert fake.shown(GROUP) == ["🦜"]
 
 
+async def test_a_feeling_stands_beside_what_is_said(fake: Fake, bot: Telegram, ledger: Ledger):
+    """What it does is a line of its own; an emoji that Telegram does not let bots use is left out."""
+    number = fake.say("hi", ANN, GROUP)
+    for emoji in ("❤", "🦜"):
+        reply = Reply(ledger, "Aye.", ROOM, str(number))
+        await bot.final(reply.done(emoji=emoji, action="bows"), await reply.sending())
+    await fake.wait(lambda: (GROUP["id"], number, ME["id"]) in fake.feelings)
+    assert fake.feelings[GROUP["id"], number, ME["id"]] == [{"type": "emoji", "emoji": "❤"}]
+    assert fake.shown(GROUP) == ["Aye.\n\nbows"] * 2
+
+
 async def test_silence_takes_back_what_was_shown(fake: Fake, bot: Telegram, ledger: Ledger):
     """But what somebody stopped stays."""
     for fields in ({"act": "silent", "text": ""}, {"text": "", "cancelled": True}):

@@ -189,6 +189,13 @@ async def test_every_way_a_reply_may_end_is_shown(made, row, tmp_path):
     assert screen.rows == [row]
 
 
+async def test_a_feeling_stands_beside_the_reply(tmp_path):
+    """What it does is a line of the reply; the emoji is an aside, so that pipes get words only."""
+    screen = Sheet()
+    await console(screen, tmp_path).final(done("Arr", emoji="👍", action="bows"), sending("r1"))
+    assert screen.rows == [("reply", "mira: Arr\n\n*bows*"), ("aside", "Mira [31mFlint reacts 👍")]
+
+
 async def test_a_failure_says_what_to_do(tmp_path):
     """The reason, and where the dead letter lies."""
     screen = Sheet()
