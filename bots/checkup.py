@@ -146,13 +146,29 @@ def model(settings: Settings) -> Check:
     from worker import fetch
 
     ref, cache = settings.model.ref, settings.worker.cache
-    if not ref.startswith(("hf:", "pypi:", "echo:")) and not (Path(ref).expanduser() / "config.json").is_file():
+    if not ref.startswith(("hf:", "pypi:", "echo:")) and not _is_model(ref):
         step = "set model.ref to hf:owner/name or a folder"
         return Check("model", "fail", f"{ref} is not a folder with a model", step)
     if fetch.at_hand(ref, settings.model.fallback, cache):
         return Check("model", "ok", f"{ref} is at hand")
     otherwise = f", else {settings.model.fallback}" if settings.model.fallback else ""
     return Check("model", "warn", f"{ref}{otherwise} will be fetched at the first start", "limen models fetch")
+
+
+def embedder(settings: Settings) -> Check:
+    """What memory compares meanings with. Without it a persona recalls by words alone."""
+    from worker import fetch
+
+    ref = settings.embedder
+    if ref != fetch.HASH and not ref.startswith(("hf:", "pypi:")) and not _is_model(ref):
+        return Check("embedder", "fail", f"{ref} is not a folder with a model", "set embedder to hf:owner/name or hash")
+    if fetch.embedder_at_hand(ref, settings.worker.cache):
+        return Check("embedder", "ok", f"{ref} is at hand")
+    return Check("embedder", "warn", f"{ref} will be fetched at the first start", "limen models fetch")
+
+
+def _is_model(folder: str) -> bool:
+    return (Path(folder).expanduser() / "config.json").is_file()
 
 
 def gpu(settings: Settings) -> Check:

@@ -20,7 +20,7 @@ from typing import IO
 from bots.assemble import parts
 from bots.collisions import ROOT
 from core.config import as_variables
-from core.errors import LimenError, MissingExtra, StoreError
+from core.errors import LimenError, MissingExtra, ModelError, StoreError
 from core.settings import Settings
 from core.store import server
 
@@ -113,19 +113,22 @@ def _tell_trouble(home: Path, tell: Tell, told: str) -> str:
 
 
 async def fetch_model(settings: Settings) -> None:
-    """Fetch the model, with a progress bar in this terminal, unless it is at hand or a server has it.
+    """Fetch the model, with a progress bar in this terminal, unless it is at hand or a server has it; so the embedder.
 
-    Raises LimenError.
+    Raises LimenError; not for the embedder, without which people can talk all the same.
     """
-    if settings.model.engine == "openai":
-        return
     from worker import fetch
 
-    if not fetch.at_hand(settings.model.ref, settings.model.fallback, settings.worker.cache):
+    if settings.model.engine != "openai" and not fetch.at_hand(
+        settings.model.ref, settings.model.fallback, settings.worker.cache
+    ):
         try:
             await asyncio.to_thread(fetch.obtain, settings.model.ref, settings.model.fallback, settings.worker.cache)
         except ImportError as error:
             raise incomplete(error) from error
+    if not fetch.embedder_at_hand(settings.embedder, settings.worker.cache):
+        with suppress(ModelError, ImportError):  # the worker tries again, and tells what is missing
+            await asyncio.to_thread(fetch.obtain_embedder, settings.embedder, settings.worker.cache)
 
 
 def incomplete(error: ImportError) -> MissingExtra:

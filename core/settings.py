@@ -377,6 +377,14 @@ class Settings(Part, frozen=True):
             extra=_PEOPLE,
         ),
     ] = ""
+    embedder: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="What makes vectors of texts, for memory and likeness: a sentence-transformers model as "
+            "`hf:owner/name`, a local folder or `pypi:package==version`; `hash` compares spelling alone.",
+        ),
+    ] = "hf:sentence-transformers/all-MiniLM-L6-v2"
     model: Model = Model()
     openai: Openai = Openai()
     lora: Lora = Lora()

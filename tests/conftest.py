@@ -18,6 +18,7 @@ from core.store import server
 # way (ten times as slow, measured).
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("LIMEN_MODEL__THREADS", "1")
+os.environ.setdefault("LIMEN_EMBEDDER", "hash")  # needs no weights, and takes no time
 
 
 @pytest.fixture(scope="session")

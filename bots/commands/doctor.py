@@ -58,6 +58,7 @@ async def examine(settings: Settings) -> list[Check]:
         checkup.home(settings.home),
         await checkup.redis(settings),
         *(await servercheck.generating(settings, os.environ) if served else [checkup.model(settings)]),
+        checkup.embedder(settings),
         checkup.gpu(settings),
         *checkup.persona_cards(settings),
         *await checkup.worker(settings),

