@@ -31,7 +31,18 @@ from personas import library
 
 EXTRAS = {
     "worker": (
-        *("accelerate", "apscheduler", "fsspec", "gguf", "httpx2", "psutil", "safetensors", "torch", "transformers"),
+        *(
+            "accelerate",
+            "apscheduler",
+            "fsspec",
+            "gguf",
+            "httpx2",
+            "numpy",
+            "psutil",
+            "safetensors",
+            "torch",
+            "transformers",
+        ),
     ),
     "discord": ("discord",),
     "telegram": ("aiohttp", "telegram", "telegramify_markdown"),
