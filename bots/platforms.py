@@ -93,6 +93,8 @@ async def _discord(settings: Settings, environ: Environ, _client: Client) -> Bot
         gateway_url=given.gateway_url,
         shards=shards(given.shards),
         cards=lambda: library.names(folders),
+        operator_roles=frozenset(re.findall(r"\d+", given.operator_roles)),
+        hides=hides(settings),
     )
     try:
         await adapter.login()
@@ -101,6 +103,12 @@ async def _discord(settings: Settings, environ: Environ, _client: Client) -> Bot
         await adapter.close()
         raise
     return Bot(adapter, adapter.stop, adapter.close)
+
+
+def hides(settings: Settings) -> bool:
+    """Is it Discord's rights alone that make an operator, and is a character shared at all? Then its menu can tell."""
+    named = settings.discord.operator_roles.strip() or "discord:" in settings.operators
+    return not named and settings.scope.discord != "user"
 
 
 async def _registered(adapter: Any) -> None:

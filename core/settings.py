@@ -292,6 +292,14 @@ class Discord(Part, frozen=True):
 
     api_base: Annotated[Url, Meta(description="Another REST address, such as a test server's.")] = ""
     gateway_url: Annotated[Socket, Meta(description="Another gateway.")] = ""
+    operator_roles: Annotated[
+        str,
+        Meta(
+            pattern=r"^[\d\s,]*$",
+            description="Roles that make an operator, beside the rights Manage Server and Administrator.",
+            extra={"allowed": "ids of roles, with spaces between, or nothing"},
+        ),
+    ] = ""
     shards: Annotated[
         str,
         Meta(

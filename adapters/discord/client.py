@@ -10,7 +10,7 @@ import binascii
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +20,7 @@ from adapters.base import Limits
 from adapters.discord import files
 from adapters.discord.api import Api, Dispatch, Refused, patiently
 from adapters.discord.beside import BRIEFLY, Beside
-from adapters.discord.events import KINDS, to_events
+from adapters.discord.events import KINDS, manages, to_events
 from adapters.discord.growing import NOBODY, PACE, Growing, channel_of
 from adapters.discord.interactions import Interactions
 from adapters.discord.text import LENGTH, pieces, spelled
@@ -44,7 +44,8 @@ class Discord:
     """The adapter, for one bot account. `account` is sure once `login` has been awaited.
 
     `api_base` and `gateway_url` name another Discord, such as a test's; `shards` see `Api`; `cards` are the names that
-    `/switch` offers. `listen` ends with `stop`; replies may still be sent then, until `close`.
+    `/switch` offers. Whoever has one of `operator_roles` (ids) is an operator; `hides`: what only operators may do is
+    shown to nobody else. `listen` ends with `stop`; replies may still be sent then, until `close`.
     """
 
     limits = Limits(length=LENGTH, unit="utf-16", edits=True, reactions=True, rate=1 / PACE)
@@ -57,15 +58,18 @@ class Discord:
         gateway_url: str = "",
         shards: tuple[int, int, int] | None = None,
         cards: Callable[[], Sequence[str]] = tuple,
+        operator_roles: Collection[str] = (),
+        hides: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.account = account_of(token)
+        self._operator_roles = operator_roles
         self._clock = clock
         self._api = Api(token, self._take, api_base, gateway_url, shards)
         self._beside = Beside()
         self._world = Known(self._api, self.account)
         self._typing = Typing(self._api)
-        self._interactions = Interactions(self._api, self._beside, cards)
+        self._interactions = Interactions(self._api, self._beside, cards, hides)
         self._heard: asyncio.Queue[tuple[str, dict[str, Any], str] | None] = asyncio.Queue()
         self._session, self._shards = "", set[tuple[int, int]]()
         self._replies: OrderedDict[str, Growing] = OrderedDict()
@@ -163,10 +167,16 @@ class Discord:
         try:
             await self._world.meet(kind, raw)
             events = to_events(kind, raw, self._world, stamp=stamp, now=self._clock())
-            return [event for event in events if not self._is_our_doing(event)]
+            return [self._ranked(event, raw) for event in events if not self._is_our_doing(event)]
         except (InputError, KeyError, TypeError, AttributeError, ValueError) as error:
             log.warning("an event of Discord's was passed over: %s", error)
         return []
+
+    def _ranked(self, event: AnyEvent, raw: dict[str, Any]) -> AnyEvent:
+        """With what roles say of its author, which roles the settings name."""
+        if isinstance(event, Command) and self._operator_roles and manages(raw, self._operator_roles):
+            return msgspec.structs.replace(event, operator=True)
+        return event
 
     def _is_our_doing(self, event: AnyEvent) -> bool:
         """We have shortened a reply: that says nothing about it, as it would if a person had taken it away."""

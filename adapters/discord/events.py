@@ -6,7 +6,7 @@ Nor does a moderator who clears all reactions: nobody has changed their mind by 
 
 import mimetypes
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -38,6 +38,7 @@ BUTTON = "limen:"  # our buttons carry `limen:command:arguments`
 _TALK = {0, 19, 20, 23}  # an ordinary message, a reply, what an app answers to a command
 _JOIN = 7
 _FORWARD = 1
+_MANAGES = 1 << 3 | 1 << 5  # the rights Administrator and Manage Server
 _TEXT_CHANNELS = {0, 5}
 _TOKEN = re.compile(r"<(?:(@[!&]?|#)|(a?:\w+:)|(/[^:<>]+):)(\d{1,20})>")
 
@@ -313,9 +314,16 @@ def _interaction(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEven
     return [
         Command(
             id=raw["id"], account=world.account, place=_place(raw, world), author=author_of(raw),
-            time=now, name=name, args=args,
+            time=now, name=name, args=args, operator=manages(raw),
         )
     ]  # fmt: skip
+
+
+def manages(raw: Raw, roles: Collection[str] = ()) -> bool:
+    """Does whoever uses a command manage the server: by right, or by one of these roles?"""
+    member = raw.get("member") or {}
+    has_right = int(member.get("permissions") or 0) & _MANAGES
+    return bool(has_right) or any(role in roles for role in member.get("roles") or ())
 
 
 def _slash(data: Raw) -> tuple[str, str] | None:

@@ -38,10 +38,10 @@ class _Asked(NamedTuple):
 
 
 class Interactions:
-    """Those of one bot account. `cards` are the names that `/switch` offers."""
+    """Those of one bot account. `cards` are the names that `/switch` offers; `hides`: see `menu`."""
 
-    def __init__(self, api: Api, beside: Beside, cards: Callable[[], Sequence[str]]) -> None:
-        self._api, self._beside, self._cards = api, beside, cards
+    def __init__(self, api: Api, beside: Beside, cards: Callable[[], Sequence[str]], hides: bool = False) -> None:
+        self._api, self._beside, self._cards, self._hides = api, beside, cards, hides
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
 
     def meet(self, raw: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ class Interactions:
         """Have our commands in Discord's menu. True if they were not there as they are now."""
         await self._api.open()
         application = str(self._api.client.application_id)
-        path, wanted = "/applications/{application_id}/commands", menu()
+        path, wanted = "/applications/{application_id}/commands", menu(self._hides)
         there = await patiently(lambda: self._api.call("GET", path, application_id=application))
         if is_there(wanted, there):
             return False

@@ -6,10 +6,12 @@ from typing import Any
 from adapters.discord.events import BUTTON
 from core.commands import COMMANDS, Answer
 from core.events import Command
+from core.roles import changes
 
 _TEXT, _NUMBER, _YES = 3, 4, 5
 _CHAT_INPUT = 1
 _MOST_OFFERED = 25
+_MANAGE_SERVER = str(1 << 5)
 _EVERYWHERE = [0, 1]  # in servers, and in a DM with us
 
 _OPTIONS: dict[str, list[dict[str, Any]]] = {
@@ -48,8 +50,12 @@ _OPTIONS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def menu() -> list[dict[str, Any]]:
-    """Every command, as Discord wants them registered."""
+def menu(hides: bool = False) -> list[dict[str, Any]]:
+    """Every command, as Discord wants them registered.
+
+    `hides`: in a server, those with which nothing but a change for all can be done are shown only to who may manage
+    it. (Its administrators can show them to others as well; we ask for the right ourselves, whoever sees them.)
+    """
     return [
         {
             "type": _CHAT_INPUT,
@@ -57,9 +63,16 @@ def menu() -> list[dict[str, Any]]:
             "description": (act.__doc__ or name).strip()[:100],
             "options": _OPTIONS.get(name, []),
             "contexts": _EVERYWHERE,
+            **({"default_member_permissions": _MANAGE_SERVER} if hides and _always_changes(name) else {}),
         }
         for name, act in COMMANDS.items()
     ]
+
+
+def _always_changes(name: str) -> bool:
+    """Does it take an operator, however it is filled in?"""
+    needs_words = any(option.get("required") for option in _OPTIONS.get(name, ()))
+    return changes(name, "x" if needs_words else "")
 
 
 def offered(data: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, str]]:
@@ -84,7 +97,10 @@ def is_there(wanted: list[dict[str, Any]], there: list[dict[str, Any]]) -> bool:
 
 
 def _plain(commands: list[dict[str, Any]]) -> dict[str, Any]:
-    kept = ("type", "name", "description", "required", "min_value", "max_value", "contexts", "choices", "autocomplete")
+    kept = (
+        "type", "name", "description", "required", "min_value", "max_value", "contexts", "choices", "autocomplete",
+        "default_member_permissions",
+    )  # fmt: skip
 
     def plain(of: dict[str, Any]) -> dict[str, Any]:
         fields = {field: of[field] for field in kept if of.get(field)}

@@ -4,16 +4,22 @@ Kept in memory, the least used forgotten first; what is missing after a start is
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import msgspec
 
 from adapters.slack.events import strangers
 from adapters.slack.recent import Recent
 from adapters.slack.view import Json, Us, View, person_id
 from adapters.slack.web import Busy, Call, Refused, Unsure, Web
-from core.events import Person
+from core.events import AnyEvent, Command, Person
+from core.roles import asks_for_role
 
 AT_ONCE = 20  # names that are asked for, for one message
+HOLDS = 60.0  # seconds; who is no admin any more is still one for so long, should Slack not tell us of it
+_MANAGES = ("is_admin", "is_owner", "is_primary_owner")
 
 
 class Acquaintances:
@@ -22,6 +28,7 @@ class Acquaintances:
     def __init__(self, us: Us, web: Web) -> None:
         self._us, self._web = us, web
         self.people: Recent[str, Person] = Recent()
+        self._managers: Recent[str, tuple[bool, float]] = Recent()  # by user id: is it one, and until when we know
         self.threads: Recent[tuple[str, str], bool] = Recent()  # do we take part?
         self.last: Recent[tuple[str, str], str] = Recent()
         self.view = View(
@@ -38,6 +45,7 @@ class Acquaintances:
             return
         if event.get("type") == "user_change" and isinstance(user := event.get("user"), Mapping):
             self.people.forget(str(user.get("id")))
+            self._managers.forget(str(user.get("id")))
         else:
             await self._learn(strangers(body, self.people)[:AT_ONCE])
             await self._recall(event)
@@ -51,6 +59,26 @@ class Acquaintances:
             profile = found.get("profile") or {}
             name = profile.get("display_name") or profile.get("real_name") or found.get("name") or ""
             self.people.keep(user, Person(person_id(self._us.team, user), name, bool(found.get("is_bot"))))
+
+    async def ranked(self, event: AnyEvent) -> AnyEvent:
+        """The same event; a command that needs it says whether its author is an operator of the workspace."""
+        if not isinstance(event, Command) or not asks_for_role(event):
+            return event
+        is_manager = await self._manages(event.author.id.rpartition(":")[2])
+        return msgspec.structs.replace(event, operator=True) if is_manager else event
+
+    async def _manages(self, user: str) -> bool:
+        """What Slack does not tell now counts as a no, and is asked again."""
+        known, until = self._managers.get(user, (False, 0.0))
+        if time.monotonic() < until:
+            return known
+        told = await self._quickly(self._web.client.users_info, user=user)
+        found = (told or {}).get("user")
+        if not isinstance(found, dict):
+            return False
+        known = any(found.get(field) is True for field in _MANAGES) and not found.get("deleted")
+        self._managers.keep(user, (known, time.monotonic() + HOLDS))
+        return known
 
     async def _recall(self, event: Json) -> None:
         """Are we in the thread that this was said in? After a start, what was said there tells."""

@@ -116,7 +116,7 @@ class Slack:
             return None
         if isinstance(event, Command):
             self._note(event, body)
-        return event
+        return await self._known.ranked(event)
 
     def _note(self, command: Command, body: Json) -> None:
         """Where its answer goes. A slash command may be called otherwise than ours: another app may have that name."""

@@ -30,6 +30,7 @@ from adapters.telegram.events import (
 from adapters.telegram.pace import Pace
 from adapters.telegram.payloads import Message as Said
 from adapters.telegram.payloads import Pressed, Update, read
+from adapters.telegram.ranks import Ranks
 from adapters.telegram.replies import Replies
 from adapters.telegram.text import LIMIT
 from adapters.telegram.waiting import Waiting
@@ -76,6 +77,7 @@ class Telegram:
         self._door: Door = Webhook(self._wire, self._stop, hook) if hook else Polling(self._wire, self._stop, poll)
         self._replies = Replies(self._wire, pace or Pace(), self._called)
         self._waiting = Waiting(self._wire)
+        self._ranks = Ranks(self._wire)
         self._move = move or _only_tell
         self._crowds: OrderedDict[tuple[int, int], list[str]] = OrderedDict()
         self._people: OrderedDict[str, OrderedDict[str, int]] = OrderedDict()
@@ -89,7 +91,7 @@ class Telegram:
         async with aclosing(self._door.updates()) as updates:
             async for raw in updates:
                 for event in await self._heard(raw, me):
-                    yield event
+                    yield await self._ranks.ranked(event)
 
     def stop(self) -> None:
         """Hear nothing more; what is being said is said to its end."""

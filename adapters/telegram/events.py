@@ -110,6 +110,11 @@ def _author(message: Message) -> Person:
     return person(message.from_) if message.from_ else _nobody(message.chat)
 
 
+def _is_the_chat(message: Message) -> bool:
+    """Only its administrators speak as a group or a channel itself."""
+    return message.chat.type != "private" and _author(message).id == f"{PLATFORM}:{message.chat.id}"
+
+
 # What was said.
 
 
@@ -126,6 +131,7 @@ def _said(message: Message, me: Me) -> Iterator[AnyEvent]:
             yield events.Command(
                 id=f"{message.chat.id}.{message.message_id}", account=me.account, place=_where(message),
                 author=_author(message), time=message.date, name=ALIASES.get(name, name), args=args,
+                operator=_is_the_chat(message),
             )  # fmt: skip
         return
     text, files = text_of(message, me), tuple(attachments(message))

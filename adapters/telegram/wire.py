@@ -16,6 +16,7 @@ os.environ.setdefault("PTB_TIMEDELTA", "true")  # the library complains of how i
 from telegram import (
     Bot,
     BotCommand,
+    ChatMember,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     InputFile,
@@ -141,6 +142,12 @@ class Wire:
             me, bool(user.can_read_all_group_messages), bool(user.can_join_groups),
             hook.url, hook.last_error_message or "", hook.pending_update_count,
         )  # fmt: skip
+
+    async def manages(self, chat: str, user: str) -> bool:
+        """Is somebody an administrator of a group?"""
+        with _translated():
+            member = await self._bot.get_chat_member(int(self._moved.get(chat, chat)), int(user))
+        return member.status in (ChatMember.ADMINISTRATOR, ChatMember.OWNER)
 
     async def hook(self, url: str, secret: str) -> None:
         """From now on Telegram calls this address, one call at a time."""

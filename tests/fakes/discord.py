@@ -104,6 +104,8 @@ class Fake:
         self.allows_content = True
         self.shards = 1
         self.permissions: dict[str, int] = {"The Garden": 1 << 3}  # ours, in each server
+        self.rights: dict[str, int] = {}  # what people may do, by user id
+        self.roles: dict[str, list[str]] = {}
         self.app: Body = {}  # what else is said of the application
         self.token = TOKEN
         self.url = self.gateway = ""
@@ -225,7 +227,8 @@ class Fake:
     def _interact(self, what: Body, channel: str, by: Body) -> str:
         interaction_id = self._id()
         token = f"token-{interaction_id}"
-        user = {"user": by} if channel == DM else {"member": {"user": by, "nick": None, "roles": []}}
+        rank = {"permissions": str(self.rights.get(by["id"], 1 << 11)), "roles": self.roles.get(by["id"], [])}
+        user = {"user": by} if channel == DM else {"member": {"user": by, "nick": None, **rank}}
         self.responses[token] = []
         self._dispatch(
             "INTERACTION_CREATE",

@@ -84,6 +84,7 @@ class Fake:
         self.topics = {5: "Rum"}
         self.admin = True  # in groups reactions are told to administrators
         self.blocked: set[int] = set()
+        self.admins: set[int] = set()  # people who run the group
         self.messages: dict[tuple[int, int], Body] = {}
         self.feelings: dict[tuple[int, int, int], list[Body]] = {}
         self.commands: list[Body] = []
@@ -185,6 +186,17 @@ class Fake:
 
     async def _getMe(self, asked: Body) -> Body:
         return {**ME, **self.setup}
+
+    async def _getChatMember(self, asked: Body) -> Body:
+        chat, user = self._chat(asked), next(one for one in (ANN, BOB, ME) if one["id"] == asked["user_id"])
+        if chat["type"] == "private" or user["id"] not in self.admins:
+            return {"status": "member", "user": user}
+        rights = ("be_edited", "manage_chat", "delete_messages", "manage_video_chats", "restrict_members")
+        more = ("promote_members", "change_info", "invite_users", "post_stories", "edit_stories", "delete_stories")
+        may = {f"can_{right}": True for right in (*rights, *more)}
+        member = {"status": "administrator", "user": user, "is_anonymous": False, **may}
+        self.faults += self.spec.faults("ChatMember", member)
+        return member
 
     async def _setWebhook(self, asked: Body) -> bool:
         if not asked["url"].startswith(("https://", "http://127.0.0.1")):

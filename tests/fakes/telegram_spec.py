@@ -46,7 +46,8 @@ class Spec:
                 faults += [f"{where}: {name} is missing"] if field["required"] else []
             else:
                 found = [self.faults(kind, value[name], f"{where}.{name}") for kind in field["types"]]
-                faults += min(found, key=len)
+                fewest: list[str] = min(found, key=len)
+                faults += fewest
         return faults
 
     def asked(self, method: str, form: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -23,6 +23,7 @@ pytest.importorskip("aiohttp")
 from adapters.discord import api, growing, typing
 from adapters.discord.checkup import examine
 from adapters.discord.client import Discord, account_of
+from bots.platforms import hides
 from bots.run import beside, converse
 from core.commands import Answer
 from core.delivery import Delivery, Sending
@@ -43,7 +44,7 @@ from core.events import (
 )
 from core.intake import Intake
 from core.jobs import Done, Failed
-from core.settings import Attention
+from core.settings import Attention, Scope, Settings
 from core.store import keys
 from core.store.client import Client
 from core.store.ledger import Entry, Ledger
@@ -896,6 +897,19 @@ async def test_commands_are_registered_once(fake: Fake, adapter: Discord) -> Non
     assert await adapter.register()
     assert 2 == len(fake.made("PUT", "/commands"))
     assert {"persona", "switch", "forget", "help"} <= {command["name"] for command in fake.commands}
+
+
+async def test_what_takes_an_operator_is_hidden_from_others(fake: Fake) -> None:
+    """In a server, and only if Discord's rights alone decide; what can also be looked at is shown to all."""
+    adapter = Discord(TOKEN, api_base=fake.url, gateway_url=fake.gateway, hides=True)
+    assert [True, False] == [await adapter.register(), await adapter.register()]
+    await adapter.close()
+    hidden = {one["name"] for one in fake.commands if one.get("default_member_permissions") == "32"}
+    assert "switch" in hidden
+    assert not hidden & {"persona", "forget", "help", "privacy", "regenerate", "stop"}
+    for named in (Settings(operators="discord:5"), Settings(scope=Scope(discord="user"))):
+        assert not hides(named)
+    assert hides(Settings(operators="slack:T1:U5"))
 
 
 async def test_what_cannot_be_undone_is_confirmed_by_a_button(fake: Fake, house: House) -> None:

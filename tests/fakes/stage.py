@@ -1,0 +1,279 @@
+"""The same room on each platform, with the bots of `limen run` in it: one tale can be told on all three.
+
+Ann and Bob are in a room and each in a DM with the bot; what they do and see has the same names everywhere.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from adapters.base import Adapter
+from bots.assemble import Parts, parts
+from bots.crew import Crew
+from bots.platforms import Bot
+from core.settings import Attention, Scope, Settings
+from worker.compose import Composer
+from worker.echo import Echo
+from worker.serve import Server
+
+ANN, BOB = "ann", "bob"
+PLATFORMS = ("discord", "slack", "telegram")
+
+
+class Stage(Protocol):
+    """A platform with people on it. `dm`: in private with the bot, else in the room. Ids of messages are its own."""
+
+    fake: Any
+    people: dict[str, str]  # name → person id
+    account: str
+
+    def bot(self, settings: Settings) -> Bot:
+        """The bot account of one process."""
+
+    def say(self, text: str, who: str = ANN, dm: bool = False, **more: Any) -> str:
+        """Somebody says something; in the room they call the bot."""
+
+    def command(self, text: str, who: str = ANN, dm: bool = False) -> None:
+        """Somebody gives a command, such as `switch orrin`."""
+
+    def press(self, label: str, who: str = ANN, dm: bool = False) -> None:
+        """Somebody presses the newest button of that label that they see."""
+
+    def promote(self, who: str) -> None:
+        """They run the place from now on."""
+
+    def room(self, dm: bool = False) -> list[str]:
+        """What everybody there reads of the bot."""
+
+    def alone(self, who: str = ANN) -> list[str]:
+        """What one person alone was told, wherever."""
+
+    async def wait(self, holds: Callable[[], Any]) -> Any:
+        """Until it holds."""
+
+
+class AtDiscord:
+    """A server, a channel, a DM of Tom's (Ann) and of Ann's (Bob)."""
+
+    def __init__(self, fake: Any) -> None:
+        from tests.fakes import discord as d
+
+        self.fake, self._d = fake, d
+        self._who = {ANN: d.TOM, BOB: d.ANN}
+        self.people = {name: f"discord:{user['id']}" for name, user in self._who.items()}
+        self.account = f"discord:{d.ME}"
+        self._asked: list[tuple[str, str]] = []  # (who, token)
+
+    def bot(self, settings: Settings) -> Bot:
+        from adapters.discord.client import Discord
+
+        roles = frozenset(settings.discord.operator_roles.split())
+        it = Discord(
+            self._d.TOKEN, api_base=self.fake.url, gateway_url=self.fake.gateway, operator_roles=roles,
+            cards=lambda: ["mira", "orrin"],
+        )  # fmt: skip
+        return Bot(it, it.stop, it.close)
+
+    def _where(self, dm: bool) -> str:
+        return str(self._d.DM if dm else self._d.CHANNEL)
+
+    def say(self, text: str, who: str = ANN, dm: bool = False, **more: Any) -> str:
+        call = "" if dm else f"<@{self._d.ME}> "
+        return str(self.fake.say(call + text, self._where(dm), self._who[who], **more))
+
+    def command(self, text: str, who: str = ANN, dm: bool = False) -> None:
+        name, *words = text.split()
+        options: dict[str, Any] = {f"option{at}": word for at, word in enumerate(words)}
+        self._asked.append((who, self.fake.command(name, self._where(dm), self._who[who], **options)))
+
+    def press(self, label: str, who: str = ANN, dm: bool = False) -> None:
+        bodies = [body for of, token in self._asked if of == who for body in self.fake.responses[token]]
+        bodies = [*self.fake.ours(self._where(dm)), *bodies]
+        found = [one for body in bodies for row in body.get("components") or () for one in row["components"]]
+        custom_id = [one["custom_id"] for one in found if one["label"] == label][-1]
+        self._asked.append((who, self.fake.press(custom_id, self._where(dm), self._who[who])))
+
+    def promote(self, who: str) -> None:
+        self.fake.rights[self._who[who]["id"]] = 1 << 5
+
+    def room(self, dm: bool = False) -> list[str]:
+        return list(self.fake.shown(self._where(dm)))
+
+    def alone(self, who: str = ANN) -> list[str]:
+        return [body["content"] for of, token in self._asked if of == who for body in self.fake.responses[token]]
+
+    async def wait(self, holds: Callable[[], Any]) -> Any:
+        await self.fake.wait(holds)
+        return holds()
+
+
+class AtTelegram:
+    """A group, and a private chat of each."""
+
+    def __init__(self, fake: Any) -> None:
+        from tests.fakes import telegram as t
+
+        self.fake, self._t = fake, t
+        self._who = {ANN: t.ANN, BOB: t.BOB}
+        self._dms = {ANN: t.DM, BOB: {"id": t.BOB["id"], "type": "private", "first_name": "Bob"}}
+        fake.chats[t.BOB["id"]] = self._dms[BOB]
+        self.people = {name: f"telegram:{user['id']}" for name, user in self._who.items()}
+        self.account = f"telegram:{t.ME['id']}"
+        fake.wants = {"message", "edited_message", "callback_query", "message_reaction", "my_chat_member"}
+
+    def bot(self, settings: Settings) -> Bot:
+        from adapters.telegram.client import Telegram
+        from adapters.telegram.pace import Pace, Rate
+
+        quick = Rate(tokens=1000, every=0.001, gap=0.0)
+        it = Telegram(self._t.TOKEN, self.fake.url, pace=Pace(quick, quick, quick), poll=5)
+        return Bot(it, it.stop, it.close)
+
+    def _where(self, who: str, dm: bool) -> Any:
+        return self._dms[who] if dm else self._t.GROUP
+
+    def say(self, text: str, who: str = ANN, dm: bool = False, **more: Any) -> str:
+        if not dm:
+            entities = "caption_entities" if "document" in more or "photo" in more else "entities"
+            more[entities] = [{"type": "mention", "offset": 0, "length": 8}]
+            text = f"@MiraBot {text}"
+        if "caption_entities" in more or "document" in more or "photo" in more:
+            more["caption"], text = text, ""
+        return str(self.fake.say(text, self._who[who], self._where(who, dm), **more))
+
+    def command(self, text: str, who: str = ANN, dm: bool = False) -> None:
+        self.fake.say(f"/{text}", self._who[who], self._where(who, dm))
+
+    def press(self, label: str, who: str = ANN, dm: bool = False) -> None:
+        self.fake.press(label, self._who[who], self._where(who, dm))
+
+    def promote(self, who: str) -> None:
+        self.fake.admins.add(self._who[who]["id"])
+
+    def room(self, dm: bool = False) -> list[str]:
+        return list(self.fake.shown(self._where(ANN, dm)))
+
+    def alone(self, who: str = ANN) -> list[str]:
+        """In a group there is no such thing: commands are answered to all."""
+        return list(self.fake.shown(self._t.GROUP))
+
+    async def wait(self, holds: Callable[[], Any]) -> Any:
+        await self.fake.wait(holds)
+        return holds()
+
+
+class AtSlack:
+    """A channel, and a DM of each."""
+
+    def __init__(self, fake: Any) -> None:
+        from tests.fakes import slack as s
+
+        self.fake, self._s = fake, s
+        self._who = {ANN: "UANN", BOB: "UBOB"}
+        fake.dm("UBOB")
+        self.people = {name: f"slack:{s.TEAM}:{user}" for name, user in self._who.items()}
+        self.account = f"slack:{s.TEAM}:{s.BOT_USER}"
+
+    def bot(self, settings: Settings) -> Bot:
+        from adapters.slack.client import Listening, Slack
+        from adapters.slack.view import Us
+
+        s = self._s
+        us = Us(s.TEAM, s.BOT_USER, s.BOT_ID, "mira")
+        it = Slack(us, s.BOT_TOKEN, Listening(app_token=s.APP_TOKEN, ping=1.0), f"{self.fake.url}/api/", every=0.0)
+        return Bot(it, it.close, it.leave)
+
+    def _where(self, who: str, dm: bool) -> str:
+        return f"D{self._who[who][1:]}" if dm else "C1"
+
+    def say(self, text: str, who: str = ANN, dm: bool = False, **more: Any) -> str:
+        call = "" if dm else f"<@{self._s.BOT_USER}> "
+        return str(self.fake.say(self._where(who, dm), self._who[who], call + text, **more))
+
+    def command(self, text: str, who: str = ANN, dm: bool = False) -> None:
+        self.fake.command(self._where(who, dm), self._who[who], text)
+
+    def press(self, label: str, who: str = ANN, dm: bool = False) -> None:
+        self.fake.press(self._where(who, dm), self._who[who], label)
+
+    def promote(self, who: str) -> None:
+        self.fake.users[self._who[who]]["is_admin"] = True
+
+    def room(self, dm: bool = False) -> list[str]:
+        return [self._s.said(message) for message in self.fake.replies(self._where(ANN, dm))]
+
+    def alone(self, who: str = ANN) -> list[str]:
+        return [one["text"] for one in self.fake.whispers if one["user"] == self._who[who]]
+
+    async def wait(self, holds: Callable[[], Any]) -> Any:
+        return await self.fake.wait(holds)
+
+
+@asynccontextmanager
+async def stage(platform: str) -> AsyncIterator[Stage]:
+    """A platform of our own, for as long as the block lasts. Nothing that it was asked or told was ill-formed."""
+    async with AsyncExitStack() as stack:
+        if platform == "discord":
+            from tests.fakes.discord import Fake
+
+            fake = await Fake().start()
+            stack.push_async_callback(fake.stop)
+            yield AtDiscord(fake)
+        elif platform == "telegram":
+            from tests.fakes.telegram import telegram
+
+            told = await stack.enter_async_context(telegram())
+            yield AtTelegram(told)
+            assert told.faults == []
+        else:
+            from tests.fakes.slack import slack
+
+            workspace = await stack.enter_async_context(slack())
+            yield AtSlack(workspace)
+            assert workspace.pinged == []
+
+
+class Troupe:
+    """The bots of one process, with a worker that echoes."""
+
+    def __init__(self, on: Stage, p: Parts, adapter: Adapter) -> None:
+        self.on, self.p, self.adapter = on, p, adapter
+
+
+def shared(**changes: Any) -> Settings:
+    """Settings under which a room shares one character on every platform, and nobody waits for a second message."""
+    scope = Scope(discord="channel", telegram="channel", slack="channel")
+    return msgspec.structs.replace(
+        Settings(attention=Attention(settle_seconds=0, quick_seconds=0), scope=scope), **changes
+    )
+
+
+@asynccontextmanager
+async def playing(
+    on: Stage, redis_url: str, settings: Settings | None = None, echo: Echo | None = None
+) -> AsyncIterator[Troupe]:
+    """`limen run` on that stage, for as long as the block lasts; it ends as a signal ends it."""
+    settings, told = settings or shared(), asyncio.Event()
+    async with parts(settings, redis_url) as p:
+        model = echo or Echo()
+        composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, False)
+        server = Server(p.client, p.queue, composer, model, 4, {"model": "echo"})
+        bot = on.bot(settings)
+
+        async def joined() -> Bot:
+            return bot
+
+        platform = bot.adapter.account.partition(":")[0]
+        crew = asyncio.create_task(Crew(p, told).run({platform: joined}))
+        serving = asyncio.create_task(server.run())
+        try:
+            yield Troupe(on, p, bot.adapter)
+        finally:
+            told.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait_for(crew, 30)
+            server.stop()
+            await serving
