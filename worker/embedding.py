@@ -1,0 +1,89 @@
+"""The worker's embedder, shared by all that compare meanings: loaded beside the talk, and run in one thread.
+
+Nothing waits for weights: until they are there, or where they cannot be had, `embed` gives None, and whoever asked
+goes by words alone. What a message is compared with is asked for several times; its vector is made once.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from core.errors import MissingExtra, ModelError
+from worker.embed import Embedder, Vectors
+
+log = logging.getLogger("limen.worker")
+
+AGAIN = 300.0  # seconds after which weights that could not be had are asked for once more
+KNOWN = 512  # texts whose vectors are kept
+
+
+class Embedding:
+    """`load` gives the embedder; it may take long, and may raise ModelError."""
+
+    def __init__(self, load: Callable[[], Embedder]) -> None:
+        self._load = load
+        self._thread = ThreadPoolExecutor(1, "embedder")
+        self._embedder: Embedder | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._tried = float("-inf")
+        self._trouble = ""
+        self._known: OrderedDict[str, Vectors] = OrderedDict()
+
+    @property
+    def id(self) -> str:
+        """What vectors of now are marked with; empty while there is no embedder."""
+        return self._embedder.id if self._embedder else ""
+
+    def begin(self) -> None:
+        """Load it, if it is neither there nor on its way nor was just refused. Returns at once."""
+        waits = self._loading is None or self._loading.done()
+        if self._embedder is None and waits and time.monotonic() - self._tried > AGAIN:
+            self._tried = time.monotonic()
+            self._loading = asyncio.create_task(self._begun())
+
+    async def ready(self) -> bool:
+        """Wait until it is loaded, or has been refused. Is it there?"""
+        self.begin()
+        if self._loading:
+            await self._loading
+        return self._embedder is not None
+
+    async def _begun(self) -> None:
+        try:
+            self._embedder = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+            self._trouble = ""
+        except (ModelError, MissingExtra) as error:
+            self._trouble = str(error)
+            log.warning("no embedder, so likeness is by words alone: %s (%s)", error, error.hint)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors | None:
+        """One row of unit length for each text; None while there is no embedder."""
+        self.begin()
+        if self._embedder is None:
+            return None
+        found = {text: self._known[text] for text in texts if text in self._known}
+        if new := [text for text in dict.fromkeys(texts) if text not in found]:
+            found |= zip(new, await self._made(new), strict=True)
+        self._keep(found)
+        return np.stack([found[text] for text in texts]) if texts else np.zeros((0, self._embedder.width), np.float32)
+
+    def _keep(self, found: dict[str, Vectors]) -> None:
+        """These are the latest that were asked for."""
+        for text, row in found.items():
+            self._known[text] = row
+            self._known.move_to_end(text)
+        while len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+
+    async def _made(self, texts: Sequence[str]) -> Vectors:
+        assert self._embedder
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._embedder.embed, texts)
+
+    def about(self) -> dict[str, str | int | float]:
+        """What `limen status` shows of it."""
+        return {"embedder": self.id or self._trouble or "not loaded yet"}
