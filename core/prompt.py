@@ -5,11 +5,12 @@ for training alike. Order matters: the key-value cache of a conversation stays v
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from core.events import Line
+from core.text import falls
 from personas.card import Card, Exchange
 
 
@@ -44,6 +45,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     `lines` is the history before the new message, `new` the lines to answer (of one person), oldest first.
     `group`: several people may speak, so everybody is named. `channel` is the platform's name or id of it.
+    `touched`: places of the details of its world that the message is about, whatever its words. `steer`: a stage
+    direction for this one reply.
     """
 
     card: Card
@@ -52,6 +55,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     group: bool = False
     channel: str = ""
+    touched: tuple[int, ...] = ()
+    steer: str = ""
 
 
 def compose(scene: Scene) -> Prompt:
@@ -61,7 +66,7 @@ def compose(scene: Scene) -> Prompt:
         system=tuple(section for section in _character(scene) if section.text),
         examples=tuple(said for example in scene.card.voice.examples for said in _exchange(example)),
         history=tuple(_said(line, names, scene.group) for line in scene.lines),
-        asides=tuple(_details(scene)),
+        asides=tuple(section for section in _asides(scene) if section.text),
         message=Said("user", "\n".join(_said(line, names, scene.group).text for line in scene.new), scene.new[-1].id),
     )
 
@@ -127,12 +132,21 @@ def _exchange(example: Exchange) -> tuple[Said, Said]:
     return Said("user", example.user.strip()), Said("assistant", example.reply.strip())
 
 
-def _details(scene: Scene) -> Iterator[Section]:
-    """What of its world the new message touches."""
-    heard = " ".join(line.text for line in scene.new).casefold()
-    for number, detail in enumerate(scene.card.world.details):
-        if any(re.search(rf"\b{re.escape(word.casefold())}\b", heard) for word in detail.about):
-            yield Section(f"detail-{number}", detail.text.strip(), 35)
+def _asides(scene: Scene) -> list[Section]:
+    """What concerns this one reply, the weightiest last: a small model heeds what it has just read."""
+    return [*_details(scene), Section("steer", _sentence("For this one reply: ", [scene.steer]), 95)]
+
+
+DETAILS = 3  # that come to mind at once: each takes room, and a small model confuses many
+
+
+def _details(scene: Scene) -> list[Section]:
+    """What of its world the new message touches: by a word that falls, or by what it means."""
+    heard = " ".join(line.text for line in scene.new)
+    details = scene.card.world.details
+    named = [place for place, detail in enumerate(details) if falls(detail.about, heard)]
+    found = list(dict.fromkeys([*named, *scene.touched]))[:DETAILS]
+    return [Section(f"detail-{place}", details[place].text.strip(), 35) for place in sorted(found)]
 
 
 def _said(line: Line, names: dict[str, str], group: bool) -> Said:

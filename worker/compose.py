@@ -21,6 +21,9 @@ from core.store.queue import Claim
 from personas.card import Card
 from personas.sampling import Sampling
 from worker.generator import Finished, Generator, Rendered, Request
+from worker.judge import Judge, Judged
+
+RULE = "rule"  # how a reply ends that a rule of the card gave
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +37,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     new: tuple[Line, ...]
     older: tuple[Line, ...]
     group: bool
+    judged: Judged = Judged()
 
     @property
     def job(self) -> Generate:
@@ -48,10 +52,11 @@ class Composer:
 
     def __init__(
         self, conversations: Conversations, ledger: Ledger, personas: Personas, loras: Loras, generator: Generator,
-        pool: bool = False,
+        pool: bool = False, judge: Judge | None = None,
     ) -> None:  # fmt: skip
         self._conversations, self._ledger, self._personas = conversations, ledger, personas
         self._loras, self._generator, self._pool = loras, generator, pool
+        self._judge = judge or Judge(conversations)
 
     async def ask(self, claim: Claim) -> Ask | None:
         """What the model is asked for a job; None when everything it was to answer has been deleted."""
@@ -64,13 +69,17 @@ class Composer:
         if not new:
             return None
         group = job.place.kind != Kind.DM
-        scene = Scene(card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel)
+        judged = await self._judge.look(job, card, talk, older, new)
+        scene = Scene(
+            card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel,
+            touched=judged.touched, steer=judged.decision.rule.steer if judged.decision else "",
+        )  # fmt: skip
         sampling = card.sampling.merged(job.overrides)
         rendered = self._generator.render(compose(scene), sampling.max_tokens)
         loras = await self._wishes(job, talk)
         return Ask(
             claim=claim, card=card, request=_request(claim, rendered, sampling, loras), rendered=rendered,
-            talk=talk, new=new, older=older, group=group,
+            talk=talk, new=new, older=older, group=group, judged=judged,
         )  # fmt: skip
 
     async def _wishes(self, job: Generate, talk: Talk) -> tuple[str, ...]:
@@ -152,6 +161,19 @@ def finished(ask: Ask, end: Finished) -> Done:
     )  # fmt: skip
 
 
+def ruled(ask: Ask) -> Done | None:
+    """What a rule of the card answers by itself, without the model; None where the model is to speak."""
+    decision = ask.judged.decision
+    if decision is None or decision.rule.act == "steer":
+        return None
+    job, rule = ask.job, decision.rule
+    return Done(
+        job=job.id, reply_id=job.reply_id, conversation=job.conversation, place=job.place, persona=job.persona,
+        text=rule.say, fence=ask.claim.fence, act=rule.act, emoji=rule.react.replace("\ufe0f", ""),
+        answers=tuple(line.id for line in ask.new), finish=RULE, persona_version=persona_version(ask.card),
+    )  # fmt: skip
+
+
 def silent(claim: Claim) -> Done:
     """No reply, and no error: there is nothing left to answer."""
     job = claim.job
@@ -175,7 +197,7 @@ def _request(claim: Claim, rendered: Rendered, sampling: Sampling, loras: tuple[
 
 
 def _record(ask: Ask, done: Done, model: str) -> Record:
-    job = ask.job
+    job, by = ask.job, ask.judged.decision.name if done.finish == RULE and ask.judged.decision else ""
     shown = [*ask.older[ask.rendered.history_dropped :], *ask.new]
     return Record(
         id=done.reply_id, persona=job.persona, conversation=job.conversation, place=job.place, author=job.author,
@@ -184,5 +206,5 @@ def _record(ask: Ask, done: Done, model: str) -> Record:
         summed=bool(ask.talk.summary),
         source="file" if job.ephemeral else "chat", card_hash=ask.card.hash, persona_version=done.persona_version,
         lora_version=done.lora_version, model=model, sampling=msgspec.to_builtins(ask.request.sampling),
-        seed=ask.request.seed, finish=done.finish, tokens=done.tokens, regenerates=job.regenerates,
+        seed=ask.request.seed, finish=done.finish, tokens=done.tokens, regenerates=job.regenerates, by=by,
     )  # fmt: skip

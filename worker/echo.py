@@ -31,10 +31,13 @@ class Echo:
         """Every line as it is. The tokens spell what will be answered, so that nothing need be remembered."""
         system = {"role": "system", "content": "\n\n".join(section.text for section in prompt.system)}
         lines = [*prompt.examples, *prompt.history, prompt.message]
-        messages = (system, *({"role": said.role, "content": said.text} for said in lines))
+        messages = [system, *({"role": said.role, "content": said.text} for said in lines)]
+        if prompt.asides:
+            asides = "\n".join(section.text for section in prompt.asides)
+            messages.insert(-1, {"role": "system", "content": asides})
         heard = sum(said.role == "user" for said in [*prompt.history, prompt.message])
         answer = f"I heard {heard} lines. You said: {prompt.message.text}"
-        return Rendered(messages=messages, tokens=tuple(answer.encode("utf-8", "replace")))
+        return Rendered(messages=tuple(messages), tokens=tuple(answer.encode("utf-8", "replace")))
 
     def add(self, request: Request) -> None:
         """Join."""

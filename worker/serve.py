@@ -17,7 +17,7 @@ from core.store.client import Client, patiently
 from core.store.loras import Loras
 from core.store.presence import Presence
 from core.store.queue import Claim, Queue
-from worker.compose import Ask, Composer, finished, silent
+from worker.compose import Ask, Composer, finished, ruled, silent
 from worker.generator import Finished, Generator, Piece
 from worker.names import is_dead, worker_name
 
@@ -132,6 +132,9 @@ class Server:
         ask = await self._composer.ask(claim)
         if ask is None:
             await self._complete(claim, silent(claim), [])
+            return
+        if done := ruled(ask):
+            await self._complete(claim, done, self._composer.consequences(ask, done, ""))
             return
         self._running[ask.request.id] = _Running(ask)
         self._generator.add(ask.request)

@@ -141,7 +141,10 @@ def _server(
     p: Parts, generator: "Generator", about: dict[str, str | int | float], idle: float, occupied: Callable[[], bool]
 ) -> "Server":
     from worker.compose import Composer
+    from worker.judge import Judge
     from worker.serve import Server
 
-    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, pool=p.settings.night.pool == "card")
+    judge = Judge(p.conversations, timezone=p.settings.timezone)
+    pool = p.settings.night.pool == "card"
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, pool, judge)
     return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle, occupied)

@@ -40,7 +40,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reply: what was said to whom, as whom, with which weights. `roles` and `sections` are the prompt.
 
     `people` are the ids of everybody whose words are in the prompt; `summed`: its system message quotes them too.
-    `source` is chat, file or import. `deleted`: the reply, or something in its prompt, was deleted on the platform.
+    `source` is chat, file or import. `by`: what gave these words if the model did not, such as `rules[2]` of the card;
+    then they train nothing. `deleted`: the reply, or something in its prompt, was deleted on the platform.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finish: str = "stop"
     tokens: int = 0
     regenerates: str = ""
+    by: str = ""
     deleted: bool = False
 
 

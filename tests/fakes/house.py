@@ -19,6 +19,7 @@ from tests.fakes.outlet import Shelf
 from worker.compose import Composer
 from worker.echo import Echo
 from worker.generator import Generator, Rendered
+from worker.judge import Judge
 from worker.serve import Server
 
 BOT = "discord:b1"
@@ -77,12 +78,14 @@ class House:
     engine: Engine
     shelf: Shelf = field(default_factory=Shelf)
     pool: bool = False
+    judge: Judge | None = None
 
     @asynccontextmanager
     async def at_work(self, generator: Generator | None = None) -> AsyncIterator[None]:
         """A worker serves and a carrier delivers, for as long as the block lasts."""
         model = generator or Echo()
-        composer = Composer(self.p.conversations, self.p.ledger, self.p.personas, self.p.loras, model, self.pool)
+        p = self.p
+        composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, self.pool, self.judge)
         server = Server(self.p.client, self.p.queue, composer, model, 4, {"model": "echo"})
         delivery = Delivery(self.p.client, self.p.ledger, self.shelf, BOT)
         tasks = [asyncio.create_task(server.run()), asyncio.create_task(delivery.run())]

@@ -126,6 +126,8 @@ def record_fault(record: Record, allowed: Collection[str] | None) -> str:
         return "deleted"
     if record.finish == "cancelled":
         return "stopped"
+    if record.by:
+        return "said by a rule of the card"
     if allowed is None or all(person in allowed for person in (*record.people, record.author.id)):
         return ""
     return "no consent"

@@ -1,0 +1,121 @@
+"""A card's rules at work: what people say, what comes back, and what of it may train anything. Real Redis, an echo."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core import polarity
+from core.events import Line
+from core.feedback import Reading, Seen, read
+from core.jobs import Done
+from core.store.consents import Purpose
+from core.store.conversations import Conversations
+from tests.fakes.house import ANN, BOB, BOT, ROOM, House, house_at, quick, react, say
+from worker.embed import HashEmbedder
+from worker.judge import Judge
+from worker.nearness import Nearness
+from worker.night.examples import collect
+
+CARD = """
+name: gate
+title: The Gatekeeper
+description: You keep a gate.
+world:
+  details:
+    - about: [moat]
+      text: The moat is nine feet deep and full of old armour.
+rules:
+  - when: {keywords: [open sesame]}
+    say: The gate swings open.
+  - when: {regex: '^(thanks|ok)$'}
+    react: 👍
+  - when: {keywords: [psst]}
+    silent: true
+  - when: {intent: [I would like to leave the castle now]}
+    steer: Wish them a safe way home.
+  - when: {first_contact: true}
+    steer: Ask for their name.
+"""
+
+
+@pytest.fixture
+async def house(redis_url: str, home: Path) -> AsyncIterator[House]:
+    """A house whose persona keeps a gate; what means the same is seen by its spelling."""
+    (home / "personas").mkdir()
+    (home / "personas" / "gate.yaml").write_text(CARD, encoding="utf-8")
+    async with house_at(redis_url, msgspec.structs.replace(quick(), home=home, persona="gate")) as house:
+        house.judge = Judge(house.p.conversations, Nearness(HashEmbedder()))
+        yield house
+
+
+def _read(seen: Sequence[Seen]) -> Reading:
+    return read(seen, polarity.ours(), shared=False, now=2000.0)
+
+
+def shape(done: Done) -> tuple[str, str, str]:
+    return done.act, done.text, done.emoji
+
+
+async def test_each_act_comes_back_as_it_is(house: House) -> None:
+    """Words without the model, an emoji on the message, silence; and the model where no rule holds."""
+    async with house.at_work():
+        said, felt, silent, spoken = await house.talk(
+            say("Open Sesame!", 1), say("thanks", 2), say("psst", 3), say("hello", 4)
+        )
+
+    assert ("say", "The gate swings open.", "") == shape(said)
+    assert ("react", "", "👍") == shape(felt)
+    assert ("silent", "", "") == shape(silent)
+    assert ("say", "I heard 4 lines. You said: Ann: hello") == shape(spoken)[:2]
+    assert ["rule", "rule", "rule", "stop"] == [done.finish for done in (said, felt, silent, spoken)]
+
+
+async def test_a_stage_direction_reaches_the_model_for_one_reply(house: House) -> None:
+    """By what was meant, where the words are others; the next reply knows nothing of it."""
+    async with house.at_work():
+        first, later = await house.talk(say("I'd like to leave the castle now, please", 1), say("how deep is it?", 2))
+
+    assert "For this one reply: Wish them a safe way home." in await house.prompt(first.reply_id)
+    assert "For this one reply" not in await house.prompt(later.reply_id)
+
+
+async def test_first_contact_is_once_for_everybody(house: House) -> None:
+    """Bob is new although Ann is not; whom it answered in another channel is not new here, if it is the same persona."""
+    async with house.at_work():
+        ann, again, bob = await house.talk(say("hello", 1), say("hello", 2), say("hello", 3, BOB))
+
+    asked = ["Ask for their name" in await house.prompt(done.reply_id) for done in (ann, again, bob)]
+    assert [True, False, True] == asked
+
+
+async def test_what_somebody_says_beside_it_is_no_contact(house: House) -> None:
+    """Lines that were only overheard do not make an acquaintance."""
+    heard = Line("m-0", ANN, "nice weather", 1.0)
+    talk = f"{BOT}|gate|{ROOM}"
+    outcome = await house.engine.on_message(say("nice weather", 0, to="no"))  # type: ignore[arg-type]
+    async with house.at_work():
+        (done,) = await house.talk(say("hello", 1))
+
+    assert "" == outcome.job
+    assert heard.text in [line.text for line in await Conversations(house.p.client).last(talk, 9)]
+    assert "Ask for their name" in await house.prompt(done.reply_id)
+
+
+async def test_what_a_rule_says_can_be_rated_and_trains_nothing(house: House) -> None:
+    """It is in the ledger with the rule's name; a night takes only what the model wrote."""
+    async with house.at_work():
+        said, spoken = await house.talk(say("open sesame", 1), say("hello", 2))
+        for done in (said, spoken):
+            assert "recorded" == (await house.engine.on_reaction(react(done.reply_id, "👍"))).act
+    await house.p.privacy.say(ANN.id, True, Purpose.TRAIN)
+
+    entry = await house.entry(said.reply_id)
+    rows = await collect(
+        house.p.ledger, house.p.privacy.consents, entry.record.persona, _read, now=2000.0
+    )
+
+    assert ("rules[0]", "The gate swings open.", 1) == (entry.record.by, entry.record.text, len(entry.facts))
+    assert [spoken.reply_id] == [row.reply for row in rows.examples]
+    assert {"said by a rule of the card": 1} == rows.refused

@@ -1,0 +1,83 @@
+"""How near texts are in meaning, on one scale for every embedder: 0 is as near as any two questions, 1 is the same.
+
+Embedders differ in what they give two texts that have nothing in common: 0.1 or 0.8. So that a threshold means the same
+for all, that is measured on `common.txt`, questions of all sorts, and taken off. Blocks: call it in a thread.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files
+
+import numpy as np
+
+from worker.embed import Embedder, Vectors
+
+KEPT = 4_096  # texts whose vectors are remembered: cards' phrases, mostly
+LONGEST = 1_000  # characters of a text that are looked at
+SENTENCES = 8  # of a message that are compared one by one
+
+
+def common() -> list[str]:
+    """Questions that anybody might ask anybody."""
+    return files("worker").joinpath("common.txt").read_text(encoding="utf-8").splitlines()
+
+
+class Nearness:
+    """Of one embedder."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._rows: OrderedDict[str, Vectors] = OrderedDict()
+
+    @property
+    def id(self) -> str:
+        """Of the embedder: vectors of another one cannot be compared."""
+        return self._embedder.id
+
+    def rows(self, texts: Sequence[str]) -> Vectors:
+        """A unit vector for each text of a card, [texts, width]. What was asked for lately is not worked out again."""
+        cut = [text[:LONGEST] for text in texts]
+        found = {text: self._rows[text] for text in cut if text in self._rows}
+        if new := [text for text in dict.fromkeys(cut) if text not in found]:
+            found |= dict(zip(new, self._embedder.embed(new), strict=True))
+        for text in dict.fromkeys(cut):
+            self._rows[text] = found[text]
+            self._rows.move_to_end(text)
+        while len(self._rows) > KEPT:
+            self._rows.popitem(last=False)
+        return np.stack([found[text] for text in cut]) if cut else np.zeros((0, self._embedder.width), np.float32)
+
+    def heard(self, message: str) -> Vectors:
+        """A message's vector, and one for each of its sentences if it has several. People's words are not remembered."""
+        return self._embedder.embed(_parts(message))
+
+    def near(self, heard: Vectors, phrases: Sequence[str]) -> dict[str, float]:
+        """How near what was `heard`, or the nearest of its sentences, is to each phrase."""
+        if not phrases:
+            return {}
+        cosines = heard @ self.rows(phrases).T
+        return dict(zip(phrases, map(float, self.lifted(cosines.max(axis=0))), strict=True))
+
+    def lifted(self, cosines: Vectors) -> Vectors:
+        """Cosines on our scale: 0 for what has nothing in common, 1 for the same."""
+        return np.clip((cosines - self.floor) / (1 - self.floor), 0.0, 1.0)
+
+    @cached_property
+    def floor(self) -> float:
+        """The mean cosine of two questions that have nothing to do with each other."""
+        rows = self.background
+        pairs = len(rows) * (len(rows) - 1)
+        return float((rows @ rows.T).sum() - len(rows)) / pairs
+
+    @cached_property
+    def background(self) -> Vectors:
+        """The vectors of `common()`."""
+        return self._embedder.embed(common())
+
+
+def _parts(message: str) -> list[str]:
+    """A message, and each of its sentences if it has several."""
+    sentences = [part.strip() for part in re.split(r"(?<=[.!?\n])\s+", message[:LONGEST]) if part.strip()]
+    return [message, *(sentences[:SENTENCES] if len(sentences) > 1 else [])]
