@@ -89,7 +89,9 @@ def _regex(when: When, now: Now) -> Condition | None:
     try:
         found = patterns.found(when.regex, now.text)
     except patterns.TooSlow:
-        log.warning("the rule with the regex %r takes too long on a message of %d characters", when.regex, len(now.text))
+        log.warning(
+            "the rule with the regex %r takes too long on a message of %d characters", when.regex, len(now.text)
+        )
         return Condition("regex", False, f"takes longer than {patterns.LIMIT * 1000:.0f} ms on this message")
     return Condition("regex", found, "is found" if found else "is not found")
 
@@ -115,13 +117,17 @@ def _time(when: When, now: Now) -> Condition | None:
 def _first_contact(when: When, now: Now) -> Condition | None:
     if not when.first_contact:
         return None
-    return Condition("first_contact", now.first_contact, "they are new" if now.first_contact else "they have met before")
+    return Condition(
+        "first_contact", now.first_contact, "they are new" if now.first_contact else "they have met before"
+    )
 
 
 def _mood(when: When, now: Now) -> Condition | None:
     if not when.mood:
         return None
-    return Condition("mood", when.mood == now.mood, f"it feels {now.mood}" if now.mood else "it feels nothing in particular")
+    return Condition(
+        "mood", when.mood == now.mood, f"it feels {now.mood}" if now.mood else "it feels nothing in particular"
+    )
 
 
 def _dial(when: When, now: Now) -> Condition | None:

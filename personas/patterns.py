@@ -18,7 +18,7 @@ class TooSlow(Exception):
 
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> Any:
-    import regex  # late: most processes read cards and search nothing
+    import regex  # type: ignore[import-untyped]  # late: most processes read cards and search nothing
 
     return regex.compile(pattern, regex.IGNORECASE | regex.V0)
 

@@ -27,7 +27,19 @@ MAY_IMPORT = {
 }
 WORKER_MAY_IMPORT_OF_CORE = {
     *("jobs", "events", "config", "settings", "errors", "text"),
-    *("prompt", "feedback", "polarity", "memory", "personality", "cards", "store", "nights", "trial", "redact"),
+    *(
+        "prompt",
+        "feedback",
+        "polarity",
+        "memory",
+        "personality",
+        "cards",
+        "store",
+        "nights",
+        "trial",
+        "redact",
+        "rules",
+    ),
 }
 ADAPTERS_SHARE = {"adapters.base", "adapters.emoji", "adapters.pieces"}
 HEAVY = {"accelerate", "peft", "torch", "transformers"}

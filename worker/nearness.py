@@ -50,7 +50,7 @@ class Nearness:
         return np.stack([found[text] for text in cut]) if cut else np.zeros((0, self._embedder.width), np.float32)
 
     def heard(self, message: str) -> Vectors:
-        """A message's vector, and one for each of its sentences if it has several. People's words are not remembered."""
+        """A message's vector, and one for each of its sentences if there are several. It is not remembered."""
         return self._embedder.embed(_parts(message))
 
     def near(self, heard: Vectors, phrases: Sequence[str]) -> dict[str, float]:
@@ -62,7 +62,8 @@ class Nearness:
 
     def lifted(self, cosines: Vectors) -> Vectors:
         """Cosines on our scale: 0 for what has nothing in common, 1 for the same."""
-        return np.clip((cosines - self.floor) / (1 - self.floor), 0.0, 1.0)
+        scaled: Vectors = np.clip((cosines - self.floor) / (1 - self.floor), 0.0, 1.0)
+        return scaled
 
     @cached_property
     def floor(self) -> float:

@@ -18,6 +18,7 @@ from core.settings import Settings
 from core.store import server as redis_server
 
 if TYPE_CHECKING:
+    from worker.embed import Embedder
     from worker.generator import Generator
     from worker.serve import Server
 
@@ -58,13 +59,14 @@ async def _work(settings: Settings, background: bool) -> None:
         loading = asyncio.create_task(_say_loading(p))
         try:
             generator, about = await asyncio.to_thread(_load, settings)
+            embedder = await asyncio.to_thread(_embedder, settings)
         except LimenError:
             await p.presence.leave(worker_name())
             raise
         finally:
             loading.cancel()
         idle = settings.worker.idle_minutes * 60 if background else 0
-        server = _server(p, generator, about, idle, lambda: clock is not None and clock.busy)
+        server = _server(p, generator, embedder, about, idle, lambda: clock is not None and clock.busy)
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, server.stop)
         await beside(server.run(), up.keep_redis(settings), *([clock.run()] if clock else []))
@@ -137,14 +139,32 @@ def _echo(settings: Settings) -> "tuple[Generator, dict[str, str | int | float]]
     return Echo(float(delay or 0), int(words or 0)), {"model": settings.model.ref, "device": "none", "pid": os.getpid()}
 
 
+def _embedder(settings: Settings) -> "Embedder | None":
+    """Who tells what texts mean. People can talk without: then nothing is known by its meaning, and the log says so."""
+    from worker.embed import HashEmbedder, load
+
+    if settings.model.ref.startswith("echo:"):
+        return HashEmbedder()
+    try:
+        return load(settings)
+    except ImportError as error:
+        log.warning("no embedder, so nothing is known by its meaning: %s", up.incomplete(error))
+    except LimenError as error:
+        log.warning("no embedder, so nothing is known by its meaning: %s (%s)", error, error.hint)
+    return None
+
+
 def _server(
-    p: Parts, generator: "Generator", about: dict[str, str | int | float], idle: float, occupied: Callable[[], bool]
-) -> "Server":
+    p: Parts, generator: "Generator", embedder: "Embedder | None", about: dict[str, str | int | float], idle: float,
+    occupied: Callable[[], bool],
+) -> "Server":  # fmt: skip
     from worker.compose import Composer
     from worker.judge import Judge
+    from worker.nearness import Nearness
     from worker.serve import Server
 
-    judge = Judge(p.conversations, timezone=p.settings.timezone)
+    nearness = Nearness(embedder) if embedder else None
+    judge = Judge(p.conversations, nearness, p.settings.timezone)
     pool = p.settings.night.pool == "card"
     composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, pool, judge)
     return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle, occupied)

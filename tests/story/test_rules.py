@@ -82,7 +82,7 @@ async def test_a_stage_direction_reaches_the_model_for_one_reply(house: House) -
 
 
 async def test_first_contact_is_once_for_everybody(house: House) -> None:
-    """Bob is new although Ann is not; whom it answered in another channel is not new here, if it is the same persona."""
+    """Bob is new although Ann is not."""
     async with house.at_work():
         ann, again, bob = await house.talk(say("hello", 1), say("hello", 2), say("hello", 3, BOB))
 
@@ -112,9 +112,7 @@ async def test_what_a_rule_says_can_be_rated_and_trains_nothing(house: House) ->
     await house.p.privacy.say(ANN.id, True, Purpose.TRAIN)
 
     entry = await house.entry(said.reply_id)
-    rows = await collect(
-        house.p.ledger, house.p.privacy.consents, entry.record.persona, _read, now=2000.0
-    )
+    rows = await collect(house.p.ledger, house.p.privacy.consents, entry.record.persona, _read, now=2000.0)
 
     assert ("rules[0]", "The gate swings open.", 1) == (entry.record.by, entry.record.text, len(entry.facts))
     assert [spoken.reply_id] == [row.reply for row in rows.examples]

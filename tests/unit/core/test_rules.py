@@ -82,7 +82,9 @@ def test_a_pattern_that_could_never_end_is_found_before_it_is_used(pattern: str)
     assert "takes too long" in patterns.fault(pattern)
 
 
-@pytest.mark.parametrize("pattern", [r"\bstorms?\b", r"^(thanks|thank you|got it|ok|okay)[.! ]*$", r"(?i)key\s*[:=]\s*\S+"])
+@pytest.mark.parametrize(
+    "pattern", [r"\bstorms?\b", r"^(thanks|thank you|got it|ok|okay)[.! ]*$", r"(?i)key\s*[:=]\s*\S+"]
+)
 def test_an_ordinary_pattern_passes(pattern: str):
     """As our own cards have them."""
     assert "" == patterns.fault(pattern)
@@ -111,4 +113,7 @@ def test_no_message_breaks_a_decision(text: str, clock: str, span: str):
     there, back = (holds(When(time=time), Now(text=text, clock=clock)) for time in (span, f"{end}-{begin}"))
 
     assert there != back
-    assert decide([Rule(when=When(keywords=(text or "x",), regex="x"), silent=True)], Now(text=text)) is None or "x" in text.lower()
+    assert (
+        decide([Rule(when=When(keywords=(text or "x",), regex="x"), silent=True)], Now(text=text)) is None
+        or "x" in text.lower()
+    )
