@@ -3,26 +3,39 @@
 An adapter translates and shows; it decides nothing. `bots/run.py` carries events from it to the engine and back.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
-from core.commands import Answer
+from core.answers import Answer, Choice
 from core.delivery import Outlet
 from core.engine import Outcome
 from core.errors import LimenError
-from core.events import AnyEvent, Command
+from core.events import AnyEvent, Command, Person
+from core.jobs import Done
+
+Below = Callable[[Done], Sequence[Choice]]
+"""What anybody may choose below a reply."""
+
+
+def nothing(done: Done) -> Sequence[Choice]:
+    """There are no buttons below replies."""
+    return ()
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a platform can do. `length` of a message in `unit`s and `rate` in sends a second; 0: no limit."""
+    """What a platform can do. `length` of a message in `unit`s and `rate` in sends a second; 0: no limit.
+
+    `whispers`: in a room, something can be said to one person alone, at any time.
+    """
 
     length: int = 0
     unit: Literal["characters", "utf-16"] = "characters"
     edits: bool = True
     reactions: bool = True
     rate: float = 0.0
+    whispers: bool = False
 
 
 class Adapter(Outlet, Protocol):
@@ -39,6 +52,9 @@ class Adapter(Outlet, Protocol):
 
     async def answered(self, command: Command, answer: Answer) -> None:
         """Show the answer to a command to the one who gave it."""
+
+    async def ask(self, done: Done, person: Person, question: Answer) -> None:
+        """Put a question, with its choices, to the person whom a reply answered: to them alone, where that can be."""
 
     async def refused(self, event: AnyEvent, error: LimenError) -> None:
         """An event could not be taken: say why to the one whose it was."""

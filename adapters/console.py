@@ -157,6 +157,10 @@ class Console:
         await self.screen.complain(explained(error))
         self._give_back(event)
 
+    async def ask(self, done: Done, person: Person, question: Answer) -> None:
+        """Words alone: what can be chosen is in them."""
+        await self.screen.answer(question.text)
+
     async def answered(self, command: Command, answer: Answer) -> None:
         """Show an answer; what goes into a file is written."""
         if answer.job:

@@ -13,10 +13,10 @@ Unit = Literal["characters", "utf-16"]
 _FENCE = re.compile(r"^[ \t]*(`{3,16}|~{3,16})([^`\n]{0,40})$", re.MULTILINE)
 # What must stay whole: inline code, a Markdown link or image, something between < and >, a bare address.
 _WHOLE = re.compile(
-    r"(?<!`)(`{1,3})(?!`)[^`\n]{1,300}\1(?!`)"
+    r"(?<!`)(`{1,3})(?!`)[^\n]{1,300}?(?<!`)\1(?!`)"
     r"|!?\[[^\]\n]{0,300}\]\((?:[^()\s]|\([^()\s]*\))*\)"
     r"|<[^<>\s]{1,300}>"
-    r"|https?://[^\s<>\[\]]+"
+    r"|https?://[^\s<>\[\]`]+"
 )
 # Where a reader pauses, best first. A cut falls behind the match, and what matched is dropped at the end of a piece.
 _PARAGRAPH = re.compile(r"(?<![ \t])[ \t]*\n(?:[ \t]*\n)+")

@@ -10,8 +10,9 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from adapters.base import Adapter
+from adapters.base import Adapter, Below
 from bots.checkup import EXTRAS, Check, install
+from core.answers import below
 from core.errors import ConfigError, LimenError, MissingExtra
 from core.events import Place
 from core.moving import Moving
@@ -95,6 +96,7 @@ async def _discord(settings: Settings, environ: Environ, _client: Client) -> Bot
         cards=lambda: library.names(folders),
         operator_roles=frozenset(re.findall(r"\d+", given.operator_roles)),
         hides=hides(settings),
+        below=_below(settings),
     )
     try:
         await adapter.login()
@@ -103,6 +105,10 @@ async def _discord(settings: Settings, environ: Environ, _client: Client) -> Bot
         await adapter.close()
         raise
     return Bot(adapter, adapter.stop, adapter.close)
+
+
+def _below(settings: Settings) -> Below:
+    return lambda done: below(done, settings.buttons)
 
 
 def hides(settings: Settings) -> bool:
@@ -147,7 +153,7 @@ async def _telegram(settings: Settings, environ: Environ, client: Client) -> Bot
         await patiently(lambda: moving.begin(adapter.account, old, new), PATIENCE)
         await moving.tried(adapter.account)
 
-    adapter = Telegram(_token(environ, "TELEGRAM_TOKEN"), given.base_url, hook=hook, move=move)
+    adapter = Telegram(_token(environ, "TELEGRAM_TOKEN"), given.base_url, hook=hook, move=move, below=_below(settings))
     behind = asyncio.create_task(moving.keep_on(adapter.account))
 
     async def close() -> None:
@@ -168,7 +174,7 @@ async def _slack(settings: Settings, environ: Environ, _client: Client) -> Bot:
         host=given.http_host,
         port=given.http_port,
     )
-    adapter = await Slack.sign_in(_token(environ, "SLACK_BOT_TOKEN"), listening, given.base_url)
+    adapter = await Slack.sign_in(_token(environ, "SLACK_BOT_TOKEN"), listening, given.base_url, below=_below(settings))
     return Bot(adapter, adapter.close, adapter.leave)
 
 

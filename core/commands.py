@@ -7,14 +7,14 @@ again, for the first answer may have been lost; what changed something is done o
 
 import difflib
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from core import cards, roles
-from core.engine import Act, Engine, Outcome
+from core.answers import Answer as Answer
+from core.answers import Choice
+from core.engine import Act, Engine
 from core.errors import StoreError, UserError
 from core.events import Command, Line, PersonaKey
 from core.feedback import Fact, standing
@@ -29,24 +29,12 @@ from core.text import shorten
 from personas.card import Card
 
 log = logging.getLogger("limen.commands")
+_REPLY = re.compile(r"[0-9a-f]{16,40}")  # the id of one
 
 EVERYWHERE = ("export", "forget", "help", "privacy", "stop", "unreact")  # also for those whom the settings deny
 RESTING = "I must rest a little. Please ask me again later."
+MOST_CHOICES = 24
 NOTED = 15.0  # seconds that we try to note that a command was carried out
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """`text` is for the one who asked; `job` is a reply that is now on its way; `data` goes into a file.
-
-    `changed`: it is otherwise now than it was before, and to do the same once more would not be the same.
-    """
-
-    text: str = ""
-    job: Outcome | None = None
-    data: dict[str, Any] | None = None
-    switched: str = ""
-    changed: bool = False
-    error: bool = False
 
 
 class Desk:
@@ -118,7 +106,7 @@ async def switch(desk: Desk, command: Command) -> Answer:
     """talk to another character; each keeps its own memory of you"""
     name = command.args.strip()
     if not name:
-        return Answer(text="Say whom: /switch NAME. /personas lists them.", error=True)
+        return Answer(text="Say whom: /switch NAME. /personas lists them.", error=True, choices=cast(desk.folders))
     card = cards.load(name, desk.folders)
     key, _ = await desk._here(command)
     if key.scope in desk.engine.pinned:
@@ -130,7 +118,8 @@ async def switch(desk: Desk, command: Command) -> Answer:
 async def regenerate(desk: Desk, command: Command) -> Answer:
     """another reply to what you said last"""
     key, _ = await desk._here(command)
-    outcome = await desk.engine.regenerate(key, command.place, command.author, _seen(command, "reply"))
+    instead = command.args if _REPLY.fullmatch(command.args) else ""  # a button below that reply
+    outcome = await desk.engine.regenerate(key, command.place, command.author, _seen(command, "reply"), instead)
     if outcome.act == Act.SEEN:  # asked for already: it is on its way, or has come
         return Answer(job=outcome) if outcome.place >= 0 else Answer()
     if outcome.act in (Act.QUEUED, Act.MERGED):
@@ -215,7 +204,8 @@ async def forget(desk: Desk, command: Command) -> Answer:
         what = "everything that is kept of you" if everything else "all that this character keeps of you"
         again = "/forget everything yes" if everything else "/forget yes"
         return Answer(
-            text=f"This erases {what}: messages, replies, ratings. It cannot be undone. To do it, say {again}"
+            text=f"This erases {what}: messages, replies, ratings. It cannot be undone. To do it, say {again}",
+            choices=(Choice("Erase it", "forget", again.removeprefix("/forget "), "danger"), Choice("Keep it")),
         )
     went = await desk.privacy.forget(command.author.id, None if everything else key)
     learned = f" {went['LoRAs']} LoRAs that had learned from you speak no more." if went["LoRAs"] else ""
@@ -289,6 +279,12 @@ def about(card: Card) -> str:
     }
     rows = [f"{label}: {text}" for label, text in parts.items() if text]
     return "\n".join([f"{card.title} ({card.name})", card.tagline, "", card.description.strip(), "", *rows])
+
+
+def cast(folders: Sequence[Path]) -> tuple[Choice, ...]:
+    """The characters that can be switched to, as many as a platform shows below one message."""
+    entries = [entry.card for entry in cards.available(folders) if entry.card]
+    return tuple(Choice(card.title[:40], "switch", card.name) for card in entries[:MOST_CHOICES])
 
 
 def listing(folders: Sequence[Path], current: str = "") -> list[str]:

@@ -250,10 +250,12 @@ class Engine:
         gone = [entry for entry in told if any(lines[at].text in message.content for message in entry.messages)]
         await self.ledger.retract([*gone, *(await self.ledger.entries([ours] if ours else []))])
 
-    async def regenerate(self, persona: PersonaKey, place: Place, author: Person, seen: str = "") -> Outcome:
+    async def regenerate(
+        self, persona: PersonaKey, place: Place, author: Person, seen: str = "", instead: str = ""
+    ) -> Outcome:
         """Another reply to what the last one answered; it has its own id and takes the old one's place in history.
 
-        Asked for again under the same `seen`, it is the same one.
+        Asked for again under the same `seen`, it is the same one. `instead` of which reply: only if that is the last.
         """
         if self._is_quiet() and rests(place, self.rules):
             return Outcome(act=Act.IGNORED, persona=persona, note="These are quiet hours. Please ask again later.")
@@ -262,6 +264,8 @@ class Engine:
         last = next((line for line in reversed(lines) if line.ours), None)
         if last is None or not last.answers:
             return Outcome(act=Act.IGNORED, persona=persona, note="There is no reply yet that could be given again.")
+        if instead not in ("", last.reply_id):
+            return Outcome(act=Act.IGNORED, persona=persona, note="The talk has moved on since that reply.")
         asked = next((line.author for line in lines if line.id == last.answers[-1]), author)
         message = Message(
             id=last.answers[0], account=persona.account, place=place, author=asked, time=self.clock(), text="…"

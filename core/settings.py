@@ -393,6 +393,10 @@ class Settings(Part, frozen=True):
             "`hf:owner/name`, a local folder or `pypi:package==version`; `hash` compares spelling alone.",
         ),
     ] = "hf:sentence-transformers/all-MiniLM-L6-v2"
+    buttons: Annotated[
+        Literal["off", "regenerate"],
+        Meta(description="What stands below every reply on Discord, Telegram and Slack; commands work without."),
+    ] = "off"
     model: Model = Model()
     openai: Openai = Openai()
     lora: Lora = Lora()

@@ -16,21 +16,22 @@ from typing import Any
 
 import msgspec
 
-from adapters.base import Limits
+from adapters.base import Below, Limits, nothing
 from adapters.discord import files
 from adapters.discord.api import Api, Dispatch, Refused, patiently
 from adapters.discord.beside import BRIEFLY, Beside
+from adapters.discord.buttons import rows
 from adapters.discord.events import KINDS, manages, to_events
 from adapters.discord.growing import NOBODY, PACE, Growing, channel_of
 from adapters.discord.interactions import Interactions
 from adapters.discord.text import LENGTH, pieces, spelled
 from adapters.discord.typing import Typing
 from adapters.discord.world import Known
-from core.commands import Answer
+from core.answers import Answer, Choice
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import InputError, LimenError
-from core.events import AnyEvent, Attachment, Command, Deletion, Kind, Message, Place
+from core.events import AnyEvent, Attachment, Command, Deletion, Kind, Message, Person, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.discord")
@@ -45,7 +46,8 @@ class Discord:
 
     `api_base` and `gateway_url` name another Discord, such as a test's; `shards` see `Api`; `cards` are the names that
     `/switch` offers. Whoever has one of `operator_roles` (ids) is an operator; `hides`: what only operators may do is
-    shown to nobody else. `listen` ends with `stop`; replies may still be sent then, until `close`.
+    shown to nobody else; `below`: the buttons under a reply. `listen` ends with `stop`; replies may still be sent
+    then, until `close`.
     """
 
     limits = Limits(length=LENGTH, unit="utf-16", edits=True, reactions=True, rate=1 / PACE)
@@ -60,10 +62,11 @@ class Discord:
         cards: Callable[[], Sequence[str]] = tuple,
         operator_roles: Collection[str] = (),
         hides: bool = False,
+        below: Below = nothing,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.account = account_of(token)
-        self._operator_roles = operator_roles
+        self._operator_roles, self._below = operator_roles, below
         self._clock = clock
         self._api = Api(token, self._take, api_base, gateway_url, shards)
         self._beside = Beside()
@@ -235,6 +238,8 @@ class Discord:
             text = done.emoji
         await self._growing(sending).whole(text, sending)
         self._replies.pop(sending.reply_id, None)
+        if sending.ids and (choices := self._below(done)):
+            await self._beside.briefly(self._buttoned(done.place, sending.ids[max(sending.ids)][-1], choices), "button")
         if done.act == "say" and done.emoji and done.answers:
             await self._beside.briefly(self._react(done), "react to what was answered")
 
@@ -248,6 +253,20 @@ class Discord:
         elif growing.text:
             await growing.whole(growing.text, sending)
         self._replies.pop(sending.reply_id, None)
+
+    async def _buttoned(self, place: Place, message: str, choices: Sequence[Choice]) -> None:
+        """Buttons below a message of ours."""
+        path = "/channels/{channel_id}/messages/{message_id}"
+        await self._api.call(
+            "PATCH", path, {"components": rows(choices)}, channel_id=channel_of(place), message_id=message
+        )
+
+    async def ask(self, done: Done, person: Person, question: Answer) -> None:
+        """In a channel nothing can be said to one person alone: whatever is asked there is for all to read."""
+        body = {"content": pieces(question.text)[0], "allowed_mentions": NOBODY, "components": rows(question.choices)}
+        body |= _reply_to(done.place, done.answers[-1]) if done.answers else {}
+        call = self._api.call("POST", "/channels/{channel_id}/messages", body, channel_id=channel_of(done.place))
+        await self._beside.briefly(call, "ask somebody")
 
     def _growing(self, sending: Sending) -> Growing:
         growing = self._replies.get(sending.reply_id)

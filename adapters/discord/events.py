@@ -352,7 +352,7 @@ def _button(data: Raw) -> tuple[str, str] | None:
     if not custom_id.startswith(BUTTON):
         return None
     name, _, args = custom_id.removeprefix(BUTTON).partition(":")
-    return name, args
+    return (name, args) if name else None
 
 
 def _guild(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from adapters.discord.api import Api, Upload, patiently
 from adapters.discord.beside import Beside
+from adapters.discord.buttons import is_theirs, lets_be, rows
 from adapters.discord.growing import NOBODY
-from adapters.discord.menu import buttons, is_there, menu, offered
+from adapters.discord.menu import is_there, menu, offered
 from adapters.discord.text import pieces
 from core.commands import Answer
 from core.events import Command
@@ -25,7 +26,8 @@ LARGEST = 10_000_000  # bytes of a file that Discord takes from a bot
 TOO_LARGE = "That is more than Discord takes in one file. Whoever runs this bot can give it to you."
 _COMMANDS = {2, 3}  # from the menu, and by a button
 _TYPING = 4
-_DEFERRED, _CHOICES = 5, 8
+_BUTTON = 3
+_DEFERRED, _DEFERRED_IN_PLACE, _IN_PLACE, _CHOICES = 5, 6, 7, 8
 _EPHEMERAL = 64
 
 
@@ -52,11 +54,15 @@ class Interactions:
             choices = offered(raw.get("data") or {}, self._cards())
             call = self._call_back(raw, {"type": _CHOICES, "data": {"choices": choices}})
             self._beside.do(call, "complete what somebody types")
+        elif raw.get("type") == _BUTTON and lets_be(raw):
+            self._beside.do(self._call_back(raw, {"type": _IN_PLACE, "data": {"components": []}}), "take buttons away")
         elif raw.get("type") in _COMMANDS:
             self._acknowledge(raw)
 
     def _acknowledge(self, raw: Mapping[str, Any]) -> None:
-        call = self._call_back(raw, {"type": _DEFERRED, "data": {"flags": _EPHEMERAL}})
+        anew = {"type": _DEFERRED, "data": {"flags": _EPHEMERAL}}
+        in_place = raw.get("type") == _BUTTON and is_theirs(raw)
+        call = self._call_back(raw, {"type": _DEFERRED_IN_PLACE} if in_place else anew)
         acknowledged = self._beside.do(call, "acknowledge a command")
         self._asked[raw["id"]] = _Asked(str(raw.get("application_id")), raw["token"], acknowledged)
         while len(self._asked) > OPEN:
@@ -75,7 +81,7 @@ class Interactions:
         text, upload = answer.text, _upload(answer.data)
         if upload and len(upload.content) > LARGEST:
             text, upload = TOO_LARGE, None
-        call = self._respond(asked, pieces(text), upload, buttons(command, answer))
+        call = self._respond(asked, pieces(text), upload, rows(answer.choices))
         await self._beside.briefly(call, f"answer /{command.name}")
 
     async def _respond(

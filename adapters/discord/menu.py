@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.discord.events import BUTTON
-from core.commands import COMMANDS, Answer
-from core.events import Command
+from core.commands import COMMANDS
 from core.roles import changes
 
 _TEXT, _NUMBER, _YES = 3, 4, 5
@@ -81,14 +79,6 @@ def offered(data: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, str
     part = typed.casefold()
     fitting = sorted((name for name in names if part in name.casefold()), key=lambda name: name.casefold().find(part))
     return [{"name": name[:100], "value": name[:100]} for name in fitting[:_MOST_OFFERED]]
-
-
-def buttons(command: Command, answer: Answer) -> list[dict[str, Any]]:
-    """What can be pressed below an answer: to confirm what cannot be undone."""
-    if command.name != "forget" or answer.error or "yes" in command.args.lower().split():
-        return []
-    custom_id = f"{BUTTON}forget:{f'{command.args} yes'.strip()}"[:100]
-    return [{"type": 1, "components": [{"type": 2, "style": 4, "label": "Erase it", "custom_id": custom_id}]}]
 
 
 def is_there(wanted: list[dict[str, Any]], there: list[dict[str, Any]]) -> bool:

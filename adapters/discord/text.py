@@ -91,7 +91,7 @@ def growing(text: str) -> list[str]:
 
 def plain(piece: str) -> str:
     """A message without markup, for where Discord would not take it as it was."""
-    bare = _MARKS.sub("", _LINK.sub(r"\1 (\2)", piece)).strip()
+    bare = _MASS.sub("@\u200b", _MARKS.sub("", _LINK.sub(r"\1 (\2)", piece)).strip())  # marks may have stood within
     return split(bare, LENGTH, "utf-16")[0] if bare else "…"
 
 

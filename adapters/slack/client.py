@@ -8,14 +8,15 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from adapters.base import Limits
+from adapters.base import Below, Limits, nothing
 from adapters.slack import doors
 from adapters.slack.acquaintances import Acquaintances
+from adapters.slack.buttons import blocks, is_theirs, pressed
 from adapters.slack.events import to_event
 from adapters.slack.manifest import SLASH
 from adapters.slack.recent import Recent
@@ -24,11 +25,11 @@ from adapters.slack.text import LENGTH, Json, message, page, pieces, spelled
 from adapters.slack.view import Us
 from adapters.slack.web import BASE_URL, Busy, Refused, Unsure, Web
 from adapters.slack.work import Work
-from core.commands import Answer
+from core.answers import Answer, Choice
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import ConfigError, LimenError
-from core.events import Addressed, AnyEvent, Command, Deletion, Joined, Message, Place
+from core.events import Addressed, AnyEvent, Command, Deletion, Joined, Kind, Message, Person, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.slack")
@@ -47,9 +48,18 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
 class Slack:
     """The adapter. `every`: seconds between edits of growing messages; more where Slack does not bear that."""
 
-    limits = Limits(length=LENGTH, unit="characters", edits=True, reactions=True, rate=1.0)
+    limits = Limits(length=LENGTH, unit="characters", edits=True, reactions=True, rate=1.0, whispers=True)
 
-    def __init__(self, us: Us, bot_token: str, listening: Listening, base_url: str = "", every: float = 1.2) -> None:
+    def __init__(
+        self,
+        us: Us,
+        bot_token: str,
+        listening: Listening,
+        base_url: str = "",
+        every: float = 1.2,
+        below: Below = nothing,
+    ) -> None:
+        self._below = below
         self.us, self.account = us, us.account
         self._work = Work(us.account)
         self._web = Web(bot_token, base_url, every, self._work.pause)
@@ -57,18 +67,20 @@ class Slack:
         self._known = Acquaintances(us, self._web)
         self._heard: asyncio.Queue[Json | None] = asyncio.Queue()
         self._told: Recent[str, bool] = Recent(2_000)
-        self._urls: Recent[str, str] = Recent(1_000)  # where the answer to a slash command goes
+        self._urls: Recent[str, tuple[str, bool]] = Recent(1_000)  # where an answer goes; in the question's place?
         self._pages: Recent[str, bool] = Recent(1_000)  # answers that go on somebody's page of us
         self._slash = SLASH
         self._status = True
         self._replies = Replies(self._web, self._work)
 
     @classmethod
-    async def sign_in(cls, bot_token: str, listening: Listening, base_url: str = "", every: float = 1.2) -> "Slack":
+    async def sign_in(
+        cls, bot_token: str, listening: Listening, base_url: str = "", every: float = 1.2, below: Below = nothing
+    ) -> "Slack":
         """The adapter of whoever the token belongs to. Raises ConfigError if Slack does not accept it."""
         web = Web(bot_token, base_url)
         try:
-            return cls(await web.who(), bot_token, listening, base_url, every)
+            return cls(await web.who(), bot_token, listening, base_url, every, below)
         finally:
             await web.close()
 
@@ -108,6 +120,9 @@ class Slack:
 
     async def _event(self, body: Json) -> AnyEvent | None:
         """What a body says, if it says it for the first time and did not come from us."""
+        if pressed(body) == ("", ""):
+            self._work.beside(self._web.respond(body.get("response_url") or "", {"delete_original": True}))
+            return None
         await self._known.meet(body)
         event = to_event(body, self._known.view, time.time())
         if event is None or self._is_our_doing(event):
@@ -122,7 +137,9 @@ class Slack:
         """Where its answer goes. A slash command may be called otherwise than ours: another app may have that name."""
         if "command" in body:
             self._slash = body["command"]
-            self._urls.keep(command.id, body.get("response_url") or "")
+            self._urls.keep(command.id, (body.get("response_url") or "", False))
+        elif pressed(body):
+            self._urls.keep(command.id, (body.get("response_url") or "", is_theirs(body)))
         elif body["event"]["type"] == "app_home_opened":
             self._pages.keep(command.id, True)
 
@@ -154,7 +171,9 @@ class Slack:
         elif answer.data is not None:
             self._work.beside(self._hand(command, answer.data))
         elif answer.text:
-            await self._whisper(command, spelled(answer.text, self._slash))
+            await self._whisper(command, spelled(answer.text, self._slash), answer.choices)
+        elif answer.job and self._urls.get(command.id, ("", False))[1]:
+            await self._whisper(command, "Another reply is on its way.")
 
     async def refused(self, event: AnyEvent, error: LimenError) -> None:
         """Why it was not taken: to whoever meant us, and not to those whom we only overhear."""
@@ -176,10 +195,12 @@ class Slack:
         except LimenError as error:
             log.debug("nobody saw that a reply is coming: %s", error)  # the next one may be seen again
 
-    async def _whisper(self, event: AnyEvent, text: str) -> None:
+    async def _whisper(self, event: AnyEvent, text: str, choices: Sequence[Choice] = ()) -> None:
         """Something that only this person sees. Should Slack be busy, no other event waits for it."""
-        for piece in pieces(text):
+        says = pieces(text)
+        for number, piece in enumerate(says, 1):
             body = message(piece)
+            body["blocks"] += blocks(choices) if number == len(says) else []
             try:
                 await self._whispered(event, body, patient=False)
             except Busy:
@@ -195,7 +216,9 @@ class Slack:
 
     async def _whispered(self, event: AnyEvent, body: Json, patient: bool) -> None:
         """To the address that came with a slash command, which is good for half an hour; else as a message."""
-        if (url := self._urls.get(event.id)) and await self._web.respond(url, body):
+        url, in_place = self._urls.get(event.id, ("", False))
+        if url and await self._web.respond(url, {**body, "replace_original": in_place}):
+            self._urls.keep(event.id, (url, False))  # what follows stands below
             return
         place = event.place
         await self._web.call(
@@ -231,6 +254,21 @@ class Slack:
         else:
             await self._whisper(command, "All that is kept of you is in a file that I sent to you alone.")
 
+    async def ask(self, done: Done, person: Person, question: Answer) -> None:
+        """In a channel only they see it."""
+        body = message(pieces(spelled(question.text, self._slash))[0])
+        body["blocks"] += blocks(question.choices)
+        place, client = done.place, self._web.client
+        body |= {"channel": place.channel, "thread_ts": place.thread or None}
+        try:
+            if place.kind == Kind.DM:
+                await self._web.call(client.chat_postMessage, patient=False, repeatable=False, **body)
+            else:
+                user = _native(person.id)
+                await self._web.call(client.chat_postEphemeral, patient=False, repeatable=False, user=user, **body)
+        except (Busy, Refused, Unsure) as error:
+            self._work.complain(f"somebody there could not be asked. {error}", place.channel)
+
     # Replies.
 
     async def draft(self, text: str, attempt: int, sending: Sending) -> None:
@@ -240,6 +278,8 @@ class Slack:
     async def final(self, done: Done, sending: Sending) -> None:
         """The whole reply."""
         await self._replies.final(done, sending)
+        if sending.ids and (choices := self._below(done)):
+            self._work.beside(self._replies.buttoned(done, sending, blocks(choices)))
 
     async def failed(self, failed: Failed, sending: Sending) -> None:
         """There will be none."""

@@ -15,7 +15,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
-from slack_bolt.request.payload_utils import is_event, is_slash_command
+from slack_bolt.request.payload_utils import is_block_actions, is_event, is_slash_command
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -29,7 +29,7 @@ Hear = Callable[[dict[str, Any]], None]
 
 
 def bolt(us: Us, base_url: str, hear: Hear, signing_secret: str = "") -> AsyncApp:
-    """An app that hands every event and slash command on.
+    """An app that hands every event, slash command and pressed button on.
 
     It is told who we are: bolt would ask Slack when the first event comes, and the order of the others would be lost.
     Our own events pass, for `to_event` knows them better: by user, where the bot id is missing.
@@ -52,7 +52,7 @@ def bolt(us: Us, base_url: str, hear: Hear, signing_secret: str = "") -> AsyncAp
 
 
 def _is_heard(body: dict[str, Any]) -> bool:
-    return bool(is_event(body) or is_slash_command(body))
+    return bool(is_event(body) or is_slash_command(body) or is_block_actions(body))
 
 
 class _Hand(AsyncMiddleware):

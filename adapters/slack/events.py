@@ -1,7 +1,7 @@
 """What Slack tells → events. Pure: payloads go in as Slack sent them, with who we are and whom we know.
 
-Knows the Events API and slash commands. A payload that is malformed, of another workspace or of no concern to anybody
-is None.
+Knows the Events API, slash commands and buttons. A payload that is malformed, of another workspace or of no concern
+to anybody is None.
 """
 
 import re
@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from adapters.slack.buttons import pressed
 from adapters.slack.names import key
 from adapters.slack.reading import calls_another, mentions_us, readable, source, users, without_us
 from adapters.slack.view import Json, Us, View, person_id
@@ -35,12 +36,16 @@ _COMMAND = re.compile(r"/([a-z][a-z_-]*)(?:\s+(.*))?", re.DOTALL | re.IGNORECASE
 
 
 def to_event(body: Json, view: View, now: float) -> AnyEvent | None:
-    """An Events API body, or that of a slash command, as an event; `now` where Slack tells no time."""
+    """What a body tells: of the Events API, a slash command or a button. `now` where Slack tells no time."""
     try:
-        event = _slash(body, view, now) if "command" in body else _callback(body, view)
+        event = _asked(body, view, now) or _callback(body, view)
         return event and _decode(_encode(event))  # whatever is in it is of the type that it should be
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, msgspec.ValidationError):
         return None  # not what Slack documents
+
+
+def _asked(body: Json, view: View, now: float) -> AnyEvent | None:
+    return _slash(body, view, now) if "command" in body else _pressed(body, view, now)
 
 
 def _callback(body: Json, view: View) -> AnyEvent | None:
@@ -176,6 +181,20 @@ def _slash(body: Json, view: View, now: float) -> Command | None:
     place = _place({"thread_ts": thread} if thread else {}, channel, view)
     common = {"id": body["trigger_id"], "account": view.us.account, "place": place, "author": author, "time": now}
     return _command(name.lstrip("/") or "help", args, common)
+
+
+def _pressed(body: Json, view: View, now: float) -> Command | None:
+    """A button below something that we said. Slack tells of each press once, with a stamp of its own."""
+    found = pressed(body)
+    if found is None or not found[0] or (body.get("team") or {}).get("id") not in (None, "", view.us.team):
+        return None
+    user, container, message = body["user"], body["container"], body.get("message") or {}
+    author = view.people.get(user["id"]) or Person(person_id(view.us.team, user["id"]), user.get("username") or "")
+    thread = container.get("thread_ts") or message.get("thread_ts") or ""
+    place = _place({"thread_ts": thread, "ts": ""}, container["channel_id"], view)
+    stamp = f"{container['message_ts']}:{body['actions'][0]['action_ts']}:{user['id']}"
+    common = {"id": stamp, "account": view.us.account, "place": place, "author": author, "time": now}
+    return _command(found[0], found[1], common)
 
 
 def _command(name: str, args: str, common: dict[str, Any]) -> Command:

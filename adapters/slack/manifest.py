@@ -46,8 +46,9 @@ def manifest(name: str, about: str = "", url: str = "") -> dict[str, Any]:
         "should_escape": True,
     }  # fmt: skip
     events: dict[str, Any] = {"bot_events": list(EVENTS)}
+    interactivity: dict[str, Any] = {"is_enabled": True}
     if url:
-        command["url"] = events["request_url"] = url
+        command["url"] = events["request_url"] = interactivity["request_url"] = url
     return {
         "display_information": {"name": name[:35], **({"description": about[:140]} if about else {})},
         "features": {
@@ -59,7 +60,7 @@ def manifest(name: str, about: str = "", url: str = "") -> dict[str, Any]:
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
-            "event_subscriptions": events, "org_deploy_enabled": False, "socket_mode_enabled": not url,
-            "token_rotation_enabled": False,
+            "event_subscriptions": events, "interactivity": interactivity, "org_deploy_enabled": False,
+            "socket_mode_enabled": not url, "token_rotation_enabled": False,
         },
     }  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from adapters.slack.messages import Messages, place_of
 from adapters.slack.names import spellings
-from adapters.slack.text import pieces
+from adapters.slack.text import Json, message, pieces
 from adapters.slack.web import Refused, Web
 from adapters.slack.work import Work
 from core.delivery import Sending
@@ -93,6 +93,18 @@ class Replies:
             if growing.shown.get(part) != piece:
                 await self._work.unbroken(self.messages.show(part, piece, sending, patient))
                 growing.shown[part] = piece
+
+    async def buttoned(self, done: Done, sending: Sending, below: list[Json]) -> None:
+        """Buttons below the last message of a reply. Where they cannot be, nothing is missing."""
+        last = max(sending.ids)
+        body = message(pieces(done.shown)[last])
+        body["blocks"] += below
+        try:
+            await self._web.call(
+                self._web.client.chat_update, channel=done.place.channel, ts=sending.ids[last][-1], **body
+            )
+        except (LimenError, IndexError) as error:
+            log.debug("no buttons below a reply: %s", error)
 
     async def _feel(self, done: Done) -> None:
         """A feeling beside what was said: where it cannot be shown, nothing is missing."""

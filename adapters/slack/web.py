@@ -115,10 +115,13 @@ class Web:
         return {scope.strip() for scope in given.split(",")}
 
     async def respond(self, url: str, body: dict[str, Any]) -> bool:
-        """Answer a slash command to the one who gave it. False if its address is not good any more."""
+        """Answer to the one who gave a slash command or pressed a button. False if the address is not good any more."""
         hook = AsyncWebhookClient(url, session=self.session(), retry_handlers=[])
+        kept = ("text", "blocks", "replace_original", "delete_original")
         try:
-            told = await hook.send(text=body["text"], blocks=body["blocks"], response_type="ephemeral")
+            told = await hook.send(
+                **{key: body[key] for key in kept if body.get(key) is not None}, response_type="ephemeral"
+            )
         except (SlackClientError, aiohttp.ClientError, OSError, TimeoutError) as error:
             log.info("the answer to a command goes another way: %s", type(error).__name__)
             return False

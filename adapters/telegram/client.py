@@ -8,13 +8,14 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from adapters.base import Limits
+from adapters.base import Below, Limits, nothing
 from adapters.telegram.doors import POLL, Door, Hook, Polling, Retry, Webhook
 from adapters.telegram.events import (
+    ANYBODY,
     PLATFORM,
     Me,
     button,
@@ -35,11 +36,12 @@ from adapters.telegram.replies import Replies
 from adapters.telegram.text import LIMIT
 from adapters.telegram.waiting import Waiting
 from adapters.telegram.wire import Buttons, Flooded, Refused, Unreachable, Wire
-from core.commands import COMMANDS, Answer
+from core.answers import Answer, Choice
+from core.commands import COMMANDS
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import InputError, LimenError
-from core.events import Addressed, AnyEvent, Attachment, Command, Event, Kind, Message, Place
+from core.events import Addressed, AnyEvent, Attachment, Command, Event, Kind, Message, Person, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.telegram")
@@ -47,6 +49,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 CHATS, NAMES, CROWDS = 1024, 64, 4096  # what is remembered at most, while we run
+MOST_CARRIED = 64  # bytes behind a button
 MOST = 5_000_000  # bytes of a file that is fetched
 NATIVE = ("react", "unreact")  # on Telegram people react
 
@@ -70,7 +73,9 @@ class Telegram:
         move: Move | None = None,
         pace: Pace | None = None,
         poll: int = POLL,
+        below: Below = nothing,
     ) -> None:
+        self._below = below
         self._wire = Wire(token, base_url)
         self.account = f"{PLATFORM}:{self._wire.id}"
         self._stop = asyncio.Event()
@@ -205,7 +210,9 @@ class Telegram:
         elif answer.data is not None:
             await self._replies.say(command.place, await self._handed(command, answer.data), _number(command))
         elif answer.text:
-            await self._replies.say(command.place, answer.text, _number(command), buttons(command, answer))
+            await self._replies.say(
+                command.place, answer.text, _number(command), buttons(answer.choices, command.author.id)
+            )
 
     async def _handed(self, command: Command, data: dict[str, Any]) -> str:
         content = json.dumps(data, ensure_ascii=False, indent=2).encode()
@@ -220,6 +227,11 @@ class Telegram:
             return "Telegram does not take the file just now. Please ask again in a minute."
         return "That is the whole of it." if command.place.kind == Kind.DM else "I have sent it to you in private."
 
+    async def ask(self, done: Done, person: Person, question: Answer) -> None:
+        """Telegram knows no whispers: in a group all read it, and the buttons are for one."""
+        answered = done.answers[-1] if done.answers else ""
+        await self._replies.say(done.place, question.text, answered, buttons(question.choices, person.id))
+
     # Replies.
 
     async def draft(self, text: str, attempt: int, sending: Sending) -> None:
@@ -230,6 +242,9 @@ class Telegram:
         """The whole reply."""
         self._waiting.settle(done.job)
         await self._replies.final(done, sending)
+        if sending.ids and (choices := buttons(self._below(done))):
+            message = sending.ids[max(sending.ids)][-1]
+            self._replies.later(self._wire.button(sending.place or done.place, message, choices))
 
     async def failed(self, failed: Failed, sending: Sending) -> None:
         """There will be none."""
@@ -242,12 +257,13 @@ def menu() -> list[tuple[str, str]]:
     return [(name, act.__doc__ or name) for name, act in sorted(COMMANDS.items()) if name not in NATIVE]
 
 
-def buttons(command: Command, answer: Answer) -> Buttons:
-    """What can be pressed below an answer: to confirm what cannot be undone, or to let it be."""
-    if command.name != "forget" or answer.error or "yes" in command.args.lower().split():
-        return ()
-    erase = button(command, "forget", f"{command.args} yes".strip())
-    return (("Erase it", erase), ("Keep it", button(command)))
+def buttons(choices: Sequence[Choice], whose: str = ANYBODY) -> Buttons:
+    """Choices as rows of buttons: two or three beside each other, more than that two by two. What Telegram could not
+    carry is left out: it can still be typed."""
+    carried = [(choice.label, button(choice, whose)) for choice in choices]
+    fit = [(label, data) for label, data in carried if len(data.encode()) <= MOST_CARRIED]
+    wide = len(fit) if len(fit) <= 3 else 2
+    return [fit[at : at + wide] for at in range(0, len(fit), wide or 1)]
 
 
 def _asked(event: Event) -> bool:

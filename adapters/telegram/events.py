@@ -23,11 +23,13 @@ from adapters.telegram.payloads import (
     User,
 )
 from core import events
+from core.answers import Choice
 from core.commands import COMMANDS
 from core.errors import InputError
 from core.events import Addressed, AnyEvent, Attachment, Kind, Person, Place
 
 PLATFORM = "telegram"
+ANYBODY = "*"
 ALIASES = {"start": "persona", "settings": "privacy"}  # every Telegram bot is expected to know these
 
 _COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]+))?(?!\S)")
@@ -165,14 +167,14 @@ def _for_us(message: Message, name: str, at: str, me: Me) -> bool:
     return message.chat.type == "private" or name in COMMANDS or name in ALIASES
 
 
-def button(command: events.Command, name: str = "", args: str = "") -> str:
-    """What a button below our answer to a command carries: whose it is, and the command it stands for, if any."""
-    return f"{command.author.id.rpartition(':')[2]}:{name}:{args}"[:64]
+def button(choice: Choice, whose: str = ANYBODY) -> str:
+    """What a button carries: whose it is (a person id, or anybody's), and the command it stands for, if any."""
+    return f"{whose.rpartition(':')[2]}:{choice.name}:{choice.args}"
 
 
 def theirs(pressed: Pressed) -> bool:
-    """Is it the button of the one who pressed it? In a group anybody can."""
-    return pressed.data.startswith(f"{pressed.from_.id}:")
+    """May the one who pressed it press it? In a group all see a button that is for one of them."""
+    return pressed.data.startswith((f"{pressed.from_.id}:", f"{ANYBODY}:"))
 
 
 def _pressed(pressed: Pressed, now: float, me: Me) -> Iterator[AnyEvent]:

@@ -46,7 +46,7 @@ from core.events import Place
 
 log = logging.getLogger("limen.telegram")
 T = TypeVar("T")
-Buttons = Sequence[tuple[str, str]]  # (label, what it carries), in one row
+Buttons = Sequence[Sequence[tuple[str, str]]]  # (label, what it carries), row by row
 
 OFFICIAL = "https://api.telegram.org"
 UNASKED = LinkPreviewOptions(is_disabled=True)  # nobody asked the model for a preview of what it links to
@@ -234,6 +234,11 @@ class Wire:
         with _translated():
             await self._bot.edit_message_reply_markup(self._chat(place), int(message))
 
+    async def button(self, place: Place, message: str, buttons: Buttons) -> None:
+        """Put buttons below a message of ours."""
+        with _translated():
+            await self._bot.edit_message_reply_markup(self._chat(place), int(message), reply_markup=_keyboard(buttons))
+
     async def unsay(self, place: Place, message: str) -> None:
         """Delete a message of ours."""
         with _translated():
@@ -289,8 +294,8 @@ def _entities(piece: Piece) -> list[MessageEntity] | None:
 
 
 def _keyboard(buttons: Buttons) -> InlineKeyboardMarkup | None:
-    row = [InlineKeyboardButton(label, callback_data=data) for label, data in buttons]
-    return InlineKeyboardMarkup([row]) if row else None
+    rows = [[InlineKeyboardButton(label, callback_data=data) for label, data in row] for row in buttons]
+    return InlineKeyboardMarkup(rows) if rows else None
 
 
 def _thread(place: Place) -> int | None:

@@ -94,6 +94,7 @@ class Fake:
         self.commands: list[Body] = []
         self.responses: dict[str, list[Body]] = {}  # by interaction token: what only one person sees
         self.callbacks: dict[str, Body] = {}
+        self._pressed: dict[str, Body] = {}  # what the button that was pressed is below, by token
         self.files: dict[str, bytes] = {}
         self.typing: list[str] = []
         self.rung: list[str] = []  # what has notified everyone, a role, or a person
@@ -213,9 +214,14 @@ class Fake:
         ]
         return self._interact({"type": 2, "data": {"id": "1", "type": 1, "name": name, "options": given}}, channel, by)
 
-    def press(self, custom_id: str, channel: str = CHANNEL, by: Body = TOM) -> str:
-        """Somebody presses a button."""
-        return self._interact({"type": 3, "data": {"component_type": 2, "custom_id": custom_id}}, channel, by)
+    def press(self, custom_id: str, channel: str = CHANNEL, by: Body = TOM, below: Body | None = None) -> str:
+        """Somebody presses a button: below a message, or below what only they see."""
+        flags = 64 if below is None or "id" not in below else 0
+        message = {"id": self._id(), "content": "?", "flags": flags, **(below or {})}
+        data = {"component_type": 2, "custom_id": custom_id}
+        token = self._interact({"type": 3, "data": data, "message": message}, channel, by)
+        self._pressed[token] = message if below is None else below
+        return token
 
     def type(self, name: str, option: str, typed: str, channel: str = CHANNEL, by: Body = TOM) -> str:
         """Somebody is filling in an option of a slash command."""
@@ -516,6 +522,9 @@ class Fake:
             return _unknown("Message", 10008)
         if message["author"]["id"] != ME:
             return 403, {"message": "Cannot edit a message authored by another user", "code": 50005}
+        if set(body) == {"components"}:
+            message |= body
+            return 200, message
         if wrong := self._wrong(body):
             return 400, wrong
         self._ring(body)
@@ -543,6 +552,8 @@ class Fake:
         if token not in self.responses or token in self.callbacks:
             return _unknown("interaction", 10062)
         self.callbacks[token] = body
+        if body["type"] == 7:
+            self._pressed[token] |= body["data"]
         return 204, None
 
     def _original(self, body: Body, token: str) -> tuple[int, Any]:
@@ -550,6 +561,8 @@ class Fake:
             return _unknown("Webhook", 10015)
         if wrong := self._wrong(body):
             return 400, wrong
+        if self.callbacks[token]["type"] == 6:  # in place of what the button is below
+            self._pressed[token] |= body
         self.responses[token][:1] = [body]
         return 200, {"id": self._id(), **body}
 
@@ -568,7 +581,16 @@ class Fake:
 
     def _wrong(self, body: Body) -> Body | None:
         """What Discord would not take."""
-        content = body.get("content") or ""
+        content, rows = body.get("content") or "", body.get("components") or []
+        ids = [one["custom_id"] for row in rows for one in row["components"]]
+        most = [len(row["components"]) for row in rows]
+        if (
+            len(rows) > 5
+            or not all(0 < n <= 5 for n in most)
+            or len(ids) > len(set(ids))
+            or max(map(len, ids), default=0) > 100
+        ):
+            return {"message": "Invalid Form Body", "code": 50035}
         if not content.strip() and "attachments" not in body:
             return {"message": "Cannot send an empty message", "code": 50006}
         if len(content) > 2000 or len(str(body.get("nonce", ""))) > 25:

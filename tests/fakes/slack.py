@@ -208,6 +208,35 @@ class Fake:
         self._tell({"type": "member_joined_channel", "user": user, "channel": channel, "channel_type": "C",
                     "team": TEAM, "event_ts": self.ts()})  # fmt: skip
 
+    def seen(self, channel: str, user: str) -> list[Json]:
+        """What somebody sees of us there: messages, and what is for them alone; oldest first."""
+        ours = [{**message, "channel": channel} for message in self.replies(channel)]
+        theirs = [one for one in self.whispers if (one["channel"], one["user"]) == (channel, user)]
+        return sorted([*ours, *theirs], key=lambda one: str(one["ts"]))
+
+    def buttons(self, message: Json) -> list[tuple[str, Json]]:
+        """The buttons below one: label, and the button."""
+        rows = [block for block in message.get("blocks") or () if block["type"] == "actions"]
+        return [(one["text"]["text"], one) for row in rows for one in row["elements"]]
+
+    def press(self, channel: str, user: str, label: str) -> None:
+        """Somebody presses the newest button of that label."""
+        found = [(m, b) for m in self.seen(channel, user) for name, b in self.buttons(m) if name == label]
+        self._send("interactive", self.pressing(channel, user, *found[-1]))
+
+    def pressing(self, channel: str, user: str, message: Json, button: Json) -> Json:
+        """What Slack tells of it."""
+        alone = "user" in message and message["user"] != BOT_USER
+        where = {"message_ts": message["ts"], "channel_id": channel, "is_ephemeral": alone, "type": "message"}
+        thread = message.get("thread_ts") or message.get("thread")
+        return {"type": "block_actions", "user": {"id": user, "username": self.users[user]["name"], "team_id": TEAM},
+                "api_app_id": APP, "token": "x", "trigger_id": f"t-{next(self._number)}",
+                "container": where | ({"thread_ts": thread} if thread else {}), "team": {"id": TEAM, "domain": "fake"},
+                "channel": {"id": channel, "name": "room"}, "is_enterprise_install": False, "enterprise": None,
+                **({} if alone else {"message": message}), "state": {"values": {}},
+                "response_url": f"{self.url}/commands/{message['ts']}/{channel}/{user}",
+                "actions": [{**button, "block_id": "limen", "action_ts": self.ts()}]}  # fmt: skip
+
     def command(self, channel: str, user: str, text: str, command: str = "/limen") -> None:
         """Somebody gives a slash command."""
         self._send("slash_commands", self._command(channel, user, text, command))
@@ -531,12 +560,14 @@ class Fake:
         if a.get("user") not in channel.members:
             raise No("user_not_in_channel")
         self._check(a, 40_000)
-        self._whisper(channel.id, a["user"], a)
-        return {"message_ts": self.ts()}
+        return {"message_ts": self._whisper(channel.id, a["user"], a)}
 
-    def _whisper(self, channel: str, user: str, a: Json) -> None:
-        self.whispers.append({"channel": channel, "user": user, "text": said(a), "thread": a.get("thread_ts", "")})
+    def _whisper(self, channel: str, user: str, a: Json) -> str:
+        ts = self.ts()
+        self.whispers.append({"channel": channel, "user": user, "text": said(a), "thread": a.get("thread_ts", ""),
+                              "ts": ts, "blocks": a.get("blocks", [])})  # fmt: skip
         self._changed.set()
+        return ts
 
     def _reactions_add(self, a: Json) -> Json:
         channel = self._channel(a)
@@ -594,11 +625,25 @@ class Fake:
 
     async def _respond(self, request: web.Request) -> web.Response:
         """What a slash command's `response_url` takes."""
-        body = await request.json()
+        body, where = await request.json(), request.match_info
+        if body.get("replace_original") or body.get("delete_original"):
+            self._replace(where["trigger"], where["channel"], body)
+            return web.Response(text="ok")
         self._check(body, 40_000)
         if body.get("response_type") == "ephemeral":
-            self._whisper(request.match_info["channel"], request.match_info["user"], body)
+            self._whisper(where["channel"], where["user"], body)
         return web.Response(text="ok")
+
+    def _replace(self, ts: str, channel: str, body: Json) -> None:
+        """What a button was below says something else now, or is gone."""
+        message = self.messages.get((channel, ts)) or next(one for one in self.whispers if one["ts"] == ts)
+        if body.get("delete_original"):
+            self.messages.pop((channel, ts), None)
+            self.whispers = [one for one in self.whispers if one["ts"] != ts]
+        else:
+            self._check(body, 40_000)
+            message |= {"text": said(body), "blocks": body.get("blocks", [])}
+        self._changed.set()
 
     def _check(self, a: Json, most: int) -> None:
         """What Slack says of a message before it takes it; and whom it would ping."""
@@ -623,6 +668,10 @@ async def _pour(socket: Socket) -> None:
 
 
 def _fits(block: Json) -> bool:
+    if block["type"] == "actions":
+        ids = [one["action_id"] for one in block["elements"]]
+        fits = all(0 < len(one["text"]["text"]) <= 75 and len(one["value"]) <= 2_000 for one in block["elements"])
+        return 0 < len(ids) <= 25 and len(ids) == len(set(ids)) and fits
     if block["type"] == "markdown":
         return isinstance(block.get("text"), str) and bool(block["text"])
     if block["type"] == "section":

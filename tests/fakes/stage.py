@@ -14,6 +14,7 @@ from adapters.base import Adapter
 from bots.assemble import Parts, parts
 from bots.crew import Crew
 from bots.platforms import Bot
+from core.answers import below
 from core.settings import Attention, Scope, Settings
 from worker.compose import Composer
 from worker.echo import Echo
@@ -41,6 +42,9 @@ class Stage(Protocol):
 
     def press(self, label: str, who: str = ANN, dm: bool = False) -> None:
         """Somebody presses the newest button of that label that they see."""
+
+    def labels(self, who: str = ANN, dm: bool = False) -> list[str]:
+        """Every button that somebody sees."""
 
     def promote(self, who: str) -> None:
         """They run the place from now on."""
@@ -73,7 +77,7 @@ class AtDiscord:
         roles = frozenset(settings.discord.operator_roles.split())
         it = Discord(
             self._d.TOKEN, api_base=self.fake.url, gateway_url=self.fake.gateway, operator_roles=roles,
-            cards=lambda: ["mira", "orrin"],
+            cards=lambda: ["mira", "orrin"], below=lambda done: below(done, settings.buttons),
         )  # fmt: skip
         return Bot(it, it.stop, it.close)
 
@@ -92,9 +96,16 @@ class AtDiscord:
     def press(self, label: str, who: str = ANN, dm: bool = False) -> None:
         bodies = [body for of, token in self._asked if of == who for body in self.fake.responses[token]]
         bodies = [*self.fake.ours(self._where(dm)), *bodies]
-        found = [one for body in bodies for row in body.get("components") or () for one in row["components"]]
-        custom_id = [one["custom_id"] for one in found if one["label"] == label][-1]
-        self._asked.append((who, self.fake.press(custom_id, self._where(dm), self._who[who])))
+        rows = [(body, row) for body in bodies for row in body.get("components") or ()]
+        body, custom_id = [
+            (b, one["custom_id"]) for b, row in rows for one in row["components"] if one["label"] == label
+        ][-1]
+        self._asked.append((who, self.fake.press(custom_id, self._where(dm), self._who[who], body)))
+
+    def labels(self, who: str = ANN, dm: bool = False) -> list[str]:
+        bodies = [body for of, token in self._asked if of == who for body in self.fake.responses[token]]
+        bodies = [*self.fake.ours(self._where(dm)), *bodies]
+        return [one["label"] for b in bodies for row in b.get("components") or () for one in row["components"]]
 
     def promote(self, who: str) -> None:
         self.fake.rights[self._who[who]["id"]] = 1 << 5
@@ -129,7 +140,10 @@ class AtTelegram:
         from adapters.telegram.pace import Pace, Rate
 
         quick = Rate(tokens=1000, every=0.001, gap=0.0)
-        it = Telegram(self._t.TOKEN, self.fake.url, pace=Pace(quick, quick, quick), poll=5)
+        it = Telegram(
+            self._t.TOKEN, self.fake.url, pace=Pace(quick, quick, quick), poll=5,
+            below=lambda done: below(done, settings.buttons),
+        )  # fmt: skip
         return Bot(it, it.stop, it.close)
 
     def _where(self, who: str, dm: bool) -> Any:
@@ -149,6 +163,10 @@ class AtTelegram:
 
     def press(self, label: str, who: str = ANN, dm: bool = False) -> None:
         self.fake.press(label, self._who[who], self._where(who, dm))
+
+    def labels(self, who: str = ANN, dm: bool = False) -> list[str]:
+        marked = [one.get("reply_markup", {}) for one in self.fake.ours(self._where(who, dm))]
+        return [one["text"] for markup in marked for row in markup.get("inline_keyboard", ()) for one in row]
 
     def promote(self, who: str) -> None:
         self.fake.admins.add(self._who[who]["id"])
@@ -183,7 +201,10 @@ class AtSlack:
 
         s = self._s
         us = Us(s.TEAM, s.BOT_USER, s.BOT_ID, "mira")
-        it = Slack(us, s.BOT_TOKEN, Listening(app_token=s.APP_TOKEN, ping=1.0), f"{self.fake.url}/api/", every=0.0)
+        it = Slack(
+            us, s.BOT_TOKEN, Listening(app_token=s.APP_TOKEN, ping=1.0), f"{self.fake.url}/api/", every=0.0,
+            below=lambda done: below(done, settings.buttons),
+        )  # fmt: skip
         return Bot(it, it.close, it.leave)
 
     def _where(self, who: str, dm: bool) -> str:
@@ -198,6 +219,10 @@ class AtSlack:
 
     def press(self, label: str, who: str = ANN, dm: bool = False) -> None:
         self.fake.press(self._where(who, dm), self._who[who], label)
+
+    def labels(self, who: str = ANN, dm: bool = False) -> list[str]:
+        seen = self.fake.seen(self._where(who, dm), self._who[who])
+        return [label for message in seen for label, _ in self.fake.buttons(message)]
 
     def promote(self, who: str) -> None:
         self.fake.users[self._who[who]]["is_admin"] = True

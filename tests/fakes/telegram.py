@@ -144,11 +144,9 @@ class Fake:
         self._changed.set()
 
     def press(self, label: str, who: Body = ANN, chat: Body = DM) -> None:
-        """They press the button of that label below the bot's last message."""
-        message = self.ours(chat)[-1]
-        (data,) = [
-            one["callback_data"] for one in message["reply_markup"]["inline_keyboard"][0] if one["text"] == label
-        ]
+        """They press the newest button of that label."""
+        rows = [(one, row) for one in self.ours(chat) for row in one.get("reply_markup", {}).get("inline_keyboard", ())]
+        message, data = [(one, b["callback_data"]) for one, row in rows for b in row if b["text"] == label][-1]
         self._update += 1  # as good a number as any for what was pressed
         what = {"id": str(self._update), "from": who, "chat_instance": "c", "message": message, "data": data}
         self.tell("callback_query", what)
@@ -285,8 +283,7 @@ class Fake:
             if thread not in self.topics or not chat.get("is_forum"):
                 raise No(400, "Bad Request: message thread not found")
             fields |= {"message_thread_id": thread, "is_topic_message": True}
-        if markup := asked.get("reply_markup"):
-            fields["reply_markup"] = markup
+        _marked(fields, asked)
         if reply := asked.get("reply_parameters"):
             answered = self.messages.get((chat["id"], reply["message_id"]))
             if answered:
@@ -315,10 +312,10 @@ class Fake:
 
     async def _editMessageReplyMarkup(self, asked: Body) -> Body:
         message = self.messages[self._chat(asked)["id"], asked["message_id"]]
-        if "reply_markup" not in message:
+        if message.get("reply_markup") == asked.get("reply_markup"):
             raise No(400, "Bad Request: message is not modified")
-        del message["reply_markup"]
-        return message
+        message.pop("reply_markup", None)
+        return _marked(message, asked)
 
     async def _deleteMessage(self, asked: Body) -> bool:
         if self.messages.pop((self._chat(asked)["id"], asked["message_id"]), None) is None:
@@ -426,6 +423,16 @@ class Fake:
 
 def _by_us(message: Body) -> bool:
     return bool(message.get("from", {}).get("id") == ME["id"])
+
+
+def _marked(message: Body, asked: Body) -> Body:
+    """With its buttons, if Telegram takes them."""
+    if markup := asked.get("reply_markup"):
+        for row in markup["inline_keyboard"]:
+            if not row or any(not 0 < len(one["callback_data"].encode()) <= 64 for one in row):
+                raise No(400, "Bad Request: BUTTON_DATA_INVALID")
+        message["reply_markup"] = markup
+    return message
 
 
 def _formatted(asked: Body) -> tuple[str, list[Body]]:

@@ -19,6 +19,56 @@ async def on(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
         yield it
 
 
+# Buttons.
+
+
+async def test_what_cannot_be_undone_is_asked_with_buttons(on: Stage, redis_url: str) -> None:
+    """Keep it, and nothing happens; erase it, and it is done. Either way the buttons go."""
+    async with playing(on, redis_url) as it:
+        on.say("remember me", dm=True)
+        await on.wait(lambda: any("remember me" in text for text in on.room(dm=True)))
+        on.command("forget", dm=True)
+        await on.wait(lambda: {"Erase it", "Keep it"} <= set(on.labels(dm=True)))
+        on.press("Keep it", dm=True)
+        await on.wait(lambda: not {"Erase it", "Keep it"} & set(on.labels(dm=True)))
+        assert await it.p.client.scan(f"*{on.people[ANN]}*")
+
+        on.command("forget everything", dm=True)
+        await on.wait(lambda: "Erase it" in on.labels(dm=True))
+        on.press("Erase it", dm=True)
+        await on.wait(lambda: any("Forgotten: " in text for text in [*on.room(dm=True), *on.alone(ANN)]))
+        await on.wait(lambda: "Erase it" not in on.labels(dm=True))
+        assert not await it.p.client.scan(f"*{on.people[ANN]}:talks*")
+
+
+async def test_whom_to_talk_to_can_be_chosen_by_a_button(on: Stage, redis_url: str) -> None:
+    """Who says /switch alone is shown whom there is."""
+    async with playing(on, redis_url) as it:
+        on.command("switch", dm=True)
+        await on.wait(lambda: len(on.labels(dm=True)) == 8)
+        on.press("Orrin Vale" if "Orrin Vale" in on.labels(dm=True) else on.labels(dm=True)[-1], dm=True)
+        await on.wait(lambda: any("You are talking to" in text for text in [*on.room(dm=True), *on.alone(ANN)]))
+        assert 1 == len(await it.p.client.scan("limen:cast:*"))
+
+
+async def test_another_reply_can_be_asked_for_below_it(on: Stage, redis_url: str) -> None:
+    """By anybody, where the setting is on; below one that is not the last any more it is declined."""
+    async with playing(on, redis_url, shared(buttons="regenerate")):
+        on.say("hello")
+        await on.wait(lambda: ["↻ Another"] == on.labels(BOB))
+        on.press("↻ Another", BOB)
+        await on.wait(lambda: 2 == sum("hello" in text for text in on.room()))
+        await on.wait(lambda: "↻ Another" in on.labels(BOB))
+
+
+async def test_quiet_by_default(on: Stage, redis_url: str) -> None:
+    """No button below a reply that nobody asked for."""
+    async with playing(on, redis_url):
+        on.say("hello")
+        await on.wait(lambda: any("hello" in text for text in on.room()))
+    assert [] == on.labels(BOB)
+
+
 # Who may change a character that all share.
 
 

@@ -48,6 +48,8 @@ def test_nothing_is_lost_and_every_piece_fits(text, limit, unit):
 
 @given(DOCUMENT, st.integers(60, 200), UNITS)
 @example("onehttps://example.org/x?y=1[a link](https://example.org/a_(b))", 60, "characters")
+@example("https://example.org/x?y=1`code here`[a link](https://example.org/a_(b))", 60, "characters")
+@example("oneone[a link](https://example.org/a_(b))`code here``code here`", 60, "characters")
 @settings(max_examples=70, deadline=None)
 def test_what_belongs_together_stays_together(text, limit, unit):
     """Links, mentions, custom emoji, inline code and emoji of several parts are all found again."""
