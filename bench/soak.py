@@ -231,7 +231,7 @@ async def soak(url: str, home: Path, seconds: float) -> Tally:
     tally, mailbox = Tally(), Mailbox()
     async with parts(settings, url) as p:
         bot = p.engine()
-        composer = Composer(p.conversations, p.ledger, p.personas, p.loras, engine)
+        composer = Composer(p.conversations, p.ledger, p.personas, p.loras, engine, p.growth)
         server = Server(p.client, p.queue, composer, engine, ROWS, {"model": "soak"})
         delivery = Delivery(p.client, p.ledger, mailbox, ACCOUNT)
         talkers = [Talker(number, p, bot, mailbox, tally) for number in range(PEOPLE)]

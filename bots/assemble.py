@@ -14,6 +14,7 @@ import click
 from core import cards, config
 from core.commands import Desk
 from core.engine import Engine
+from core.growth import Growth
 from core.privacy import Privacy
 from core.settings import Settings
 from core.store.client import Client
@@ -49,6 +50,7 @@ class Parts:
     loras: Loras = field(init=False)
     nights: Nights = field(init=False)
     presence: Presence = field(init=False)
+    growth: Growth = field(init=False)
     privacy: Privacy = field(init=False)
     _fresh: dict[str, tuple[Card, float]] = field(init=False, default_factory=dict)
 
@@ -63,6 +65,7 @@ class Parts:
         put("loras", Loras(self.client))
         put("nights", Nights(self.client))
         put("presence", Presence(self.client))
+        put("growth", Growth(self.client, self.ledger, self.settings))
         put("privacy", Privacy(self.client, self.queue, self.conversations, self.ledger))
 
     @cached_property

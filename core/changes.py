@@ -157,7 +157,7 @@ def redacted(change: AnyChange, person: str) -> AnyChange:
         change = msgspec.structs.replace(change, bonds=_without(change.bonds, person), about="", causes=())
     if change.person != person:
         return change
-    bare = msgspec.structs.replace(change, person="", causes=())
+    bare = msgspec.structs.replace(change, id="forgotten", person="", causes=())
     if isinstance(bare, Talked):
         return msgspec.structs.replace(bare, name="", where="", reply="")
     return msgspec.structs.replace(bare, reply="", emoji="") if isinstance(bare, Rated) else bare

@@ -144,6 +144,12 @@ _Sign = tuple[float, float, Fact | None]
 """Value, confidence, and the emoji it comes from, if it comes from one."""
 
 
+def opinions(one: Seen, polarity: Polarity) -> dict[str, float]:
+    """What each person thinks of one reply now, -1 to 1, as its emoji say; nobody of whom that is nothing."""
+    found = _opinions(one, polarity, 0.0, Counter())
+    return {user: opinion.value for user, opinion in found.items() if opinion.value}
+
+
 class _Opinion(NamedTuple):
     """One person's vote on one reply: all their emoji there as one value, 0 where they cancel."""
 

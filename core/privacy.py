@@ -22,6 +22,7 @@ from core.store.conversations import Conversations
 from core.store.ledger import Entry, Ledger
 from core.store.loras import Loras, common
 from core.store.nights import Nights
+from core.store.personalities import Personalities
 from core.store.queue import Queue, decode_result
 
 TERMINAL = (
@@ -43,6 +44,7 @@ class Privacy:
     def __init__(self, client: Client, queue: Queue, conversations: Conversations, ledger: Ledger) -> None:
         self._client, self._queue, self._conversations, self._ledger = client, queue, conversations, ledger
         self._nights, self._loras = Nights(client), Loras(client)
+        self._personalities = Personalities(client)
         self.consents = Consents(client)
 
     async def consent(self, person: str, basis: str, wording: str, purpose: Purpose = Purpose.TRAIN) -> bool:
@@ -80,6 +82,9 @@ class Privacy:
             "quota": {"answered_lately": asked, "told_to_wait": bool(waits)},
             "nights": [part(night, person) for night in await self._nights.about(person)],
             "loras": await self._loras.of_person(person),
+            "personalities": [
+                await self._personalities.part(person, persona) for persona in await self._personalities.about(person)
+            ],
             "jobs": [msgspec.to_builtins(job) for job in await self._jobs(person)],
         }
 
@@ -108,6 +113,8 @@ class Privacy:
         went = {"jobs": len(jobs), "messages": sum(map(len, talks.values()))}
         met = {persona} if persona else {key for talk in talks for key in talked_with(talk, person)}
         went |= await self._forget_replies(person, persona, jobs, met)
+        for one in [persona] if persona else await self._personalities.about(person):
+            await self._personalities.forget(person, one)
         if persona is None:
             await self._ledger.unpark(person)
             theirs = (keys.CONSENT, keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)

@@ -5,7 +5,7 @@ for training alike. Order matters: the key-value cache of a conversation stays v
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -47,6 +47,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     `group`: several people may speak, so everybody is named. `channel` is the platform's name or id of it.
     `touched`: places of the details of its world that the message is about, whatever its words. `steer`: a stage
     direction for this one reply.
+    `traits`: the traits of the day by name (empty: those of the card); `mood` and `bond`: how it feels, and what the
+    other is to it, in a few words (empty: nothing worth a word).
     """
 
     card: Card
@@ -57,6 +59,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     touched: tuple[int, ...] = ()
     steer: str = ""
+    traits: dict[str, float] = {}
+    mood: str = ""
+    bond: str = ""
 
 
 def compose(scene: Scene) -> Prompt:
@@ -83,7 +88,7 @@ def _character(scene: Scene) -> list[Section]:
         Section("knowledge", _knowledge(card), 55),
         Section("skills", _sentence("You are good at: ", card.skills), 50),
         Section("actions", _sentence("You may do one of these, between asterisks: ", card.actions), 30),
-        Section("traits", _traits(card), 40),
+        Section("traits", _traits(scene.traits or {name: one.value for name, one in card.traits.items()}), 40),
         Section("group", _GROUP if scene.group else "", 65),
         Section("summary", _sentence("Before this, you were told:\n", [scene.summary]), 45),
     ]
@@ -117,9 +122,9 @@ def _knowledge(card: Card) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _traits(card: Card) -> str:
+def _traits(traits: Mapping[str, float]) -> str:
     """Only what stands out: a small model takes every word it is told for important."""
-    words = [f"{_degree(trait.value)} {name.replace('_', ' ')}" for name, trait in card.traits.items()]
+    words = [f"{_degree(value)} {name.replace('_', ' ')}" for name, value in traits.items()]
     return _sentence("Your nature: ", [word for word in words if not word.startswith("average")])
 
 
@@ -134,7 +139,9 @@ def _exchange(example: Exchange) -> tuple[Said, Said]:
 
 def _asides(scene: Scene) -> list[Section]:
     """What concerns this one reply, the weightiest last: a small model heeds what it has just read."""
-    return [*_details(scene), Section("steer", _sentence("For this one reply: ", [scene.steer]), 95)]
+    feels = Section("mood", _sentence("Just now you feel ", [scene.mood]), 25)
+    steer = Section("steer", _sentence("For this one reply: ", [scene.steer]), 95)
+    return [feels, *_details(scene), Section("bond", scene.bond, 28), steer]
 
 
 DETAILS = 3  # that come to mind at once: each takes room, and a small model confuses many

@@ -225,6 +225,15 @@ class Retention(Part, frozen=True):
     rated_half_lives: Annotated[float, Meta(ge=1, le=20, description="With a rated reply, in half-lives.")] = 5
 
 
+class Personality(Part, frozen=True):
+    """How a persona grows with the people who talk to it (docs/personality.md)."""
+
+    pace: Annotated[
+        float,
+        Meta(ge=0, le=10, description="How fast its traits move; 0: not at all by themselves. What has moved stays."),
+    ] = 1.0
+
+
 class Night(Part, frozen=True):
     """Once a day, what people liked and disliked becomes a new LoRA for each persona that earned enough of it."""
 
@@ -405,6 +414,7 @@ class Settings(Part, frozen=True):
     attention: Attention = Attention()
     history: History = History()
     retention: Retention = Retention()
+    personality: Personality = Personality()
     night: Night = Night()
     log: Log = Log()
     scope: Scope = Scope()

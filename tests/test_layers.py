@@ -27,6 +27,7 @@ MAY_IMPORT = {
 }
 WORKER_MAY_IMPORT_OF_CORE = {
     *("jobs", "events", "config", "settings", "errors", "text"),
+    *("growth", "weighing", "changes", "mood", "showing", "days", "bonds"),  # a personality, and what moves it
     *(
         "prompt",
         "feedback",

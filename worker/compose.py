@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.events import Kind, Line, Person
+from core.growth import Growth
 from core.jobs import Done, Generate
 from core.prompt import Scene, compose, condense
 from core.store.client import Effect
@@ -21,6 +22,7 @@ from core.store.queue import Claim
 from personas.card import Card
 from personas.sampling import Sampling
 from worker.generator import Finished, Generator, Rendered, Request
+from worker.inner import Inner, heard, inner
 from worker.judge import Judge, Judged
 
 RULE = "rule"  # how a reply ends that a rule of the card gave
@@ -37,6 +39,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     new: tuple[Line, ...]
     older: tuple[Line, ...]
     group: bool
+    inner: Inner
     judged: Judged = Judged()
 
     @property
@@ -52,10 +55,10 @@ class Composer:
 
     def __init__(
         self, conversations: Conversations, ledger: Ledger, personas: Personas, loras: Loras, generator: Generator,
-        pool: bool = False, judge: Judge | None = None,
+        growth: Growth, pool: bool = False, judge: Judge | None = None,
     ) -> None:  # fmt: skip
         self._conversations, self._ledger, self._personas = conversations, ledger, personas
-        self._loras, self._generator, self._pool = loras, generator, pool
+        self._loras, self._generator, self._growth, self._pool = loras, generator, growth, pool
         self._judge = judge or Judge(conversations)
 
     async def ask(self, claim: Claim) -> Ask | None:
@@ -69,17 +72,19 @@ class Composer:
         if not new:
             return None
         group = job.place.kind != Kind.DM
-        judged = await self._judge.look(job, card, talk, older, new)
+        now = await inner(self._growth, job, card, new)
+        judged = await self._judge.look(job, card, talk, older, new, now.state.traits)
         scene = Scene(
             card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel,
             touched=judged.touched, steer=judged.decision.rule.steer if judged.decision else "",
+            traits=now.traits, mood=now.mood, bond=now.bond,
         )  # fmt: skip
         sampling = card.sampling.merged(job.overrides)
         rendered = self._generator.render(compose(scene), sampling.max_tokens)
         loras = await self._wishes(job, talk)
         return Ask(
             claim=claim, card=card, request=_request(claim, rendered, sampling, loras), rendered=rendered,
-            talk=talk, new=new, older=older, group=group, judged=judged,
+            talk=talk, new=new, older=older, group=group, inner=now, judged=judged,
         )  # fmt: skip
 
     async def _wishes(self, job: Generate, talk: Talk) -> tuple[str, ...]:
@@ -95,7 +100,8 @@ class Composer:
         effects = self._ledger.record(record, messages)
         if ask.job.ephemeral:
             return effects
-        return [*self._history(ask, done), *effects]
+        grown = heard(self._growth, ask.job, ask.inner.state, ask.talk, ask.new, done) if ask.card.evolves else []
+        return [*self._history(ask, done), *effects, *grown]
 
     def _history(self, ask: Ask, done: Done) -> list[Effect]:
         job = ask.job
@@ -157,7 +163,7 @@ def finished(ask: Ask, end: Finished) -> Done:
         job=job.id, reply_id=job.reply_id, conversation=job.conversation, place=job.place, persona=job.persona,
         text=end.text, fence=ask.claim.fence, act="say" if end.text.strip() else "silent",
         answers=tuple(line.id for line in ask.new), finish=end.finish, tokens=end.tokens, lora_version=end.lora,
-        persona_version=persona_version(ask.card), cancelled=end.finish == "cancelled",
+        persona_version=persona_version(ask), cancelled=end.finish == "cancelled",
     )  # fmt: skip
 
 
@@ -170,7 +176,7 @@ def ruled(ask: Ask) -> Done | None:
     return Done(
         job=job.id, reply_id=job.reply_id, conversation=job.conversation, place=job.place, persona=job.persona,
         text=rule.say, fence=ask.claim.fence, act=rule.act, emoji=rule.react.replace("\ufe0f", ""),
-        answers=tuple(line.id for line in ask.new), finish=RULE, persona_version=persona_version(ask.card),
+        answers=tuple(line.id for line in ask.new), finish=RULE, persona_version=persona_version(ask),
     )  # fmt: skip
 
 
@@ -183,9 +189,9 @@ def silent(claim: Claim) -> Done:
     )  # fmt: skip
 
 
-def persona_version(card: Card) -> str:
-    """The state of the personality that spoke: its card, and how many events have changed it since."""
-    return f"{card.hash}/0"
+def persona_version(ask: Ask) -> str:
+    """The state of the personality that spoke: its card, and how many changes it has had since it began to live."""
+    return f"{ask.card.hash}/{ask.inner.state.events}"
 
 
 def _request(claim: Claim, rendered: Rendered, sampling: Sampling, loras: tuple[str, ...]) -> Request:

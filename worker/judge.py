@@ -6,7 +6,7 @@ what means the same; decides with `core/rules.py`, and writes nothing.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -41,15 +41,16 @@ class Judge:
         self._zone, self._clock = ZoneInfo(timezone), clock
 
     async def look(
-        self, job: Generate, card: Card, talk: Talk, older: Sequence[Line], new: Sequence[Line]
+        self, job: Generate, card: Card, talk: Talk, older: Sequence[Line], new: Sequence[Line],
+        dials: Mapping[str, float],
     ) -> Judged:  # fmt: skip
-        """What new lines call for that follow `older` ones."""
+        """What new lines call for that follow `older` ones. `dials`: where each of its traits stands now."""
         text = "\n".join(line.text for line in new)
         now = Now(
             text=text,
             clock=datetime.fromtimestamp(self._clock(), self._zone).strftime("%H:%M"),
             first_contact=await self._is_new(job, card, talk, older, new),
-            dials={name: trait.value for name, trait in card.traits.items()},
+            dials=dials,
         )
         return await asyncio.to_thread(judge, card, now, self._nearness)
 

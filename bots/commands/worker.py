@@ -166,5 +166,5 @@ def _server(
     nearness = Nearness(embedder) if embedder else None
     judge = Judge(p.conversations, nearness, p.settings.timezone)
     pool = p.settings.night.pool == "card"
-    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, pool, judge)
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, p.growth, pool, judge)
     return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle, occupied)

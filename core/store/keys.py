@@ -77,6 +77,15 @@ LORAS_GONE = Key("limen:loras-gone",            "zset",   "3 days",             
 LORA_FAULT = Key("limen:lora-fault:{}",         "string", "a day",                    "worker",    "status, doctor",  "nobody")
 LORA_FAULTS= Key("limen:lora-faults",           "zset",   "a day",                    "worker",    "status, doctor",  "nobody")
 
+# Personalities: what each persona has become, as a history of changes (`core/changes.py`). The stream holds the latest
+# 20,000; older ones live on in the snapshot. Each day that is over is kept as it ended, for 400 days.
+SELF       = Key("limen:self:{}",               "stream", "20,000 changes",           "worker, commands", "personalities", "conversation")
+SELF_AT    = Key("limen:self:{}:at",            "hash",   "as its persona",           "worker, commands", "personalities", "conversation")
+SELF_DAYS  = Key("limen:self:{}:days",          "hash",   "400 days",                 "personalities.lua", "personalities", "conversation")
+FELT       = Key("limen:self:{}:felt",          "set",    "until weighed",            "ledger.lua","worker, commands","nobody")
+SELVES     = Key("limen:person:{}:personalities","set",   "until forgotten",          "worker, commands", "forget, export", "person")
+WEIGHED    = Key("limen:reply:{}:weighed",      "hash",   "as its reply",             "worker, commands", "worker, commands", "person")
+
 # The ledger: replies and what people felt about them.
 REPLY      = Key("limen:reply:{}",              "string", "30 days; 70 once rated",   "worker",    "ledger, nights",  "conversation")
 SECTION    = Key("limen:section:{}",            "string", "as the longest reply",     "worker",    "ledger, nights",  "conversation")
@@ -112,6 +121,8 @@ PARKED_FOR = 7 * DAY
 STREAM_FOR = DAY
 GONE_FOR = 3 * DAY
 NIGHT_FOR = 400 * DAY
+DAYS_KEPT = 400 * DAY
+CHANGES_KEPT = 20_000
 
 
 def every() -> dict[str, Key]:

@@ -11,6 +11,9 @@ local function keep(reply, ttl)
   for _, scope in ipairs({persona.scope, '*'}) do -- and for what all scopes of the card learn together
     call('HINCRBY', K.fresh, persona.account .. '|' .. persona.card .. '|' .. scope, 1)
   end
+  local felt = key('felt', persona.account .. '|' .. persona.card .. '|' .. persona.scope) -- its personality asks there
+  call('SADD', felt, reply)
+  call('EXPIRE', felt, ttl)
   call('EXPIRE', key('reply', reply), ttl, 'GT')
   for _, name in ipairs(record.sections) do call('EXPIRE', key('section', name), ttl, 'GT') end
   call('EXPIRE', key('reactions', reply), call('TTL', key('reply', reply)))

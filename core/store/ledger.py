@@ -32,6 +32,7 @@ _KEYS = _encode(
         "parked_by": keys.PARKED_BY.pattern,
         "sent": keys.SENT.pattern,
         "fresh": keys.FRESH.pattern,
+        "felt": keys.FELT.pattern,
     }
 )
 
@@ -252,7 +253,8 @@ class Ledger:
         record = entry.record
         parts = await self.parts(record.id)
         messages = [keys.MESSAGE(message) for ids in parts.values() for message in ids]
-        names = [keys.REPLY(record.id), keys.REACTIONS(record.id), keys.SENT(record.id), *messages]
+        own = [key(record.id) for key in (keys.REPLY, keys.REACTIONS, keys.SENT, keys.WEIGHED)]
+        names = [*own, *messages]
         raters = {fact.user for fact in entry.facts}
         await self._client.do_all(
             [
@@ -297,7 +299,11 @@ class Ledger:
         bodies = await self._client.do("LRANGE", keys.REACTIONS(reply), 0, -1)
         gone = [body for body in bodies if _fact(body).user == user]
         await self._client.do_all(
-            [*(("LREM", keys.REACTIONS(reply), 0, body) for body in gone), ("ZREM", keys.RATED_BY(user), reply)]
+            [
+                *(("LREM", keys.REACTIONS(reply), 0, body) for body in gone),
+                ("ZREM", keys.RATED_BY(user), reply),
+                ("HDEL", keys.WEIGHED(reply), user),
+            ]
         )
 
     async def unpark(self, person: str) -> None:

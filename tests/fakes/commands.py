@@ -54,7 +54,7 @@ async def opened(url: str, home: Path) -> AsyncIterator[Parts]:
 async def working(p: Parts, echo: Echo | None = None) -> AsyncIterator[Server]:
     """A worker that has been heard of, for as long as the block lasts."""
     generator = echo or Echo()
-    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator)
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, p.growth)
     server = Server(p.client, p.queue, composer, generator, 8, {"model": "echo:", "device": "none"})
     task = asyncio.create_task(server.run())
     await until(lambda: _found(p.presence.workers()))

@@ -85,7 +85,7 @@ class House:
         """A worker serves and a carrier delivers, for as long as the block lasts."""
         model = generator or Echo()
         p = self.p
-        composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, self.pool, self.judge)
+        composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, p.growth, self.pool, self.judge)
         server = Server(self.p.client, self.p.queue, composer, model, 4, {"model": "echo"})
         delivery = Delivery(self.p.client, self.p.ledger, self.shelf, BOT)
         tasks = [asyncio.create_task(server.run()), asyncio.create_task(delivery.run())]

@@ -284,7 +284,7 @@ async def playing(
     settings, told = settings or shared(), asyncio.Event()
     async with parts(settings, redis_url) as p:
         model = echo or Echo()
-        composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, False)
+        composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, p.growth, False)
         server = Server(p.client, p.queue, composer, model, 4, {"model": "echo"})
         bot = on.bot(settings)
 

@@ -128,7 +128,7 @@ async def bot(fake: Fake, house: House, listening: Listening | None = None, ever
 async def worker(house: House, model: Echo | None = None) -> AsyncIterator[None]:
     """Somebody who answers."""
     model, p = model or Echo(), house.p
-    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, False)
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, p.growth, False)
     server = Server(p.client, p.queue, composer, model, 4, {"model": "echo"})
     task = asyncio.create_task(server.run())
     try:

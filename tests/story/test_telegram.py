@@ -137,7 +137,12 @@ async def at_work(house: House, bot: Telegram, echo: Echo) -> AsyncIterator[None
     """A whole bot with a worker, for as long as the block lasts."""
     p = house.p
     server = Server(
-        p.client, p.queue, Composer(p.conversations, p.ledger, p.personas, p.loras, echo), echo, 4, {"model": "echo"}
+        p.client,
+        p.queue,
+        Composer(p.conversations, p.ledger, p.personas, p.loras, echo, p.growth),
+        echo,
+        4,
+        {"model": "echo"},
     )
     intake = Intake(house.engine.handle)
     delivery = Delivery(p.client, p.ledger, bot, ACCOUNT)
