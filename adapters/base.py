@@ -45,7 +45,14 @@ class Adapter(Outlet, Protocol):
     limits: Limits
 
     def listen(self) -> AsyncGenerator[AnyEvent, None]:
-        """What happens there, in order, until it closes. An event is done with when the next one is asked for."""
+        """What happens there until it closes: in order, at least within each place. The next event is asked for before
+        the last one is done with."""
+
+    def done(self, event: AnyEvent) -> None:
+        """It is done with: kept, answered or refused. Said once of each event, the very one that `listen` gave.
+
+        Whatever the platform is told for us to have it (so that it does not bring it again) may be told now.
+        """
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
         """The engine has taken an event: show its note, if there is one."""

@@ -103,6 +103,7 @@ class Console:
         self._shown: set[str] = set()
         self._growing = ""  # the reply that is being shown
         self._away = False
+        self._taken = asyncio.Event()
 
     def who(self, card: str) -> Who:
         """A card as it is shown; one that played once stays known, whatever becomes of its file."""
@@ -120,9 +121,15 @@ class Console:
                 if isinstance(event, Command) and event.name in QUIT:
                     return
                 if event:
+                    self._taken.clear()
                     yield event
-                if self._one_by_one:
+                if event and self._one_by_one:
+                    await self._taken.wait()  # only now is it known whether a reply is due
                     await self.due.none()
+
+    def done(self, event: AnyEvent) -> None:
+        """Nobody else waits for that."""
+        self._taken.set()
 
     async def _event(self, line: str) -> AnyEvent | None:
         try:

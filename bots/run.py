@@ -1,32 +1,86 @@
-"""Carry events from an adapter to the engine and answers back, and what runs beside it. Knows no platform."""
+"""Carry events from an adapter to the engine and answers back, and what runs beside it. Knows no platform.
+
+Many events are on their way at once: those of one channel in order, one channel beside the other. So a channel where
+something takes long holds up no other, and what comes together goes to the engine together.
+"""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import aclosing
+from itertools import groupby
 from typing import Any, TypeVar
 
 from adapters.base import Adapter
 from core.commands import Desk
 from core.errors import LimenError
-from core.events import Command
+from core.events import AnyEvent, Command
 from core.intake import Intake
+from core.lanes import Lanes
 from core.store.client import patiently
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds that an event waits for Redis to come back, before its author hears of it
+WINDOW = 1_000  # events of one bot account that are on their way; when there are as many, no more are heard
 
 
-async def converse(adapter: Adapter, intake: Intake, desk: Desk) -> None:
+async def converse(adapter: Adapter, intake: Intake, desk: Desk, window: int = WINDOW) -> None:
     """Until the adapter has nothing more to tell. What cannot be done is told to whoever asked for it."""
-    async with aclosing(adapter.listen()) as events:
-        async for event in events:
-            try:
-                if isinstance(event, Command):
-                    await adapter.answered(event, await patiently(lambda: desk.answer(event), PATIENCE))  # noqa: B023
-                else:
-                    await adapter.told(event, await intake.put(event))
-            except LimenError as error:
-                await adapter.refused(event, error)
+    talk = _Talk(adapter, intake, desk)
+    lanes = Lanes(talk.take, window)
+    try:
+        await beside(_heard(adapter, lanes), lanes.trouble())
+    finally:
+        await lanes.close()
+
+
+async def _heard(adapter: Adapter, lanes: Lanes[AnyEvent]) -> None:
+    """A channel keeps its order together with its threads: what happens to a message need not say in which it is."""
+    try:
+        async with aclosing(adapter.listen()) as events:
+            async for event in events:
+                await lanes.put(event.place.channel, event)
+    except LimenError:
+        await lanes.none()
+        raise
+    await lanes.none()
+
+
+class _Talk:
+    """What is done with the events of one channel."""
+
+    def __init__(self, adapter: Adapter, intake: Intake, desk: Desk) -> None:
+        self._adapter, self._intake, self._desk = adapter, intake, desk
+
+    async def take(self, events: list[AnyEvent]) -> None:
+        """In order. What lies between two commands is taken together."""
+        for is_command, run in groupby(events, key=lambda event: isinstance(event, Command)):
+            if not is_command:
+                await self._keep(list(run))
+                continue
+            for event in run:
+                assert isinstance(event, Command)
+                await self._answer(event)
+
+    async def _keep(self, events: Iterable[AnyEvent]) -> None:
+        under_way = [(event, self._intake.offer(event)) for event in events]
+        try:
+            for event, outcome in under_way:
+                try:
+                    await self._adapter.told(event, await outcome)
+                except LimenError as error:
+                    await self._adapter.refused(event, error)
+                self._adapter.done(event)
+        finally:
+            for _, outcome in under_way:
+                outcome.cancel()  # of those that we do not come to any more
+
+    async def _answer(self, command: Command) -> None:
+        try:
+            answer = await patiently(lambda: self._desk.answer(command), PATIENCE)
+            await self._adapter.answered(command, answer)
+        except LimenError as error:
+            await self._adapter.refused(command, error)
+        self._adapter.done(command)
 
 
 async def beside(work: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, object]) -> T:

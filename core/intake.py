@@ -25,13 +25,17 @@ class Intake:
     def __init__(self, handle: Handle, patience: float = 60.0) -> None:
         self._handle = handle
         self._patience = patience
-        self._waiting: asyncio.Queue[tuple[AnyEvent, asyncio.Future[Outcome]]] = asyncio.Queue(maxsize=10_000)
+        self._waiting: asyncio.Queue[tuple[AnyEvent, asyncio.Future[Outcome]]] = asyncio.Queue()
 
     async def put(self, event: AnyEvent) -> Outcome:
         """What became of one event. Raises LimenError when it could not be taken."""
+        return await self.offer(event)
+
+    def offer(self, event: AnyEvent) -> "asyncio.Future[Outcome]":
+        """The same, to be waited for later. Whoever offers sees to it that not too many are on their way."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        await self._waiting.put((event, future))
-        return await future
+        self._waiting.put_nowait((event, future))
+        return future
 
     async def run(self) -> None:
         """Until cancelled."""

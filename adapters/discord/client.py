@@ -185,6 +185,9 @@ class Discord:
         """We have shortened a reply: that says nothing about it, as it would if a person had taken it away."""
         return isinstance(event, Deletion) and event.message_id in self._taken_back
 
+    def done(self, event: AnyEvent) -> None:
+        """Discord wants to know nothing of it, and brings nothing again."""
+
     async def answered(self, command: Command, answer: Answer) -> None:
         """Show an answer to the one who asked, and only there."""
         if answer.job:

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import msgspec
 
@@ -33,6 +33,7 @@ from core.events import Addressed, AnyEvent, Command, Deletion, Joined, Kind, Me
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.slack")
+Taken = asyncio.Future[None]
 
 
 class Listening(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,8 @@ class Slack:
         self._web = Web(bot_token, base_url, every, self._work.pause)
         self._base_url, self._listening = base_url or BASE_URL, listening
         self._known = Acquaintances(us, self._web)
-        self._heard: asyncio.Queue[Json | None] = asyncio.Queue()
+        self._heard: asyncio.Queue[tuple[Json, Taken | None] | None] = asyncio.Queue()
+        self._taken: dict[int, tuple[AnyEvent, Taken]] = {}  # by event: what Slack waits to hear of it
         self._told: Recent[str, bool] = Recent(2_000)
         self._urls: Recent[str, tuple[str, bool]] = Recent(1_000)  # where an answer goes; in the question's place?
         self._pages: Recent[str, bool] = Recent(1_000)  # answers that go on somebody's page of us
@@ -87,14 +89,34 @@ class Slack:
     # What happens there.
 
     async def listen(self) -> AsyncGenerator[AnyEvent, None]:
-        """Events in the order that Slack told them, each once, until `close`; what was acknowledged is told first."""
+        """Events in the order that Slack told them, each once, until `close`; what came before that is told first."""
         async with self._door():
-            while (body := await self._heard.get()) is not None:
-                if event := await self._event(body):
+            while heard := await self._heard.get():
+                if event := await self._event(*heard):
                     yield event
+            await self._acknowledged()
         while not self._heard.empty():
-            if (body := self._heard.get_nowait()) and (event := await self._event(body)):
+            if (heard := self._heard.get_nowait()) and (event := await self._event(*heard)):
                 yield event
+
+    def done(self, event: AnyEvent) -> None:
+        """Slack need not bring it again."""
+        if (mine := self._taken.pop(id(event), None)) and not mine[1].done():
+            mine[1].set_result(None)
+
+    async def _acknowledged(self) -> None:
+        """Until all that is on its way is done with, or would be acknowledged anyway."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(doors.LATEST):
+                while self._taken:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0)  # what is done with is acknowledged by somebody else's task
+
+    def _hear(self, body: Json) -> Taken | None:
+        """From a door. Who gives a command or presses a button waits for the acknowledgement, and never does it twice."""
+        taken = None if "response_url" in body else asyncio.get_running_loop().create_future()
+        self._heard.put_nowait((body, taken))
+        return taken
 
     def close(self) -> None:
         """Hear no more: `listen` ends when it has told what came before."""
@@ -112,14 +134,22 @@ class Slack:
                 "Slack has no way to tell us anything: there is neither an app-level token nor a signing secret",
                 "Set SLACK_APP_TOKEN (xapp-…) for Socket Mode, or SLACK_SIGNING_SECRET if Slack is to call us by HTTP",
             )
-        hear = self._heard.put_nowait
-        app = doors.bolt(self.us, self._base_url, hear, given.signing_secret)
+        app = doors.bolt(self.us, self._base_url, self._hear, given.signing_secret)
         if given.app_token:
-            return doors.socket(app, hear, self._web, given.app_token, given.ping)
+            return doors.socket(app, self._hear, self._web, given.app_token, given.ping)
         return doors.http(app, given.host, given.port)
 
-    async def _event(self, body: Json) -> AnyEvent | None:
-        """What a body says, if it says it for the first time and did not come from us."""
+    async def _event(self, body: Json, taken: Taken | None) -> AnyEvent | None:
+        """What a body says. If that is nothing, it is done with."""
+        event = await self._read(body)
+        if event and taken:
+            self._taken[id(event)] = event, taken
+        elif taken and not taken.done():
+            taken.set_result(None)
+        return event
+
+    async def _read(self, body: Json) -> AnyEvent | None:
+        """What it says, if it says it for the first time and did not come from us."""
         if pressed(body) == ("", ""):
             self._work.beside(self._web.respond(body.get("response_url") or "", {"delete_original": True}))
             return None

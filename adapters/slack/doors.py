@@ -1,8 +1,10 @@
 """The two ways in which Slack brings us events, over slack-bolt: a WebSocket that we open (Socket Mode), or its calls.
 
-Both acknowledge at once and hand the body on as it came. Knows no event.
+Both hand the body on as it came, and acknowledge it when it is taken: Slack brings again what is not. It wants to hear
+within three seconds, so what takes longer than `LATEST` is acknowledged before. Knows no event.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -25,7 +27,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.slack.view import Us
 from adapters.slack.web import Web
 
-Hear = Callable[[dict[str, Any]], None]
+LATEST = 2.0  # seconds after which everything is acknowledged
+
+Hear = Callable[[dict[str, Any]], "asyncio.Future[None] | None"]  # until it is taken; None: at once
 
 
 def bolt(us: Us, base_url: str, hear: Hear, signing_secret: str = "") -> AsyncApp:
@@ -67,8 +71,24 @@ class _Hand(AsyncMiddleware):
         """An empty answer acknowledges."""
         if not _is_heard(req.body):
             return await next()
-        self._hear(req.body)
+        await _taken(self._hear(req.body))
         return BoltResponse(status=200)
+
+
+async def _taken(taken: "asyncio.Future[None] | None") -> None:
+    """Or it is late."""
+    if taken is None:
+        return
+    timer = asyncio.get_running_loop().call_later(LATEST, _let_go, taken)
+    try:
+        await taken
+    finally:
+        timer.cancel()
+
+
+def _let_go(taken: "asyncio.Future[None]") -> None:
+    if not taken.done():
+        taken.set_result(None)
 
 
 class Line(AsyncSocketModeHandler):
@@ -79,11 +99,11 @@ class Line(AsyncSocketModeHandler):
         self._hear = hear
 
     async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
-        """Hear it, and acknowledge."""
+        """Hear it, and acknowledge. (Others come meanwhile: the library gives each a task of its own.)"""
         if not _is_heard(req.payload):
             await super().handle(client, req)
             return
-        self._hear(req.payload)
+        await _taken(self._hear(req.payload))
         await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
 
 

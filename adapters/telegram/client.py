@@ -86,6 +86,7 @@ class Telegram:
         self._move = move or _only_tell
         self._crowds: OrderedDict[tuple[int, int], list[str]] = OrderedDict()
         self._people: OrderedDict[str, OrderedDict[str, int]] = OrderedDict()
+        self._updates: dict[int, tuple[AnyEvent, int, bool]] = {}  # the update of each event that is on its way
 
     # What happens there.
 
@@ -95,8 +96,19 @@ class Telegram:
             return
         async with aclosing(self._door.updates()) as updates:
             async for raw in updates:
-                for event in await self._heard(raw, me):
-                    yield await self._ranks.ranked(event)
+                number, events = raw["update_id"], await self._heard(raw, me)
+                if not events:
+                    self._door.done(number)
+                for at, event in enumerate(events, 1):
+                    ranked = await self._ranks.ranked(event)
+                    self._updates[id(ranked)] = (ranked, number, at == len(events))
+                    yield ranked
+
+    def done(self, event: AnyEvent) -> None:
+        """With the last event of an update Telegram may know that we have it: they are of one chat, and keep order."""
+        _, number, is_last = self._updates.pop(id(event))
+        if is_last:
+            self._door.done(number)
 
     def stop(self) -> None:
         """Hear nothing more; what is being said is said to its end."""
@@ -105,6 +117,7 @@ class Telegram:
     async def close(self) -> None:
         """Stop, finish what is being said, and hang up."""
         self.stop()
+        await self._door.close()
         await self._waiting.close()
         await self._replies.close()
         await self._wire.close()

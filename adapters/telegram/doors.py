@@ -1,7 +1,7 @@
 """The two ways in which Telegram brings us updates: we ask for them (long polling), or it calls us (a webhook).
 
-Both give one update after another, in order. One is done with when the next is asked for: only then is it confirmed,
-so that what a crash interrupted comes again.
+Both give one update after another, in order. Each is confirmed when it is said to be done with, and not before, so
+that what a crash interrupted comes again.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ log = logging.getLogger("limen.telegram")
 
 POLL = 30  # seconds that a request for updates may wait for one
 FIRST_RETRY, LAST_RETRY, CONTESTED = 0.5, 30.0, 5.0
+OTHERS = 0.3  # seconds until we ask again for what comes behind an update that takes long
+FAREWELL = 3.0  # seconds that Telegram has to hear what is done with, when we go
 DONE = 1024  # updates that are known to be done with, should Telegram bring them again
 
 Raw = dict[str, Any]
@@ -45,6 +47,12 @@ class Door(Protocol):
 
     def updates(self) -> AsyncGenerator[Raw, None]:
         """One after another, until we are to stop."""
+
+    def done(self, number: int) -> None:
+        """The update of that number need not come again."""
+
+    async def close(self) -> None:
+        """Tell Telegram the last of what is done with."""
 
 
 class Retry:
@@ -70,12 +78,19 @@ class Retry:
 
 
 class Polling:
-    """We ask, and wait up to `seconds` for an answer."""
+    """We ask, and wait up to `seconds` for an answer.
+
+    Telegram takes whatever is older than what we ask for as confirmed. So while one update takes long, what comes
+    behind it comes again and again, and at most 100 are on their way.
+    """
 
     def __init__(self, wire: Wire, stop: asyncio.Event, seconds: int = POLL) -> None:
         self._wire, self._stop, self._seconds = wire, stop, seconds
         self._retry = Retry(stop)
-        self._offset = 0
+        self._behind = 0  # the number behind all that came
+        self._came: dict[int, bool] = {}  # not confirmed yet; is it done with?
+        self._open = 0  # of these, how many are not
+        self._all_done = asyncio.Event()
 
     async def updates(self) -> AsyncGenerator[Raw, None]:
         """One after another, until we are to stop."""
@@ -83,20 +98,40 @@ class Polling:
             await self._wire.unhook()
         except (Flooded, Unreachable, Refused, ConfigError) as error:
             log.warning("no webhook could be taken away: %s", error)  # if there is one, polling will say so
-        try:
-            while not self._stop.is_set():
-                for update in await self._next():
-                    yield update
-                    self._offset = max(self._offset, update["update_id"] + 1)
-                    if self._stop.is_set():
-                        return
-        finally:
-            with suppress(LimenError):
-                await self._wire.updates(self._offset, limit=1)
+        while not self._stop.is_set():
+            for update in await self._next():
+                if self._stop.is_set():
+                    return
+                yield update
+
+    def done(self, number: int) -> None:
+        """It is confirmed with the next question, if all before it are done with, too."""
+        self._came[number] = True
+        self._open -= 1
+        if not self._open:
+            self._all_done.set()
+
+    async def close(self) -> None:
+        """Telegram does not bring again what is done with."""
+        if self._behind:
+            with suppress(LimenError, TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self._wire.updates(self._offset, limit=1)
+            self._behind = 0
+
+    @property
+    def _offset(self) -> int:
+        return min((number for number, done in self._came.items() if not done), default=self._behind)
 
     async def _next(self) -> list[Raw]:
         """The next few; none when we are to stop, or after a pause if there was trouble."""
-        poll = asyncio.create_task(self._wire.updates(self._offset, self._seconds))
+        if self._open:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OTHERS):
+                    await self._all_done.wait()
+        if not self._open:
+            self._came.clear()  # not before: what Telegram answers to an older question is in it
+        poll = asyncio.create_task(self._wire.updates(self._offset, 0 if self._open else self._seconds))
         stop = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait({poll, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,7 +147,17 @@ class Polling:
             await self._retry.after(Refused("some updates have no number"))
         else:
             self._retry.reset()
-        return good
+        return self._news(good)
+
+    def _news(self, updates: list[Raw]) -> list[Raw]:
+        """Of these, what is not on its way."""
+        news = [update for update in updates if update["update_id"] not in self._came]
+        if news:
+            self._behind = news[-1]["update_id"] + 1
+            self._came |= dict.fromkeys((update["update_id"] for update in news), False)
+            self._open += len(news)
+            self._all_done.clear()
+        return news
 
 
 class Webhook:
@@ -135,7 +180,13 @@ class Webhook:
             await self._hooked()
             while update := await self._next():
                 yield update
-                self._settle(update["update_id"], True)
+
+    def done(self, number: int) -> None:
+        """Telegram hears so."""
+        self._settle(number, True)
+
+    async def close(self) -> None:
+        """It has heard everything."""
 
     async def _hooked(self) -> None:
         while not self._stop.is_set():

@@ -35,7 +35,7 @@ def figures(rounds: Sequence[Round]) -> dict[str, float]:
     `added_us`, `ignored_us`: beyond what the library's own dispatch of the same payloads takes, in the same round;
     `own_us`, `own_ignored_us`: beyond that part of it which we really use. `core_ignored_us`: what is left where an
     event has no platform (intake, engine, queue), which no adapter can be cheaper than. `alone_ignored_us`: the whole
-    where each event is waited for, so that none are taken together.
+    where events are so far apart that none are taken together.
     """
 
     def median(values: Iterator[float]) -> float:
@@ -56,9 +56,9 @@ def figures(rounds: Sequence[Round]) -> dict[str, float]:
 
 async def measure(p: Parts, way: Way, payload: Payload, repeats: int) -> dict[str, float]:
     """All rounds of one platform, after one that warms up."""
-    intake = Intake(p.engine(settle=False).handle)
-    numbers = itertools.count(1)
-    async with way(intake) as (ways, hearing):
+    engine = p.engine(settle=False)
+    intake, numbers = Intake(engine.handle), itertools.count(1)
+    async with way(intake, p.desk(engine)) as (ways, hearing):
         work = _rounds(p, ways, hearing, payload, numbers, repeats + 1)
         return figures((await beside(work, intake.run()))[1:])
 

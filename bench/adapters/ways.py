@@ -6,7 +6,7 @@ No socket in between: payloads are put in where the library would put what it ha
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
@@ -29,9 +29,14 @@ from adapters.telegram.client import Telegram
 from adapters.telegram.doors import Polling
 from adapters.telegram.wire import Wire
 from bench.adapters.payloads import people, rooms
-from core.engine import Act
-from core.events import AnyEvent
+from bots.run import converse
+from core.commands import Answer, Desk
+from core.delivery import Sending
+from core.engine import Act, Outcome
+from core.errors import LimenError
+from core.events import AnyEvent, Command
 from core.intake import Intake
+from core.jobs import Done, Failed
 from tests.fakes import discord as discords
 from tests.fakes import slack as slacks
 from tests.fakes import telegram as telegrams
@@ -74,41 +79,64 @@ class Ways(msgspec.Struct):
 
 
 class Hearing:
-    """Takes what an adapter tells into the queue. It waits for no outcome, so that the intake sees them together; or,
-    `one_by_one`, for each, as `bots/run.py` does."""
+    """An adapter that counts what has become of the events of another, which `bots/run.py` carries to the queue.
+    `one_by_one`: the next is told when the last one is done with, so that none are taken together."""
 
-    def __init__(self, adapter: Adapter, intake: Intake) -> None:
+    def __init__(self, adapter: Adapter, intake: Intake, desk: Desk) -> None:
         self.came, self.acts, self.one_by_one = Count(), list[Act](), False
-        self._adapter, self._intake = adapter, intake
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.account, self.limits = adapter.account, adapter.limits
+        self._adapter, self._intake, self._desk = adapter, intake, desk
+        self._done = asyncio.Event()
         self._last: deque[AnyEvent] = deque(maxlen=REMEMBERED)
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with aclosing(self._adapter.listen()) as events:
-            async for event in events:
-                self._last.append(event)
-                if self.one_by_one:
-                    await self._take(event)
-                else:
-                    self._hear(event)
+        await converse(self, self._intake, self._desk)
 
     async def again(self, payloads: Sequence[str]) -> None:
         """The events that these payloads became, as if no platform had told them."""
-        for event in list(self._last)[-len(payloads) :]:
-            self._hear(event)
+        await asyncio.gather(*(self._intake.put(event) for event in list(self._last)[-len(payloads) :]))
+        for _ in payloads:
+            self.came.one()
 
-    def _hear(self, event: AnyEvent) -> None:
-        task = asyncio.create_task(self._take(event))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def listen(self) -> AsyncGenerator[AnyEvent, None]:
+        """Whatever happens there."""
+        async with aclosing(self._adapter.listen()) as events:
+            async for event in events:
+                self._last.append(event)
+                self._done.clear()
+                yield event
+                if self.one_by_one:
+                    await self._done.wait()
 
-    async def _take(self, event: AnyEvent) -> None:
-        self.acts.append((await self._intake.put(event)).act)
+    def done(self, event: AnyEvent) -> None:
+        """Count it."""
+        self._adapter.done(event)
+        self._done.set()
         self.came.one()
 
+    async def told(self, event: AnyEvent, outcome: Outcome) -> None:
+        """A typing sign, or whatever else is shown, is not measured here."""
+        self.acts.append(outcome.act)
 
-Way = Callable[[Intake], AbstractAsyncContextManager[tuple[Ways, Hearing]]]
+    async def refused(self, event: AnyEvent, error: LimenError) -> None:
+        """Then nothing is measured."""
+        raise error
+
+    async def answered(self, command: Command, answer: Answer) -> None:
+        """Nobody gives commands."""
+
+    async def draft(self, text: str, attempt: int, sending: Sending) -> None:
+        """Nobody replies."""
+
+    async def final(self, done: Done, sending: Sending) -> None:
+        """Nobody replies."""
+
+    async def failed(self, failed: Failed, sending: Sending) -> None:
+        """Nobody replies."""
+
+
+Way = Callable[[Intake, Desk], AbstractAsyncContextManager[tuple[Ways, Hearing]]]
 
 
 @asynccontextmanager
@@ -161,7 +189,7 @@ def _gateway(client: discord.Client) -> Feed:
 
 
 @asynccontextmanager
-async def on_discord(intake: Intake) -> AsyncIterator[tuple[Ways, Hearing]]:
+async def on_discord(intake: Intake, desk: Desk) -> AsyncIterator[tuple[Ways, Hearing]]:
     """discord.py's client with `on_message`; the client that only tells us dispatches; our adapter."""
     fake = await discords.Fake().start()
     fake.channels |= {room: {**fake.channels[discords.CHANNEL], "id": room} for room in rooms()}
@@ -169,7 +197,7 @@ async def on_discord(intake: Intake) -> AsyncIterator[tuple[Ways, Hearing]]:
     plain = _Plain(_Http(loop, fake.url, fake.gateway), count)
     ears = _Ears(_Http(loop, fake.url, fake.gateway), count.one)
     adapter = Discord(discords.TOKEN, api_base=fake.url, gateway_url=fake.gateway)
-    hearing = Hearing(adapter, intake)
+    hearing = Hearing(adapter, intake, desk)
     clients = (plain, ears)
     for client in clients:
         await client.login(discords.TOKEN)
@@ -225,12 +253,12 @@ def _asking(wire: Wire) -> _Given:
 
 
 @asynccontextmanager
-async def on_telegram(intake: Intake) -> AsyncIterator[tuple[Ways, Hearing]]:
+async def on_telegram(intake: Intake, desk: Desk) -> AsyncIterator[tuple[Ways, Hearing]]:
     """python-telegram-bot's application with a handler of messages; updates as they come; our adapter."""
     async with telegrams.telegram() as fake:
         count, stop = Count(), asyncio.Event()
         adapter, wire = Telegram(telegrams.TOKEN, fake.url), Wire(telegrams.TOKEN, fake.url)
-        hearing, to_us, bare, given = Hearing(adapter, intake), _asking(adapter._wire), _asking(wire), _Given()
+        hearing, to_us, bare, given = Hearing(adapter, intake, desk), _asking(adapter._wire), _asking(wire), _Given()
 
         async def raw() -> None:
             async for _ in Polling(wire, stop).updates():
@@ -301,7 +329,7 @@ class _Indoors(Slack):
 
     @asynccontextmanager
     async def _door(self) -> AsyncIterator[None]:
-        self.line = _our_line(self.us, self._base_url, self._heard.put_nowait)
+        self.line = _our_line(self.us, self._base_url, self._hear)
         try:
             yield
         finally:
@@ -309,7 +337,7 @@ class _Indoors(Slack):
 
 
 @asynccontextmanager
-async def on_slack(intake: Intake) -> AsyncIterator[tuple[Ways, Hearing]]:
+async def on_slack(intake: Intake, desk: Desk) -> AsyncIterator[tuple[Ways, Hearing]]:
     """Bolt's app with a listener of messages; the one that hands every body on; our adapter."""
     async with slacks.slack() as fake:
         for user in people():
@@ -320,7 +348,7 @@ async def on_slack(intake: Intake) -> AsyncIterator[tuple[Ways, Hearing]]:
         plain.event("message")(_message(count))
         library, bare = _Line(AsyncSocketModeHandler(plain, slacks.APP_TOKEN)), _our_line(us, api, count.one)
         adapter = _Indoors(us, slacks.BOT_TOKEN, Listening(app_token=slacks.APP_TOKEN), api)
-        hearing = Hearing(adapter, intake)
+        hearing = Hearing(adapter, intake, desk)
         try:
             async with _running(hearing.run()):
                 await _until(lambda: hasattr(adapter, "line"))

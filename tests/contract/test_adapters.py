@@ -23,6 +23,7 @@ from core.jobs import Done, Failed
 from core.store.client import Client
 from core.store.ledger import Ledger, Record, message_key
 from personas.card import Card
+from tests.fakes.listening import each
 from tests.fakes.screen import Sheet
 
 
@@ -218,7 +219,7 @@ async def heard(on: Driver) -> list[AnyEvent]:
     """Every event until the platform closes."""
     on.leave()
     async with asyncio.timeout(10):
-        return [event async for event in on.adapter.listen()]
+        return [event async for event in each(on.adapter)]
 
 
 async def test_an_account_names_its_platform(on: Driver):

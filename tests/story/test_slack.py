@@ -24,6 +24,7 @@ from core.store import keys
 from core.store.ledger import Entry, message_key
 from tests.fakes.house import House, house_at, quick
 from tests.fakes.jobs import until
+from tests.fakes.listening import each
 from tests.fakes.slack import APP_TOKEN, BOT_TOKEN, BOT_USER, SECRET, TEAM, Fake, slack
 from worker.compose import Composer
 from worker.echo import Echo
@@ -389,12 +390,38 @@ async def test_a_burst_keeps_its_order(fake: Fake) -> None:
     for number in range(50):
         fake.say("C1", fake.person(f"U{number}", f"name{number}"), f"line {number}")
     heard = []
-    async for event in adapter.listen():
+    async for event in each(adapter):
         heard.append(event)
         if event.text == "line 25":
             adapter.close()
     await adapter.leave()
     assert [(f"line {number}", f"name{number}") for number in range(50)] == [(e.text, e.author.name) for e in heard]
+
+
+async def test_what_is_not_taken_is_not_acknowledged(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that Slack brings it again, should we die; but for what takes long, which Slack would not wait for."""
+    adapter = await Slack.sign_in(BOT_TOKEN, SOCKET, f"{fake.url}/api/")
+    fake.say("C1", "UANN", "one")
+    fake.say("C1", "UANN", "two")
+    one, two = fake.envelopes.values()
+    events = adapter.listen()
+    heard = [await anext(events), await anext(events)]
+    adapter.done(heard[1])
+    await fake.wait(lambda: two.acked)
+    assert not one.acked
+    fake.drop()  # as if the process had died
+    await fake.wait(lambda: one.attempt == 1)
+    adapter.done(heard[0])
+    await fake.wait(lambda: one.acked)
+    assert two.attempt == 0
+
+    monkeypatch.setattr("adapters.slack.doors.LATEST", 0.05)
+    fake.say("C1", "UANN", "three")
+    await anext(events)
+    await fake.wait(lambda: all(envelope.acked for envelope in fake.envelopes.values()))
+    adapter.close()
+    assert [] == [event async for event in events]
+    await adapter.leave()
 
 
 async def test_messages_that_we_take_back_ourselves_are_no_deletions(fake: Fake, house: House) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -33,6 +33,7 @@ from core.settings import Telegram as Calls
 from core.store.client import Client
 from core.store.ledger import Ledger, Record, message_key
 from tests.fakes.house import House, house_at, quick
+from tests.fakes.listening import each
 from tests.fakes.telegram import ANN, BOB, DM, GROUP, ME, TOKEN, Fake, No, Trouble, telegram
 from worker.compose import Composer
 from worker.echo import Echo
@@ -126,7 +127,7 @@ async def heard(bot: Telegram, fake: Fake) -> list[AnyEvent]:
     """Everything that has happened there."""
     fake.on_quiet = bot.stop
     async with asyncio.timeout(10):
-        return [event async for event in bot.listen()]
+        return [event async for event in each(bot)]
 
 
 # The whole path.
@@ -353,11 +354,12 @@ async def test_what_was_done_with_does_not_come_again(fake: Fake, bot: Telegram)
     """After a clean end the next process begins where this one ended."""
     fake.say("one")
     assert len(await heard(bot, fake)) == 1
+    await bot.close()
     assert fake.confirmed == fake._update + 1
 
 
 async def test_what_a_crash_interrupted_comes_again(fake: Fake):
-    """An update is done with when the next event is asked for. Its id is the same."""
+    """What is not done with is not confirmed, whatever else is asked for. Its id is the same."""
     fake.say("one")
     first, second = adapter(fake), adapter(fake)
     event = await anext(first.listen())
@@ -365,6 +367,49 @@ async def test_what_a_crash_interrupted_comes_again(fake: Fake):
 
     assert [event] == await heard(second, fake)
     await second.close()
+
+
+async def test_what_takes_long_holds_up_nobody_and_comes_again_after_a_crash(fake: Fake, bot: Telegram):
+    """Nothing behind it is confirmed before it, for Telegram would forget it; but it is heard all the same."""
+    for number, chat in enumerate((DM, GROUP, GROUP)):
+        fake.say(f"line {number}", chat=chat)
+    events = bot.listen()
+    slow, *quick = [await anext(events) for _ in range(3)]
+    for event in quick:
+        bot.done(event)
+    fake.say("line 3")
+    quick.append(await anext(events))
+    bot.done(quick[-1])
+    assert fake.confirmed <= 1001
+    await bot._wire.close()  # killed
+
+    second = adapter(fake)
+    assert [slow, *quick] == await heard(second, fake)
+    await second.close()
+    assert fake.confirmed == fake._update + 1
+
+
+async def test_no_more_than_telegram_tells_at_once_is_on_its_way(fake: Fake, bot: Telegram):
+    """As long as the first is not done with, it tells the same hundred."""
+    for number in range(120):
+        fake.say(f"line {number}")
+    events = bot.listen()
+    first = [await anext(events) for _ in range(100)]
+    more = asyncio.ensure_future(_next(events))
+    for event in first[1:]:
+        bot.done(event)
+    asked = len(fake.called("getUpdates"))
+    await fake.wait(lambda: len(fake.called("getUpdates")) > asked)
+    assert not more.done()
+    bot.done(first[0])
+    event = await more
+    assert isinstance(event, Message)
+    assert event.text == "line 100"
+    await events.aclose()
+
+
+async def _next(events: AsyncGenerator[AnyEvent, None]) -> AnyEvent:
+    return await anext(events)
 
 
 async def test_updates_that_cannot_be_read_are_passed_over(fake: Fake, bot: Telegram):
@@ -459,12 +504,16 @@ async def hooked(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[T
 
 
 async def test_a_webhook_brings_the_same_in_the_same_order(fake: Fake, hooked: Telegram):
-    """Each is confirmed when the next is asked for; the last one is not yet done with, and comes again."""
+    """Each is confirmed when it is done with; the last one is not, and comes again."""
     fake.trouble.append(Trouble("setWebhook", No(500, "Internal Server Error")))
     for number in range(5):
         fake.say(f"line {number}")
     events = hooked.listen()
-    heard = [await anext(events) for _ in range(5)]
+    heard = []
+    for _ in range(5):
+        heard.append(await anext(events))
+        if len(heard) < 5:
+            hooked.done(heard[-1])
     hooked.stop()
     await events.aclose()
     await fake.wait(lambda: (1005, 503) in fake.pushed)

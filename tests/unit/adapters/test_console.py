@@ -275,6 +275,7 @@ async def test_piped_lines_wait_for_their_replies(tmp_path):
     heard = out.listen()
     first = await anext(heard)
     await out.told(first, queued())
+    out.done(first)
     second = asyncio.ensure_future(following(heard))
     await screen.wait(lambda: screen.jobs == 1)
     assert not second.done()
