@@ -113,7 +113,8 @@ class Slack:
                 await asyncio.sleep(0)  # what is done with is acknowledged by somebody else's task
 
     def _hear(self, body: Json) -> Taken | None:
-        """From a door. Who gives a command or presses a button waits for the acknowledgement, and never does it twice."""
+        """From a door. Whoever gives a command or presses a button waits for the acknowledgement: Slack never repeats
+        those."""
         taken = None if "response_url" in body else asyncio.get_running_loop().create_future()
         self._heard.put_nowait((body, taken))
         return taken

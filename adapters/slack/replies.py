@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from adapters.slack.messages import Messages, place_of
 from adapters.slack.names import spellings
 from adapters.slack.text import Json, message, pieces
-from adapters.slack.web import Refused, Web
+from adapters.slack.web import Busy, Refused, Web
 from adapters.slack.work import Work
 from core.delivery import Sending
 from core.errors import LimenError
@@ -19,12 +19,14 @@ log = logging.getLogger("limen.slack")
 
 
 class Growing:
-    """A reply while it is shown: its newest text, what stands in each part, and the edit that is on its way."""
+    """A reply while it is shown: its newest text, what stands in each part, the edit that is on its way, and until
+    when Slack wants to hear nothing more of it."""
 
     def __init__(self) -> None:
         self.text = ""
         self.shown: dict[int, str] = {}
         self.edit: asyncio.Task[None] | None = None
+        self.until = 0.0
 
 
 class Replies:
@@ -67,6 +69,7 @@ class Replies:
         """It says this for good. Messages beyond that were of an attempt that was given up."""
         growing, place = await self._grown(reply_id), place_of(sending)
         try:
+            await self._work.pause(max(0.0, growing.until - time.monotonic()))
             await self._show(says, growing, sending)
             for part in sorted(sending.ids, reverse=True):
                 for ts in sending.ids[part] if part >= len(says) else ():
@@ -85,6 +88,8 @@ class Replies:
         """What a draft cannot do now the final text will: nothing is tried twice, and nothing said."""
         try:
             await self._show(pieces(growing.text), growing, sending, patient=False)
+        except Busy as busy:
+            growing.until = time.monotonic() + busy.wait
         except LimenError as error:
             log.debug("a draft was not shown: %s", error)
 
