@@ -47,6 +47,8 @@ def test_nothing_is_lost_and_every_piece_fits(text, limit, unit):
 
 
 @given(DOCUMENT, st.integers(60, 200), UNITS)
+@example("oneoneoneoneone`code here``code here`https://example.org/x?y=1", 60, "characters")
+@example("oneoneoneoneone`code here`https://example.org/x?y=1`code here`", 60, "characters")
 @example("onehttps://example.org/x?y=1[a link](https://example.org/a_(b))", 60, "characters")
 @example("https://example.org/x?y=1`code here`[a link](https://example.org/a_(b))", 60, "characters")
 @example("oneone[a link](https://example.org/a_(b))`code here``code here`", 60, "characters")
