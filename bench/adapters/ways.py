@@ -34,7 +34,7 @@ from core.commands import Answer, Desk
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import LimenError
-from core.events import AnyEvent, Command
+from core.events import AnyEvent, Command, Person
 from core.intake import Intake
 from core.jobs import Done, Failed
 from tests.fakes import discord as discords
@@ -125,6 +125,9 @@ class Hearing:
 
     async def answered(self, command: Command, answer: Answer) -> None:
         """Nobody gives commands."""
+
+    async def ask(self, done: Done, person: Person, question: Answer) -> None:
+        """Nobody is asked."""
 
     async def draft(self, text: str, attempt: int, sending: Sending) -> None:
         """Nobody replies."""

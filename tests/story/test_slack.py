@@ -215,7 +215,7 @@ async def test_edits_and_deletions_count_while_an_answer_waits(fake: Fake, house
         fake.edit("C1", asked, f"{ME} first")  # the last of them: events are taken one after the other
         await it.heard(asked, lambda lines: [line.text for line in lines] == ["first"])
         async with worker(house):
-            assert "You said: Ann: first" in (await it.reply())["text"]
+            assert "You said: Ann: first" in (await it.reply(holds="first"))["text"]
             await it.delivered()
     assert 1 == len(fake.replies("C1"))
 
