@@ -9,12 +9,15 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
+from adapters.base import Adapter
 from bots import up
 from bots.assemble import Parts
 from bots.platforms import TITLES, Bot
 from bots.run import beside, converse
+from core.consent import Asking
 from core.delivery import Delivery, Outlet, Sending
 from core.errors import LimenError, StoreError, UserError
 from core.intake import Intake
@@ -86,7 +89,10 @@ class Crew:
         bot = await self._unless_told(joined())
         if bot is None:
             return
-        replies = Replies(bot.adapter)
+        asking = Asking(
+            self._p.privacy.consents, self._p.settings.consent.ask, self._p.card, bot.adapter.limits.whispers
+        )
+        replies = Replies(bot.adapter, partial(_ask, bot.adapter, asking))
         delivery = Delivery(self._p.client, self._p.ledger, replies, bot.adapter.account)
         log.info("%s: listening as %s", TITLES[name], bot.adapter.account)
         try:
@@ -132,10 +138,10 @@ class Crew:
 
 
 class Replies:
-    """An outlet that knows which replies have begun and not ended. Everything is handed on."""
+    """An outlet that knows which replies have begun and not ended. Everything is handed on; `then` follows a whole."""
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
+    def __init__(self, outlet: Outlet, then: Callable[[Done], Awaitable[None]]) -> None:
+        self._outlet, self._then = outlet, then
         self._begun: dict[str, None] = {}
 
     async def none(self) -> None:
@@ -154,6 +160,7 @@ class Replies:
         """It is whole."""
         with self._ending(done.reply_id):
             await self._outlet.final(done, sending)
+            await self._then(done)
 
     async def failed(self, failed: Failed, sending: Sending) -> None:
         """It will not be."""
@@ -167,6 +174,15 @@ class Replies:
             yield
         finally:
             self._begun.pop(reply, None)
+
+
+async def _ask(adapter: Adapter, asking: Asking, done: Done) -> None:
+    """Whoever has just had their first reply is asked what everybody is asked once. A reply does not fail for it."""
+    try:
+        if (question := await asking.due(done)) and done.author:
+            await adapter.ask(done, done.author, question)
+    except LimenError as error:
+        log.warning("%s: somebody could not be asked whether they may be learned from: %s", adapter.account, error)
 
 
 async def _first(*works: Coroutine[Any, Any, object]) -> None:

@@ -8,12 +8,14 @@ again, for the first answer may have been lost; what changed something is done o
 import difflib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from core import cards, roles
 from core.answers import Answer as Answer
 from core.answers import Choice
+from core.consent import NO, STOP, YES
 from core.engine import Act, Engine
 from core.errors import StoreError, UserError
 from core.events import Command, Line, PersonaKey
@@ -223,19 +225,28 @@ async def privacy(desk: Desk, command: Command) -> Answer:
     words = command.args.lower().split()
     if words:
         return await _allow(desk, command.author.id, words)
-    kept, asked = desk.engine.settings.retention, desk.privacy.basis
+    kept, told = desk.engine.settings.retention, await desk.privacy.consents.told(command.author.id)
     rated = kept.rated_half_lives * kept.half_life_days
     rows = [
         "Kept: what you say and what is answered, for the conversation. /export shows it all, /forget erases it.",
         f"A reply's prompt is kept {kept.unrated_days:g} days, a rated one's {rated:g}.",
-        f"Training this character here on it: {_told(await asked(command.author.id))}. /privacy train yes or no",
-        f"Training it elsewhere, too: {_told(await asked(command.author.id, Purpose.POOL))}. /privacy pool yes or no",
+        f"Training this character here on it: {_told(told, 'basis', 'time')}. /privacy train yes or no",
+        f"Training it elsewhere, too: {_told(told, 'pool', 'pool_time')}. /privacy pool yes or no",
+        f"Yes to training means: “{WORDING[Purpose.TRAIN]}”",
     ]
-    return Answer(text="\n".join(rows))
+    if asked := told.get("asked"):
+        rows.append(f"You were asked on {_day(asked)}.")
+    return Answer(text="\n".join(rows), choices=(STOP,) if told.get("basis") else (YES, NO))
 
 
-def _told(basis: str) -> str:
-    return f"allowed ({basis})" if basis else "not allowed"
+def _day(seconds: str) -> str:
+    return time.strftime("%d %B %Y", time.gmtime(int(seconds))).lstrip("0")
+
+
+def _told(consent: Mapping[str, str], basis: str, time_: str) -> str:
+    """Allowed or not, and since when that is said."""
+    said = f"allowed ({consent[basis]})" if consent.get(basis) else "not allowed"
+    return f"{said} since {_day(consent[time_])}" if consent.get(time_) else said
 
 
 async def _allow(desk: Desk, person: str, words: list[str]) -> Answer:

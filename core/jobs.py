@@ -70,7 +70,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=Tr
     """The whole reply. `say` with text, `silent`, or `react` with an emoji on the message answered.
 
     One that says something may feel something (`emotion`, by its name) and show that beside it: `emoji` on the message
-    answered, and `action`, which stands behind the text and is no part of it.
+    answered, and `action`, which stands behind the text and is no part of it. `author` is whom it answers.
     """
 
     job: str
@@ -85,6 +85,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=Tr
     emotion: str = ""
     action: str = ""
     answers: tuple[str, ...] = ()
+    author: Person | None = None
     finish: str = "stop"
     tokens: int = 0
     lora_version: str = BASE

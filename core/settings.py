@@ -207,6 +207,21 @@ class Attention(Part, frozen=True):
     ] = 20_000
 
 
+Asked = Literal["everywhere", "private", "never"]
+
+
+class Consent(Part, frozen=True):
+    """Whether people are asked if they may be learned from. Until somebody says yes, nothing of theirs trains."""
+
+    ask: Annotated[
+        Asked,
+        Meta(
+            description="Where newcomers are asked, once: `everywhere` (in a room so that only they see it, where the "
+            "platform can, else by a hint), in `private` talks, or `never`: then there is only /privacy."
+        ),
+    ] = "everywhere"
+
+
 class History(Part, frozen=True):
     """What is kept of a conversation."""
 
@@ -412,6 +427,7 @@ class Settings(Part, frozen=True):
     worker: Worker = Worker()
     queue: Queue = Queue()
     attention: Attention = Attention()
+    consent: Consent = Consent()
     history: History = History()
     retention: Retention = Retention()
     personality: Personality = Personality()

@@ -162,6 +162,10 @@ class Card(Noun, frozen=True, dict=True):
     actions: Annotated[Lines, Meta(description="What it may do between *asterisks*.")] = ()
     sampling: Sampling = Sampling()
     greeting: Annotated[str, Meta(max_length=2000, description="Its first words to a newcomer.")] = ""
+    consent: Annotated[
+        str,
+        Meta(max_length=300, description="How it asks whether it may learn from somebody; what that means is added."),
+    ] = ""
     limits: Limits = Limits()
     evolves: Annotated[bool, Meta(description="Whether it grows with the people who talk to it.")] = True
     names: Annotated[Lines, Meta(description="Other names that it answers to.")] = ()

@@ -162,7 +162,8 @@ def finished(ask: Ask, end: Finished) -> Done:
     return Done(
         job=job.id, reply_id=job.reply_id, conversation=job.conversation, place=job.place, persona=job.persona,
         text=end.text, fence=ask.claim.fence, act="say" if end.text.strip() else "silent",
-        answers=tuple(line.id for line in ask.new), finish=end.finish, tokens=end.tokens, lora_version=end.lora,
+        answers=tuple(line.id for line in ask.new), author=job.author,
+        finish=end.finish, tokens=end.tokens, lora_version=end.lora,
         persona_version=persona_version(ask), cancelled=end.finish == "cancelled",
     )  # fmt: skip
 
@@ -176,7 +177,8 @@ def ruled(ask: Ask) -> Done | None:
     return Done(
         job=job.id, reply_id=job.reply_id, conversation=job.conversation, place=job.place, persona=job.persona,
         text=rule.say, fence=ask.claim.fence, act=rule.act, emoji=rule.react.replace("\ufe0f", ""),
-        answers=tuple(line.id for line in ask.new), finish=RULE, persona_version=persona_version(ask),
+        answers=tuple(line.id for line in ask.new), author=job.author,
+        finish=RULE, persona_version=persona_version(ask),
     )  # fmt: skip
 
 

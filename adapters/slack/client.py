@@ -287,6 +287,9 @@ class Slack:
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """In a channel only they see it."""
+        self._work.beside(self._asked(done, person, question))
+
+    async def _asked(self, done: Done, person: Person, question: Answer) -> None:
         body = message(pieces(spelled(question.text, self._slash))[0])
         body["blocks"] += blocks(question.choices)
         place, client = done.place, self._web.client
@@ -297,7 +300,7 @@ class Slack:
             else:
                 user = _native(person.id)
                 await self._web.call(client.chat_postEphemeral, patient=False, repeatable=False, user=user, **body)
-        except (Busy, Refused, Unsure) as error:
+        except LimenError as error:
             self._work.complain(f"somebody there could not be asked. {error}", place.channel)
 
     # Replies.

@@ -36,6 +36,21 @@ class Consents:
             return True
         return False
 
+    async def ask(self, person: str, wording: str) -> bool:
+        """May they be asked? True once, and never for who has said yes or no. It is noted with its date and wording."""
+        basis, asked = await self._client.do("HMGET", keys.CONSENT(person), _FIELDS[Purpose.TRAIN][0], "asked")
+        if basis is not None or asked is not None:
+            return False
+        if not await self._client.do("HSETNX", keys.CONSENT(person), "asked", int(time.time())):
+            return False
+        await self._client.do("HSET", keys.CONSENT(person), "asked_wording", wording)
+        return True
+
+    async def told(self, person: str) -> dict[str, str]:
+        """All that is kept of it: `basis`, `wording`, `time` of either purpose, and when and how they were asked."""
+        found = await self._client.do("HGETALL", keys.CONSENT(person))
+        return {name.decode(): value.decode() for name, value in found.items()}
+
     async def say(self, person: str, basis: str, wording: str, purpose: Purpose = Purpose.TRAIN) -> None:
         """Record somebody's own word, whatever was there before. An empty basis is a no."""
         why, words, when = _FIELDS[purpose]

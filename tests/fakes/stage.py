@@ -15,7 +15,7 @@ from bots.assemble import Parts, parts
 from bots.crew import Crew
 from bots.platforms import Bot
 from core.answers import below
-from core.settings import Attention, Scope, Settings
+from core.settings import Attention, Consent, Scope, Settings
 from worker.compose import Composer
 from worker.echo import Echo
 from worker.serve import Server
@@ -54,6 +54,9 @@ class Stage(Protocol):
 
     def alone(self, who: str = ANN) -> list[str]:
         """What one person alone was told, wherever."""
+
+    def listens(self) -> bool:
+        """Will the bot hear what is said now?"""
 
     async def wait(self, holds: Callable[[], Any]) -> Any:
         """Until it holds."""
@@ -115,6 +118,9 @@ class AtDiscord:
 
     def alone(self, who: str = ANN) -> list[str]:
         return [body["content"] for of, token in self._asked if of == who for body in self.fake.responses[token]]
+
+    def listens(self) -> bool:
+        return any(session.out for session in self.fake.sessions.values())
 
     async def wait(self, holds: Callable[[], Any]) -> Any:
         await self.fake.wait(holds)
@@ -178,6 +184,9 @@ class AtTelegram:
         """In a group there is no such thing: commands are answered to all."""
         return list(self.fake.shown(self._t.GROUP))
 
+    def listens(self) -> bool:
+        return True  # what is said is kept for it
+
     async def wait(self, holds: Callable[[], Any]) -> Any:
         await self.fake.wait(holds)
         return holds()
@@ -233,6 +242,9 @@ class AtSlack:
     def alone(self, who: str = ANN) -> list[str]:
         return [one["text"] for one in self.fake.whispers if one["user"] == self._who[who]]
 
+    def listens(self) -> bool:
+        return True  # what is said is kept for it
+
     async def wait(self, holds: Callable[[], Any]) -> Any:
         return await self.fake.wait(holds)
 
@@ -269,11 +281,10 @@ class Troupe:
 
 
 def shared(**changes: Any) -> Settings:
-    """Settings under which a room shares one character on every platform, and nobody waits for a second message."""
+    """A room shares one character on every platform; nobody waits for a second message, and nobody is asked."""
     scope = Scope(discord="channel", telegram="channel", slack="channel")
-    return msgspec.structs.replace(
-        Settings(attention=Attention(settle_seconds=0, quick_seconds=0), scope=scope), **changes
-    )
+    quick = Settings(attention=Attention(settle_seconds=0, quick_seconds=0), scope=scope, consent=Consent(ask="never"))
+    return msgspec.structs.replace(quick, **changes)
 
 
 @asynccontextmanager
@@ -295,6 +306,7 @@ async def playing(
         crew = asyncio.create_task(Crew(p, told).run({platform: joined}))
         serving = asyncio.create_task(server.run())
         try:
+            await on.wait(on.listens)
             yield Troupe(on, p, bot.adapter)
         finally:
             told.set()

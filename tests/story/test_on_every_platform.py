@@ -1,5 +1,6 @@
 """What people meet wherever they are: one tale, told on Discord, on Slack and on Telegram, over the real libraries."""
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,8 +9,14 @@ pytest.importorskip("discord")
 pytest.importorskip("slack_bolt")
 pytest.importorskip("telegram")
 
-from core.settings import Discord
+from core.privacy import WORDING
+from core.settings import Consent, Discord
+from core.store import keys
+from core.store.consents import Purpose
+from tests.fakes.jobs import until
 from tests.fakes.stage import ANN, BOB, PLATFORMS, Stage, playing, shared, stage
+
+ASKS = shared(consent=Consent())
 
 
 @pytest.fixture(params=PLATFORMS)
@@ -67,6 +74,77 @@ async def test_quiet_by_default(on: Stage, redis_url: str) -> None:
         on.say("hello")
         await on.wait(lambda: any("hello" in text for text in on.room()))
     assert [] == on.labels(BOB)
+
+
+# Consent.
+
+
+async def test_a_newcomer_is_asked_once_in_private(on: Stage, redis_url: str) -> None:
+    """After the first reply, in the persona's voice, with a yes and a no; what was asked is kept with its date."""
+    async with playing(on, redis_url, ASKS) as it:
+        on.say("hello", dm=True)
+        asked = await on.wait(lambda: [text for text in on.room(dm=True) if "matey: may I learn" in text])
+        assert WORDING[Purpose.TRAIN] in asked[0]
+        assert "hello" in on.room(dm=True)[0]
+        assert "" == await it.p.privacy.basis(on.people[ANN])
+        on.press("Yes, learn from me", dm=True)
+        await on.wait(lambda: not on.labels(dm=True))
+        await until(lambda: it.p.privacy.basis(on.people[ANN]))
+        kept = (await it.p.privacy.export(on.people[ANN]))["consent"]
+        on.say("and again", dm=True)
+        await on.wait(lambda: any("and again" in text for text in on.room(dm=True)))
+        assert sum("may I learn" in text for text in on.room(dm=True)) <= 1
+
+    assert ("asked", WORDING[Purpose.TRAIN]) == (kept["basis"], kept["wording"])
+    assert abs(time.time() - int(kept["asked"])) < 60
+    assert "matey: may I learn" in kept["asked_wording"]
+
+
+async def test_a_no_is_a_no_and_a_silence_too(on: Stage, redis_url: str) -> None:
+    """Nobody is asked again, by no process."""
+    async with playing(on, redis_url, ASKS) as it:
+        for who in (ANN, BOB):
+            on.say("hello", who)
+            await until(lambda who=who: it.p.client.do("HGET", keys.CONSENT(on.people[who]), "asked"))
+        on.command("privacy train no", ANN)
+        await until(lambda: it.p.client.do("HEXISTS", keys.CONSENT(on.people[ANN]), "basis"))
+        before = len([text for text in [*on.room(), *on.alone(ANN), *on.alone(BOB)] if "may I learn" in text])
+    async with playing(on, redis_url, ASKS) as it:
+        for who in (ANN, BOB):
+            on.say("me again", who)
+        await on.wait(lambda: 2 == sum("me again" in text for text in on.room()))
+        assert ["", ""] == [await it.p.privacy.basis(on.people[who]) for who in (ANN, BOB)]
+        after = len([text for text in [*on.room(), *on.alone(ANN), *on.alone(BOB)] if "may I learn" in text])
+    assert before == after
+
+
+async def test_in_a_room_the_question_is_for_one(on: Stage, redis_url: str) -> None:
+    """Seen by them alone where the platform can do that; else a hint, and the question behind a button."""
+    async with playing(on, redis_url, ASKS) as it:
+        on.say("hello", ANN)
+        if it.adapter.limits.whispers:
+            await on.wait(lambda: any("may I learn" in text for text in on.alone(ANN)))
+            assert not any("may I learn" in text for text in [*on.room(), *on.alone(BOB)])
+        else:
+            await on.wait(lambda: any("/privacy tells you all" in text for text in on.room()))
+            assert not any("Yes, learn" in label for label in on.labels(ANN))
+            on.press("What does that mean?", ANN)
+        await on.wait(lambda: "Yes, learn from me" in on.labels(ANN))
+        on.press("Yes, learn from me", ANN)
+        await until(lambda: it.p.privacy.basis(on.people[ANN]))
+        on.command("privacy", ANN)
+        await on.wait(lambda: any("You were asked on" in text for text in on.alone(ANN)))
+        assert "" == await it.p.privacy.basis(on.people[BOB])
+
+
+async def test_nobody_is_asked_where_the_setting_says_so(on: Stage, redis_url: str) -> None:
+    """In rooms, or at all."""
+    async with playing(on, redis_url, shared(consent=Consent(ask="private"))) as it:
+        on.say("hello", ANN)
+        await on.wait(lambda: any("hello" in text for text in on.room()))
+        on.say("hello", BOB, dm=True)
+        await until(lambda: it.p.client.do("HGET", keys.CONSENT(on.people[BOB]), "asked"))
+        assert None is await it.p.client.do("HGET", keys.CONSENT(on.people[ANN]), "asked")
 
 
 # Who may change a character that all share.

@@ -67,7 +67,8 @@ class Run:
 @asynccontextmanager
 async def limen_run(environ: dict[str, str], home: Path, *args: str, folder: Path = ROOT) -> AsyncIterator[Run]:
     """`limen run ARGS`, called in a folder; killed if a test leaves it behind."""
-    environ = {**os.environ, "LIMEN_TESTING": "1", "LIMEN_MODEL__REF": "echo:", "PYTHONPATH": str(ROOT), **environ}
+    ours = {"LIMEN_TESTING": "1", "LIMEN_MODEL__REF": "echo:", "LIMEN_CONSENT__ASK": "never", "PYTHONPATH": str(ROOT)}
+    environ = {**os.environ, **ours, **environ}
     environ.pop("REDIS_URL", None)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bots", "--home", str(home), "run", *args, cwd=folder, env=environ, stdout=PIPE,

@@ -1,0 +1,71 @@
+"""The one question that everybody is asked once: may the persona learn from you? In its voice, and what it means.
+
+Until somebody says yes nothing of theirs trains anything, asked or not. Who was asked, when and in which words is
+kept with their consent (`core/store/consents.py`). In the terminal the operator's own statement stands in.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from core.answers import Answer, Choice
+from core.errors import LimenError
+from core.events import Kind
+from core.jobs import Done
+from core.privacy import WORDING
+from core.settings import Asked
+from core.store.consents import Consents, Purpose
+from personas.card import Card
+
+KNOWN = 10_000  # people of whom this process knows that there is nothing to ask
+YES = Choice("Yes, learn from me", "privacy", "train yes", "good")
+NO = Choice("No", "privacy", "train no")
+STOP = Choice("No longer learn from me", "privacy", "train no")
+WHAT = Choice("What does that mean?", "privacy")
+PLAIN = "One question: may I learn from what you say, and from what you think of my replies?"
+
+
+def question(card: Card) -> Answer:
+    """For somebody alone: the whole of it, and a yes or no."""
+    means = f"Yes means: “{WORDING[Purpose.TRAIN]}” If you say no, or nothing, it never does."
+    typed = "You can change your mind at any time: /privacy train yes, /privacy train no."
+    return Answer(text=f"{card.consent.strip() or PLAIN}\n\n{means} {typed}", choices=(YES, NO))
+
+
+def hint(card: Card) -> Answer:
+    """For where others read it, too: that there is a question, and where it is asked."""
+    says = f"{card.consent.strip() or PLAIN} Until you say yes, I do not: /privacy tells you all about it."
+    return Answer(text=says, choices=(WHAT,))
+
+
+class Asking:
+    """Whom to ask, and how. `whispers`: in a room the platform can say something to one person alone."""
+
+    def __init__(self, consents: Consents, when: Asked, cards: Callable[[str], Card], whispers: bool) -> None:
+        self._consents, self._when, self._cards, self._whispers = consents, when, cards, whispers
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    async def due(self, done: Done) -> Answer | None:
+        """What to ask whoever this reply was for, now that it is said: once in their life. Raises StoreError."""
+        person = done.author
+        if person is None or person.is_bot or person.id in self._known or not self._suits(done):
+            return None
+        asks = self._asks(done)
+        if asks and not await self._consents.ask(person.id, asks.text):
+            asks = None
+        self._known[person.id] = None
+        if len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+        return asks
+
+    def _suits(self, done: Done) -> bool:
+        """A talk that has begun; not one that was broken off."""
+        if self._when == "never" or done.act != "say" or done.cancelled or not done.text.strip():
+            return False
+        return self._when == "everywhere" or done.place.kind == Kind.DM
+
+    def _asks(self, done: Done) -> Answer | None:
+        try:
+            card = self._cards(done.persona.card)
+        except LimenError:  # its file has gone or broken meanwhile: another reply will do
+            return None
+        return question(card) if self._whispers or done.place.kind == Kind.DM else hint(card)
