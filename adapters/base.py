@@ -12,7 +12,7 @@ from core.answers import Answer, Choice
 from core.delivery import Outlet
 from core.engine import Outcome
 from core.errors import LimenError
-from core.events import AnyEvent, Command, Person
+from core.events import AnyEvent, Attachment, Command, Person
 from core.jobs import Done
 
 Below = Callable[[Done], Sequence[Choice]]
@@ -53,6 +53,9 @@ class Adapter(Outlet, Protocol):
 
         Whatever the platform is told for us to have it (so that it does not bring it again) may be told now.
         """
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        """What somebody attached, from the platform's own hosts. Raises TooLong, or InputError if it cannot be had."""
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
         """The engine has taken an event: show its note, if there is one."""

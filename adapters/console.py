@@ -24,7 +24,7 @@ from core.commands import COMMANDS, Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome, new_id
 from core.errors import InputError, LimenError
-from core.events import Addressed, AnyEvent, Command, Kind, Message, Person, Place, Reaction
+from core.events import Addressed, AnyEvent, Attachment, Command, Kind, Message, Person, Place, Reaction
 from core.jobs import Done, Failed
 from personas.card import Card
 
@@ -147,6 +147,10 @@ class Console:
             id=command.id, account=ACCOUNT, place=PLACE, author=self.person, time=command.time,
             message_id=self._growing, emoji=command.args, removed=command.name == "unreact",
         )  # fmt: skip
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        """Nobody attaches anything to a line."""
+        raise InputError(f"{attachment.name} is not here")
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
         """A reply is due now, or there is a note."""

@@ -5,15 +5,17 @@ something takes long holds up no other, and what comes together goes to the engi
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from itertools import groupby
 from typing import Any, TypeVar
 
 from adapters.base import Adapter
+from bots.reading import read
 from core.commands import Desk
+from core.engine import Engine
 from core.errors import LimenError
-from core.events import AnyEvent, Command
+from core.events import AnyEvent, Command, Message
 from core.intake import Intake
 from core.lanes import Lanes
 from core.store.client import patiently
@@ -61,8 +63,10 @@ class _Talk:
                 assert isinstance(event, Command)
                 await self._answer(event)
 
-    async def _keep(self, events: Iterable[AnyEvent]) -> None:
-        under_way = [(event, self._intake.offer(event)) for event in events]
+    async def _keep(self, events: Sequence[AnyEvent]) -> None:
+        under_way = [
+            (event, self._intake.offer(what)) for event, what in zip(events, await self._read(events), strict=True)
+        ]
         try:
             for event, outcome in under_way:
                 try:
@@ -73,6 +77,19 @@ class _Talk:
         finally:
             for _, outcome in under_way:
                 outcome.cancel()  # of those that we do not come to any more
+
+    async def _read(self, events: Sequence[AnyEvent]) -> Sequence[AnyEvent]:
+        """With the files that came with them. Most talk has none."""
+        if not any(isinstance(event, Message) and event.attachments for event in events):
+            return events
+        engine = self._desk.engine
+        return await asyncio.gather(*(self._tried(engine, event) for event in events))
+
+    async def _tried(self, engine: Engine, event: AnyEvent) -> AnyEvent:
+        try:
+            return await patiently(lambda: read(self._adapter, engine, event), PATIENCE)
+        except LimenError:  # the engine will find the same, and say it
+            return event
 
     async def _answer(self, command: Command) -> None:
         try:

@@ -37,7 +37,7 @@ def attend(
         return Decision(False, "it is our own")
     if message.author.is_bot and not rules.bots:
         return Decision(False, "it is a bot's")
-    if not message.text.strip():
+    if not (message.text.strip() or message.files):
         return Decision(False, "it is empty")
     why = called(message, names, rules)
     if not why and not _may_join_in(message, rules):

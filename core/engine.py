@@ -28,6 +28,7 @@ from core.events import (
     quote,
 )
 from core.feedback import Fact
+from core.files import below
 from core.jobs import Generate
 from core.manners import at_home, hears, is_quiet, rests, says_stop
 from core.quota import gate, reset
@@ -149,9 +150,9 @@ class Engine:
         if note := self._too_long(text):
             waits = decision.speak and not decision.overheard
             return None, Outcome(act=Act.REFUSED, persona=persona, note=note if waits else "")
-        if not text.strip() or message.author.id == message.account:
+        if not (text.strip() or message.files) or message.author.id == message.account:
             return None, Outcome(act=Act.IGNORED, persona=persona, note=decision.why)
-        line = heard(persona, message.place, message, text)
+        line = heard(persona, message.place, message, below(text, message.files))
         job = await self._job(message, persona, card) if decision.speak else None
         outcome = Outcome(
             act=Act.HEARD, persona=persona, conversation=line.conversation, reply_id=job.reply_id if job else ""

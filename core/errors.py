@@ -8,6 +8,7 @@ LimenError
 │   ├── ModelError            a model reference that cannot be had or loaded
 │   ├── MissingExtra          a package of an extra that is not installed
 │   ├── InputError            a file or line that a command was given
+│   │   └── TooLong           a file longer than is allowed, or than it said
 │   └── LoraError             a LoRA that cannot be read, or does not fit
 ├── StoreError                Redis
 │   ├── StoreUnreachable      gone, or not there yet; what was acknowledged is safe
@@ -52,6 +53,10 @@ class MissingExtra(UserError):
 
 class InputError(UserError):
     """A file or line given to a command cannot be used."""
+
+
+class TooLong(InputError):
+    """A file is longer than is allowed, or than it said it was."""
 
 
 class LoraError(UserError):

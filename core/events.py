@@ -83,12 +83,16 @@ class Addressed(StrEnum):
 
 
 class Message(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody said something. `id` is the platform's message id."""
+    """Somebody said something. `id` is the platform's message id.
+
+    `files`: what came with it, as the conversation will hold it (`core/files.py`); it calls nobody.
+    """
 
     text: str
     addressed: Addressed = Addressed.NO
     attachments: tuple[Attachment, ...] = ()
     reply_to: str = ""
+    files: str = ""
 
 
 class Edit(Event, frozen=True, kw_only=True, omit_defaults=True):

@@ -222,6 +222,19 @@ class Consent(Part, frozen=True):
     ] = "everywhere"
 
 
+class Files(Part, frozen=True):
+    """Files that people send with a message. All are named to the persona; text is quoted to it."""
+
+    read: Annotated[bool, Meta(description="Fetch text files that come with a message for us, and read them.")] = True
+    max_bytes: Annotated[
+        int, Meta(ge=0, le=20_000_000, description="A longer file is only named, whatever it says of its length.")
+    ] = 200_000
+    max_chars: Annotated[
+        int, Meta(ge=100, le=100_000, description="So much of the beginning of each is quoted to the model.")
+    ] = 2_000
+    most: Annotated[int, Meta(ge=0, le=10, description="So many of one message are read.")] = 2
+
+
 class History(Part, frozen=True):
     """What is kept of a conversation."""
 
@@ -428,6 +441,7 @@ class Settings(Part, frozen=True):
     queue: Queue = Queue()
     attention: Attention = Attention()
     consent: Consent = Consent()
+    files: Files = Files()
     history: History = History()
     retention: Retention = Retention()
     personality: Personality = Personality()

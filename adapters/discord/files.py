@@ -6,7 +6,7 @@ import aiohttp
 from yarl import URL
 
 from adapters.discord.api import Api, Refused, Unreachable
-from core.errors import InputError
+from core.errors import InputError, TooLong
 from core.events import Attachment
 
 HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
@@ -17,7 +17,7 @@ LONGEST = 30.0  # seconds
 async def fetch(api: Api, attachment: Attachment, most: int = MOST) -> bytes:
     """What is in an attachment. Raises InputError if it is too long, gone, or not Discord's."""
     if attachment.size > most:
-        raise InputError(f"{attachment.name} is too long: {attachment.size:,} bytes, and {most:,} are allowed")
+        raise TooLong(f"{attachment.name} is too long: {attachment.size:,} bytes, and {most:,} are allowed")
     try:
         content = await _read(api, attachment.url, most)
         if content is None:
@@ -27,7 +27,7 @@ async def fetch(api: Api, attachment: Attachment, most: int = MOST) -> bytes:
     if content is None:
         raise InputError(f"{attachment.name} is no longer there")
     if len(content) > most:
-        raise InputError(f"{attachment.name} is longer than it was said to be, and {most:,} bytes are allowed")
+        raise TooLong(f"{attachment.name} is longer than it was said to be, and {most:,} bytes are allowed")
     return content
 
 

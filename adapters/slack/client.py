@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 import msgspec
 
 from adapters.base import Below, Limits, nothing
-from adapters.slack import doors
+from adapters.slack import doors, files
 from adapters.slack.acquaintances import Acquaintances
 from adapters.slack.buttons import blocks, is_theirs, pressed
 from adapters.slack.events import to_event
@@ -29,7 +29,7 @@ from core.answers import Answer, Choice
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import ConfigError, LimenError
-from core.events import Addressed, AnyEvent, Command, Deletion, Joined, Kind, Message, Person, Place
+from core.events import Addressed, AnyEvent, Attachment, Command, Deletion, Joined, Kind, Message, Person, Place
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.slack")
@@ -179,6 +179,10 @@ class Slack:
         if isinstance(event, Deletion):
             return (event.place.channel, event.message_id) in self._replies.messages.deleted
         return event.author.id == self.account and not isinstance(event, Joined)
+
+    async def fetch(self, attachment: Attachment, most: int = files.MOST) -> bytes:
+        """What is in a file that somebody sent. Raises TooLong, or InputError if it cannot be had here."""
+        return await files.fetch(self._web, attachment, most)
 
     # What the engine made of it.
 

@@ -11,6 +11,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
+from yarl import URL
 
 from adapters.slack.pace import Pace
 from adapters.slack.view import Us
@@ -126,6 +127,11 @@ class Web:
             log.info("the answer to a command goes another way: %s", type(error).__name__)
             return False
         return told.status_code == 200
+
+    @property
+    def origin(self) -> URL:
+        """The host of the calls."""
+        return URL(self.client.base_url).origin()
 
     def session(self) -> aiohttp.ClientSession:
         """The connections that all calls share."""

@@ -40,7 +40,7 @@ from core.answers import Answer, Choice
 from core.commands import COMMANDS
 from core.delivery import Sending
 from core.engine import Act, Outcome
-from core.errors import InputError, LimenError
+from core.errors import InputError, LimenError, TooLong
 from core.events import Addressed, AnyEvent, Attachment, Command, Event, Kind, Message, Person, Place
 from core.jobs import Done, Failed
 
@@ -142,13 +142,13 @@ class Telegram:
     async def fetch(self, attachment: Attachment, most: int = MOST) -> bytes:
         """What somebody attached. Raises InputError if it is too long, or not there any more."""
         if 0 <= most < attachment.size:
-            raise InputError(f"{attachment.name} is too long: {attachment.size:,} bytes, and {most:,} are allowed")
+            raise TooLong(f"{attachment.name} is too long: {attachment.size:,} bytes, and {most:,} are allowed")
         try:
             content = await self._wire.fetch(attachment.url.removeprefix(f"{PLATFORM}:"), most)
         except (Flooded, Refused, Unreachable) as error:
             raise InputError(f"{attachment.name} cannot be fetched: {error}") from error
         if content is None:
-            raise InputError(f"{attachment.name} is longer than it was said to be, and {most:,} bytes are allowed")
+            raise TooLong(f"{attachment.name} is longer than it was said to be, and {most:,} bytes are allowed")
         return content
 
     async def _heard(self, raw: Mapping[str, Any], me: Me) -> tuple[AnyEvent, ...]:

@@ -34,7 +34,7 @@ from core.commands import Answer, Desk
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import LimenError
-from core.events import AnyEvent, Command, Person
+from core.events import AnyEvent, Attachment, Command, Person
 from core.intake import Intake
 from core.jobs import Done, Failed
 from tests.fakes import discord as discords
@@ -125,6 +125,10 @@ class Hearing:
 
     async def answered(self, command: Command, answer: Answer) -> None:
         """Nobody gives commands."""
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        """As the other does it."""
+        return await self._adapter.fetch(attachment, most)
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """Nobody is asked."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.events import Line, Message, PersonaKey, Place
+from core.files import edited
 from core.store import keys
 from core.store.client import Client, Effect
 from core.store.queue import Heard
@@ -87,11 +88,11 @@ class Conversations:
         return [_line(body) if body else None for body in bodies]
 
     async def edit(self, conversation: str, message: str, text: str) -> bool:
-        """A line reads differently now. False if it is not (or no longer) kept."""
+        """A line reads differently now; files that came with it stay. False if it is not (or no longer) kept."""
         (line,) = await self._lines(conversation, [message.encode()])
         if line is None:
             return False
-        changed = msgspec.structs.replace(line, text=text)
+        changed = msgspec.structs.replace(line, text=edited(text, line.text))
         await self._client.do("HSET", keys.LINES(conversation), message, _encode(changed))
         return True
 

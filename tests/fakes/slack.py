@@ -105,6 +105,7 @@ class Fake:
     whispers: list[Json] = field(default_factory=list)  # what one person alone sees
     statuses: list[tuple[str, str, str]] = field(default_factory=list)
     files: list[Json] = field(default_factory=list)
+    sent: dict[str, bytes] = field(default_factory=dict)  # what people sent, by name
     homes: dict[str, str] = field(default_factory=dict)  # what somebody sees on the app's page
     scopes: set[str] = field(default_factory=lambda: set(SCOPES))
     pinged: list[str] = field(default_factory=list)  # mass mentions that got through: there may be none
@@ -623,6 +624,13 @@ class Fake:
         upload["content"] = data.decode()
         return web.Response(text=f"OK - {len(data)}")
 
+    async def _file(self, request: web.Request) -> web.Response:
+        """To whoever has the app's token; others are led to where one signs in."""
+        content = self.sent.get(request.match_info["name"])
+        if request.headers.get("Authorization") != f"Bearer {BOT_TOKEN}" or "files:read" not in self.scopes:
+            return web.Response(status=302, headers={"Location": f"{self.url}/signin"})
+        return web.Response(status=404) if content is None else web.Response(body=content)
+
     async def _respond(self, request: web.Request) -> web.Response:
         """What a slash command's `response_url` takes."""
         body, where = await request.json(), request.match_info
@@ -704,6 +712,7 @@ async def slack() -> AsyncIterator[Fake]:
     app = web.Application(client_max_size=2**24)
     app.add_routes([
         web.route("*", "/api/{method}", it._api), web.get("/link/", it._socket),
+        web.get("/files-pri/{name}", it._file),
         web.post("/upload/{id}", it._upload), web.post("/commands/{trigger}/{channel}/{user}", it._respond),
     ])  # fmt: skip
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

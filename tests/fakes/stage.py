@@ -6,7 +6,7 @@ Ann and Bob are in a room and each in a DM with the bot; what they do and see ha
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -24,6 +24,20 @@ ANN, BOB = "ann", "bob"
 PLATFORMS = ("discord", "slack", "telegram")
 
 
+class Sent(NamedTuple):
+    """A file that somebody sends. `size`: what the platform says of it, where that is not true."""
+
+    name: str
+    content: bytes
+    media_type: str = "text/plain"
+    size: int = -1
+
+    @property
+    def told(self) -> int:
+        """Its length, as the platform says."""
+        return self.size if self.size >= 0 else len(self.content)
+
+
 class Stage(Protocol):
     """A platform with people on it. `dm`: in private with the bot, else in the room. Ids of messages are its own."""
 
@@ -36,6 +50,9 @@ class Stage(Protocol):
 
     def say(self, text: str, who: str = ANN, dm: bool = False, **more: Any) -> str:
         """Somebody says something; in the room they call the bot."""
+
+    def send(self, text: str, *files: Sent, who: str = ANN, dm: bool = False) -> str:
+        """Somebody says something with a file (on Telegram one, elsewhere several)."""
 
     def command(self, text: str, who: str = ANN, dm: bool = False) -> None:
         """Somebody gives a command, such as `switch orrin`."""
@@ -90,6 +107,14 @@ class AtDiscord:
     def say(self, text: str, who: str = ANN, dm: bool = False, **more: Any) -> str:
         call = "" if dm else f"<@{self._d.ME}> "
         return str(self.fake.say(call + text, self._where(dm), self._who[who], **more))
+
+    def send(self, text: str, *files: Sent, who: str = ANN, dm: bool = False) -> str:
+        told = [
+            {"id": str(at), "filename": one.name, "size": one.told, "content_type": one.media_type, "proxy_url": "p",
+             "url": self.fake.attachment(one.name, one.content)}
+            for at, one in enumerate(files)
+        ]  # fmt: skip
+        return self.say(text, who, dm, attachments=told)
 
     def command(self, text: str, who: str = ANN, dm: bool = False) -> None:
         name, *words = text.split()
@@ -164,6 +189,15 @@ class AtTelegram:
             more["caption"], text = text, ""
         return str(self.fake.say(text, self._who[who], self._where(who, dm), **more))
 
+    def send(self, text: str, *files: Sent, who: str = ANN, dm: bool = False) -> str:
+        (one,) = files
+        self.fake.uploads[one.name] = one.content
+        told = {"file_id": one.name, "file_unique_id": "u", "file_size": one.told, "file_name": one.name}
+        if one.media_type.startswith("image/"):
+            del told["file_name"]
+            return self.say(text, who, dm, photo=[{**told, "width": 9, "height": 9}])
+        return self.say(text, who, dm, document={**told, "mime_type": one.media_type})
+
     def command(self, text: str, who: str = ANN, dm: bool = False) -> None:
         self.fake.say(f"/{text}", self._who[who], self._where(who, dm))
 
@@ -223,6 +257,15 @@ class AtSlack:
         call = "" if dm else f"<@{self._s.BOT_USER}> "
         return str(self.fake.say(self._where(who, dm), self._who[who], call + text, **more))
 
+    def send(self, text: str, *files: Sent, who: str = ANN, dm: bool = False) -> str:
+        self.fake.sent |= {one.name: one.content for one in files}
+        told = [
+            {"id": f"F{at}", "name": one.name, "mimetype": one.media_type, "size": one.told,
+             "url_private": f"{self.fake.url}/files-pri/{one.name}"}
+            for at, one in enumerate(files)
+        ]  # fmt: skip
+        return self.say(text, who, dm, files=told, subtype="file_share")
+
     def command(self, text: str, who: str = ANN, dm: bool = False) -> None:
         self.fake.command(self._where(who, dm), self._who[who], text)
 
@@ -278,6 +321,11 @@ class Troupe:
 
     def __init__(self, on: Stage, p: Parts, adapter: Adapter) -> None:
         self.on, self.p, self.adapter = on, p, adapter
+
+    async def talks(self) -> list[str]:
+        """The ids of every conversation."""
+        found = await self.p.client.scan("limen:talk:*:order")
+        return [name.removeprefix("limen:talk:").removesuffix(":order") for name in found]
 
 
 def shared(**changes: Any) -> Settings:

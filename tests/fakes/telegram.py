@@ -125,6 +125,12 @@ class Fake:
         message |= {"text": text, "edit_date": int(time.time())}
         self.tell("edited_message", message)
 
+    def caption(self, number: int | str, text: str, chat: Body = GROUP) -> None:
+        """They change what stands below a file."""
+        message = self.messages[chat["id"], int(number)]
+        message |= {"caption": f"@MiraBot {text}", "edit_date": int(time.time())}
+        self.tell("edited_message", message)
+
     def react(self, number: int, *emoji: str, who: Body = ANN, chat: Body = DM) -> None:
         """They feel this about it now, and nothing else."""
         key = (chat["id"], number, who["id"])

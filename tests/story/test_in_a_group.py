@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from bots.reading import read
 from core.commands import RESTING, Answer
 from core.engine import Act, Outcome
-from core.events import Addressed, Command, Kind, Message, Person, Place
+from core.events import Addressed, Attachment, Command, Kind, Message, Person, Place
 from core.settings import Attention, Scope
 from core.store import keys
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, house_at, quick, react, say
@@ -385,3 +386,40 @@ COUNTS = [keys.ASKED, keys.ASKED_TOLD, keys.SPOKEN, keys.OVERHEARD, keys.BOT_TUR
 
 def _head(key: keys.Key) -> str:
     return key.pattern.partition("{}")[0]
+
+
+# Files that people send.
+
+
+async def test_a_file_calls_nobody(redis_url: str) -> None:
+    """What stands in it, and how it is called, is not said to us; alone it is enough where all is for us."""
+    async with among(redis_url) as house:
+        named = msgspec.structs.replace(say("look", 1, to=Addressed.NO), files="[file: mira.txt, 5 bytes]\n> Mira stop")
+        alone = msgspec.structs.replace(say("", 2, where=DM, to=Addressed.DM), files="[image: cat.png]")
+        outcomes = await house.engine.on_messages([named, alone])
+        kept = await house.p.conversations.last(TALK, 9)
+
+    assert [Act.HEARD, Act.QUEUED] == acts(outcomes)
+    assert ["look\n[file: mira.txt, 5 bytes]\n> Mira stop"] == [line.text for line in kept]
+
+
+async def test_only_files_that_are_meant_for_us_are_fetched(redis_url: str) -> None:
+    """By a name, too; not from whom the settings deny, and not more than a few."""
+    fetched: list[str] = []
+
+    class Shelf:
+        async def fetch(self, attachment: Attachment, most: int) -> bytes:
+            fetched.append(attachment.name)
+            return b"hello"
+
+    async with among(redis_url, deny_people=BOB.id) as house:
+        for number, (text, who, to) in enumerate(
+            [("hi", ANN, Addressed.NO), ("hi", BOB, Addressed.MENTION), ("Mira, hi", ANN, Addressed.NO)]
+        ):
+            files = tuple(Attachment(f"{number}{name}.txt", "text/plain", 5) for name in "abc")
+            message = msgspec.structs.replace(say(text, number, who, to=to), attachments=files)
+            event = await read(Shelf(), house.engine, message)
+            assert isinstance(event, Message)
+            assert event.files.count("[file: ") == 3
+
+    assert ["2a.txt", "2b.txt"] == fetched
