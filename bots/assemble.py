@@ -90,7 +90,7 @@ class Parts:
 
     def desk(self, engine: Engine) -> Desk:
         """Who answers commands."""
-        return Desk(engine, self.privacy, self.folders)
+        return Desk(engine, self.privacy, self.folders, self.growth, self.loras)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from core import cards, roles
+from core import cards, roles, tuning
 from core.answers import Answer as Answer
 from core.answers import Choice
 from core.consent import NO, STOP, YES
@@ -20,12 +20,15 @@ from core.engine import Act, Engine
 from core.errors import StoreError, UserError
 from core.events import Command, Line, PersonaKey
 from core.feedback import Fact, standing
+from core.growth import Growth
 from core.manners import hears
 from core.privacy import WORDING, Privacy
+from core.reasons import Reasons
 from core.store import keys
 from core.store.client import patiently
 from core.store.consents import Purpose
 from core.store.ledger import message_key
+from core.store.loras import Loras
 from core.store.queue import Offer
 from core.text import shorten
 from personas.card import Card
@@ -42,8 +45,11 @@ NOTED = 15.0  # seconds that we try to note that a command was carried out
 class Desk:
     """Answers commands. `folders` are where cards lie."""
 
-    def __init__(self, engine: Engine, privacy: Privacy, folders: Sequence[Path]) -> None:
-        self.engine, self.privacy, self.folders = engine, privacy, folders
+    def __init__(
+        self, engine: Engine, privacy: Privacy, folders: Sequence[Path], growth: Growth, loras: Loras
+    ) -> None:  # fmt: skip
+        self.engine, self.privacy, self.folders, self.growth, self.loras = engine, privacy, folders, growth, loras
+        self.reasons = Reasons(growth, engine.ledger, engine.conversations)
 
     async def answer(self, command: Command) -> Answer:
         """Carry a command out. A person's mistake comes back as an answer, never as an exception."""
@@ -76,6 +82,11 @@ class Desk:
         except StoreError as error:
             log.warning("/%s was done, which could not be noted: %s", command.name, error)
 
+    async def who(self, command: Command) -> tuple[PersonaKey, Card]:
+        """Whom somebody is talking to."""
+        persona, _ = await self._here(command)
+        return persona, self.engine.cards(persona.card)
+
     async def _here(self, command: Command) -> tuple[PersonaKey, str]:
         persona = await self.engine.persona(command)
         return persona, persona.conversation(command.place)
@@ -90,12 +101,6 @@ def near(name: str) -> str:
     """` (did you mean /x?)`, if something is near."""
     found = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
     return f" (did you mean /{found[0]}?)" if found else ""
-
-
-async def persona(desk: Desk, command: Command) -> Answer:
-    """who you are talking to"""
-    key, _ = await desk._here(command)
-    return Answer(text=about(desk.engine.cards(key.card)))
 
 
 async def personas(desk: Desk, command: Command) -> Answer:
@@ -275,23 +280,6 @@ async def help_(desk: Desk, command: Command) -> Answer:
     return Answer(text="\n".join(rows))
 
 
-def about(card: Card) -> str:
-    """A card in a few lines, for people."""
-    dials = ", ".join(
-        f"{name} {trait.value:g} ({trait.band[0]:g}–{trait.band[1]:g})" for name, trait in card.traits.items()
-    )
-    parts = {
-        "Likes to talk about": "; ".join(card.knowledge.domains),
-        "Wants": "; ".join(card.goals),
-        "Is good at": "; ".join(card.skills),
-        "Does not know": "; ".join(card.knowledge.unknowns),
-        "Declines": "; ".join(card.limits.topics),
-        "Nature, and how far it may move": dials,
-    }
-    rows = [f"{label}: {text}" for label, text in parts.items() if text]
-    return "\n".join([f"{card.title} ({card.name})", card.tagline, "", card.description.strip(), "", *rows])
-
-
 def cast(folders: Sequence[Path]) -> tuple[Choice, ...]:
     """The characters that can be switched to, as many as a platform shows below one message."""
     entries = [entry.card for entry in cards.available(folders) if entry.card]
@@ -316,7 +304,8 @@ def shown(line: Line, title: str) -> str:
 
 Command_ = Callable[[Desk, Command], Awaitable[Answer]]
 COMMANDS: dict[str, Command_] = {
-    "persona": persona, "personas": personas, "switch": switch, "regenerate": regenerate, "stop": stop,
+    "persona": tuning.persona, "why": tuning.why, "tune": tuning.tune, "pause": tuning.pause, "resume": tuning.resume,
+    "reset": tuning.reset, "personas": personas, "switch": switch, "regenerate": regenerate, "stop": stop,
     "history": history, "react": react, "unreact": unreact, "forget": forget, "export": export,
     "privacy": privacy, "help": help_,
 }  # fmt: skip

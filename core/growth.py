@@ -171,6 +171,8 @@ class Growth:
     async def rollback(self, persona: PersonaKey, card: Card, person: str, day: int) -> State:
         """Back to how it was at the end of a day; before its first day it was as it was born. The state it has now."""
         self._may_change(card)
+        if day >= self.now().day:
+            raise InputError("That day is not over yet", "The latest to go back to is yesterday")
         await self.living(persona, card)
         past = await self.store.on(persona, day) or State()
         change = Rolled(

@@ -37,6 +37,19 @@ _OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"type": _YES, "name": "everything", "description": "For every character, not only this one"},
         {"type": _YES, "name": "yes", "description": "I mean it: this cannot be undone"},
     ],
+    "persona": [
+        {"type": _TEXT, "name": "change", "description": "rollback yesterday: back to how it was at the end of a day"},
+    ],
+    "why": [
+        {"type": _TEXT, "name": "what", "description": "A dial, and since when: warmth since Tuesday"},
+    ],
+    "tune": [
+        {"type": _TEXT, "name": "dial", "description": "Which one, such as warmth; none lists them"},
+        {"type": _TEXT, "name": "turn", "description": "How far: +1 is a tenth up, -0.05 a twentieth down"},
+    ],
+    "reset": [
+        {"type": _YES, "name": "yes", "description": "I mean it"},
+    ],
     "privacy": [
         {
             "type": _TEXT,

@@ -1,22 +1,21 @@
 """`limen persona`: check a card down to line and field, show one, begin a new one."""
 
-import shutil
-import textwrap
 from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from bots import template
+from bots import growing, template
 from bots.assemble import settings
 from bots.files import writing
 from bots.options import PersonaName
 from bots.words import many
+from bots.wrap import wrapped
 from core import cards
-from core.commands import about
 from core.errors import InputError, UserError
 from core.events import Line, Person
 from core.prompt import Scene, compose
+from core.tuning import about
 from personas import library, reading, shape
 from personas.card import SCHEMA, Card, CardFaults, Slug
 
@@ -26,6 +25,10 @@ CHARACTERS_PER_TOKEN = 4
 @click.group()
 def command() -> None:
     """Check a persona's card, show one, or begin a new one."""
+
+
+for _one in (growing.history, growing.diff, growing.rollback):
+    command.add_command(_one)
 
 
 @command.command(epilog="Example: limen persona check ~/.limen/personas/*.yaml")
@@ -70,11 +73,9 @@ def _waiting(card: Card) -> list[str]:
     counts = {
         "rule": len(card.rules),
         "emotion": len(card.emotions),
-        "band": len(card.traits),
         "knowledge file": len(card.knowledge.files),
     }
-    still = [many(number, word) for word, number in counts.items() if number]
-    return still if card.evolves else [*still, "evolves: false"]
+    return [many(number, word) for word, number in counts.items() if number]
 
 
 @command.command(epilog="Example: limen persona show mira")
@@ -88,12 +89,6 @@ def show(ctx: click.Context, name: str) -> None:
     greeting = f"\nGreets with: {card.greeting}" if card.greeting else ""
     for row in f"{about(card)}{greeting}\n\n{entry.path}".splitlines():
         click.echo(wrapped(row))
-
-
-def wrapped(row: str, indent: str = "  ") -> str:
-    """A row over as many lines of the terminal as it needs."""
-    width = min(shutil.get_terminal_size().columns, 100)
-    return textwrap.fill(row, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 @command.command(epilog="Example: limen persona new ada")

@@ -1,14 +1,19 @@
 """A personality grows with those who talk to it, says why, and goes back to any day."""
 
+import json
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from core.changes import Rated, Talked
-from core.events import PersonaKey
+from core.events import Command, Person, PersonaKey, Place
 from core.personality import State, bond, replay
-from tests.fakes.house import ANN, BOB, House, house_at, quick, react, say
+from core.settings import Scope
+from tests.fakes.commands import meanwhile
+from tests.fakes.house import ANN, BOB, BOT, DM, ROOM, House, house_at, quick, react, say
 
 WARM = "I love you dear friend, thank you, you are wonderful and kind!"
 
@@ -106,3 +111,199 @@ async def test_scopes_are_walls(house: House) -> None:
         now = await state(house, other)
 
     assert ({}, 0.75) == (now.people, now.traits["warmth"])
+
+
+def order(words: str, who: Person = ANN, where: Place = DM, operator: bool = False) -> Command:
+    """`/words`, as typed in a DM."""
+    name, _, args = words.partition(" ")
+    return Command(id=f"c-{words}-{time.monotonic_ns()}", account=BOT, place=where, author=who, time=1003.0, name=name,
+                   args=args, operator=operator)  # fmt: skip
+
+
+async def ask(house: House, words: str, **more: object) -> str:
+    """What somebody is told."""
+    return (await house.p.desk(house.engine).answer(order(words, **more))).text  # type: ignore[arg-type]
+
+
+async def test_it_says_why_and_goes_back(house: House) -> None:
+    """Talk, a thumb, /why, /persona; rolled back to yesterday, it is as it was born, and says that as well."""
+    async with house.at_work():
+        (done,) = await house.talk(say(WARM, 1, where=DM))
+        await house.engine.on_reaction(react(done.reply_id, "👍", where=DM))
+        reason = await ask(house, "why warmth")
+        whole = await ask(house, "why")
+        shown = await ask(house, "persona")
+        back = await ask(house, "persona rollback yesterday")
+        now = await state(house, done.persona)
+        again = await ask(house, "why warmth since yesterday")
+        await house.engine.on_reaction(msgspec.structs.replace(
+            react(done.reply_id, "👍", where=DM), id="gone", removed=True, time=1004.0))  # fmt: skip
+        after = await state(house, done.persona)
+
+    assert "warmth rose by 0.02 since we met, to 0.77" in reason
+    assert "(my card: 0.75)" in reason
+    assert "+0.02  Ann 👍 on “I heard 1 lines. You said: I love you" in reason
+    assert "humour" not in reason
+    assert "You and I: familiarity 0.04, warmth +0.10" in whole
+    assert "warmth 0.77 (+0.02 from my card)" in shown
+    assert back.startswith("I am as I was yesterday: warmth 0.77 → 0.75")
+    assert back.endswith("Memories stay.")
+    assert ({}, 0.75) == (now.people, now.traits["warmth"])
+    assert "My warmth is as it was since we met" in again
+    assert "Ann took it back to the end of yesterday" in again
+    assert after.traits == pytest.approx(now.traits)
+
+
+async def test_dials_are_turned_by_hand(house: House) -> None:
+    """By tenths or by numbers, within the band, at once; what is wrong is said with what is right."""
+    async with house.at_work():
+        (done,) = await house.talk(say("Hello", 1, where=DM))
+        told = [
+            await ask(house, f"tune {words}")
+            for words in ("warmth +1", "warmth -0.05", "warmth +9", "warmth +1", "wamth +1", "warmth", "warmth lots")
+        ]
+        listed = await ask(house, "tune")
+        (next_,) = await house.talk(say("And you?", 2, where=DM))
+        prompt = await house.prompt(next_.reply_id)
+
+    assert ["warmth: 0.75 → 0.85", "warmth: 0.85 → 0.80", "warmth: 0.80 → 0.95"] == told[:3]
+    assert "stays at 0.95" in told[3]
+    assert "Perhaps you mean warmth" in told[4]
+    assert ["Say how far to turn it" in text for text in told[5:]] == [True, True]
+    assert "warmth             0.95  (card 0.75, from 0.55 to 0.95)" in listed
+    assert "very high warmth" in prompt
+    assert 0.95 == pytest.approx((await state(house, done.persona)).traits["warmth"], abs=0.01)
+
+
+async def test_paused_it_learns_nothing_and_never_makes_up_for_it(house: House) -> None:
+    """Neither from talk nor from thumbs; what was learned before stays."""
+    async with house.at_work():
+        (first,) = await house.talk(say(WARM, 1, where=DM))
+        assert "no more" in await ask(house, "pause learning")
+        before = await state(house, first.persona)
+        (done,) = await house.talk(say(WARM, 2, where=DM))
+        await house.engine.on_reaction(react(done.reply_id, "👍", where=DM))
+        assert "paused already" in await ask(house, "pause")
+        assert "Learning is paused" in await ask(house, "persona")
+        assert "again" in await ask(house, "resume")
+        after = await state(house, first.persona)
+
+    assert before.traits == after.traits
+    assert before.people[ANN.id].known == pytest.approx(after.people[ANN.id].known, rel=0.01)
+
+
+async def test_a_reset_asks_first(house: House) -> None:
+    """Then it is as on its first day."""
+    async with house.at_work():
+        (done,) = await house.talk(say(WARM, 1, where=DM))
+        await ask(house, "tune humour -1")
+        asked = await house.p.desk(house.engine).answer(order("reset"))
+        kept = await state(house, done.persona)
+        told = await ask(house, "reset yes")
+        now = await state(house, done.persona)
+
+    assert ["/reset yes" in asked.text, asked.changed] == [True, False]
+    assert ("reset", "yes") == (asked.choices[0].name, asked.choices[0].args)
+    assert pytest.approx(0.75, abs=0.01) == kept.traits["humour"]
+    assert "first day" in told
+    assert (0.85, {}) == (now.traits["humour"], now.people)
+
+
+async def test_in_a_group_it_takes_an_operator(house: House) -> None:
+    """Everybody may ask why; the words of another room are not shown."""
+    async with house.at_work():
+        (done,) = await house.talk(say(WARM, 1))
+        await house.engine.on_reaction(react(done.reply_id, "👍"))
+        refused = [await ask(house, words, where=ROOM) for words in ("tune warmth -1", "pause learning", "reset yes")]
+        allowed = await ask(house, "tune warmth -1", where=ROOM, operator=True)
+        reason = await ask(house, "why warmth", where=ROOM)
+
+    assert all("takes somebody who manages this place" in text for text in refused)
+    assert "→" in allowed
+    assert "Ann turned warmth by -0.10" in reason
+
+
+async def test_words_of_another_room_are_not_quoted(redis_url: str) -> None:
+    """Where one character is alive on a whole server, not everybody is in every channel."""
+    settings = msgspec.structs.replace(quick(), scope=Scope(discord="server"))
+    other = Place("discord", "77", "secret")
+    async with house_at(redis_url, settings) as house, house.at_work():
+        (done,) = await house.talk(say(WARM, 1, where=other))
+        await house.engine.on_reaction(react(done.reply_id, "👍", where=other))
+        here, there = await ask(house, "why warmth", where=ROOM), await ask(house, "why warmth", where=other)
+
+    assert ("Ann 👍" in here, "I love you" in here) == (True, False)
+    assert "I love you" in there
+
+
+@pytest.mark.parametrize(
+    "words", ["why whence", "why since someday", "why warmth humour", "persona rollback", "persona rollback today"]
+)
+async def test_what_is_not_understood_is_said(words: str, house: House) -> None:
+    """With what could be said instead."""
+    told = await house.p.desk(house.engine).answer(order(words))
+
+    assert told.error
+    assert "yesterday" in told.text
+
+
+async def test_a_card_that_does_not_evolve_says_so(house: House) -> None:
+    """It cannot be tuned either."""
+    still = msgspec.structs.replace(house.p.card("mira"), evolves=False)
+    house.engine.cards = lambda name: still
+
+    told = [await ask(house, words) for words in ("tune warmth +1", "why", "persona", "reset yes")]
+
+    assert all("as the card has it" in text or "as my card has me" in text for text in told)
+
+
+async def test_the_shell_shows_a_history_and_goes_back(
+    house: House, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """talk → 👍 → history → diff → rollback; a day that is none is refused, and today is not over."""
+    monkeypatch.setenv("REDIS_URL", house.p.client.url)
+    monkeypatch.setenv("LIMEN_HOME", str(home))
+    async with house.at_work():
+        (done,) = await house.talk(say(WARM, 1, where=DM))
+        await house.engine.on_reaction(react(done.reply_id, "👍", where=DM))
+    whose = ("--persona", "mira", "--account", done.persona.account, "--scope", done.persona.scope)
+
+    listed = await meanwhile("persona", "history", *whose)
+    plain = json.loads((await meanwhile("persona", "history", *whose, "--json")).out)
+    differs = await meanwhile("persona", "diff", "yesterday", "today", *whose)
+    data = json.loads((await meanwhile("persona", "diff", "today", "yesterday", *whose, "--json")).out)
+    asked = await meanwhile("persona", "rollback", "yesterday", *whose, stdin="n\n")
+    back = await meanwhile("persona", "rollback", "yesterday", *whose, "--yes")
+    again = await meanwhile("persona", "diff", "yesterday", "today", *whose)
+    early = await meanwhile("persona", "rollback", "today", *whose, "--yes")
+    odd = await meanwhile("persona", "diff", "someday", "today", *whose)
+
+    assert ["Born", "Talked", "Rated"] == [row["type"] for row in plain]
+    assert [done.reply_id, ["m-1"]] == [plain[2]["reply"], plain[1]["causes"]]
+    assert "Ann 👍 on “I heard 1 lines." in listed.out
+    assert "Ann said something: “I love you dear friend" in listed.out
+    assert "warmth" in differs.out
+    assert "0.75 → 0.77" in differs.out
+    assert "Ann: familiarity 0.00 → 0.04" in differs.out
+    assert "warmth" in [move["dial"] for move in data["moves"]]
+    assert 130 == asked.status
+    assert (0, True) == (back.status, "Memories stay." in back.out)
+    assert "Nothing differs." in again.out
+    assert (1, "not over yet") == (early.status, early.err[early.err.index("not") :][:12])
+    assert (2, True) == (odd.status, "2026-05-01" in odd.err)
+    assert max(map(len, (listed.out + differs.out).splitlines())) <= 100
+
+
+async def test_the_shell_knows_a_persona_that_nobody_has_met(
+    house: House, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, and begins nothing."""
+    monkeypatch.setenv("REDIS_URL", house.p.client.url)
+    monkeypatch.setenv("LIMEN_HOME", str(home))
+
+    said = await meanwhile("persona", "history", "--persona", "orrin")
+    nobody = await meanwhile("persona", "history", "--persona", "orin")
+
+    assert (0, True) == (said.status, "Nothing has changed it" in said.out)
+    assert (1, True) == (nobody.status, "orrin" in nobody.err)
+    assert [] == await house.p.client.scan("limen:self:*")
