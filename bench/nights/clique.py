@@ -10,7 +10,7 @@ from bench.nights.people import Taste, crowd
 from bench.nights.world import World
 from worker.lora.files import Weights
 from worker.night.base import Base
-from worker.night.cross import rated
+from worker.night.cross import Rows
 
 CLIQUE = 0.2
 RUNS = {"clean": 0.0, "clique": CLIQUE}
@@ -26,7 +26,7 @@ def ours(base: Base, taste: Taste, asked: Asked, clique: float) -> dict[str, Any
 def plain(base: Base, taste: Taste, asked: Asked, clique: float) -> dict[str, Any]:
     """The same votes, as net thumbs, learned by trl's `KTOTrainer`."""
     world = _day(base, taste, asked, clique)
-    weights, _ = compare.kto(base, rated(base, compare.net_thumbs(world)), replace(asked.recipe, seed=asked.seed))
+    weights, _ = compare.kto(base, Rows(base).of(compare.net_thumbs(world)), replace(asked.recipe, seed=asked.seed))
     return _result(world, weights, asked)
 
 

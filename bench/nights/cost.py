@@ -13,7 +13,7 @@ from bench.nights.world import World
 from bench.report import Spent, say
 from worker.lora.files import Weights
 from worker.night.base import Base
-from worker.night.cross import learn, rated
+from worker.night.cross import Rows, learn
 from worker.night.exam import examine
 from worker.night.gate import judge
 from worker.night.split import split
@@ -38,13 +38,13 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
         held = judged(base, parts, made, None)
         judge(examine(base, world.stage.card, parts.rows, held, made.weights, None, asked.seed).measured)
     found: dict[str, Any] = {
-        "rows": len(parts.rows), "longest": max(len(one.row.tokens) for one in rated(base, parts.rows)),
+        "rows": len(parts.rows), "longest": max(len(one.row.tokens) for one in Rows(base).of(parts.rows)),
         "steps": made.curve[-1].step, "training": round(training.cpu, 1), "exam": round(exam.cpu, 1),
         "base": sum(world.test(None, asked.tested)[0]) / asked.tested, "ours": _worth(world, made.weights, asked),
     }  # fmt: skip
     say(f"time: {found}")
     for loss in compare.LOSSES if compare.installed() else ():
-        weights, seconds = compare.kto(base, rated(base, parts.rows), recipe, loss)
+        weights, seconds = compare.kto(base, Rows(base).of(parts.rows), recipe, loss)
         found[loss] = _worth(world, weights, asked) | {"training": round(seconds, 1)}
         say(f"time: {loss} {found[loss]}")
     return found

@@ -102,6 +102,21 @@ class Below:
         return bool(apart <= NEAR)
 
 
+@dataclass(eq=False)
+class Shelf:
+    """What is found out once of the rows of a night, and is the same for all its trainings that begin with the base.
+
+    `logs`: log-probability of each token of a row's reply under the base, [tokens], in nats.
+    """
+
+    logs: dict[Row, Tensor] = field(default_factory=dict)
+    _below: dict[int, Below] = field(default_factory=dict, init=False)
+
+    def below(self, model: Any, first: int) -> Below:
+        """What lies below layer `first`."""
+        return self._below.setdefault(first, Below(model, first))
+
+
 def _alike(model: Any, first: int) -> bool:
     """Is the upper part of the model a whole one? Where layers are of several kinds, transformers looks up by number
     what a layer is, so the kinds must come in the same order."""

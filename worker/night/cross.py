@@ -6,7 +6,7 @@ A learner for each fold learns from what came before it and is measured on it (f
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from core.nights import Point
 from worker.lora.files import Weights
 from worker.night.base import Base
+from worker.night.below import Shelf
 from worker.night.examples import Example
 from worker.night.measure import row
 from worker.night.split import Split
@@ -67,10 +68,11 @@ def learn(
     """
     tried: list[Crossed] = []
     notes: list[str] = []
+    rows = Rows(base)
     way = Way(tell, sum(_steps(parts, recipe) for recipe in recipes) + recipes[0].steps(len(parts.rows)))
     for at, recipe in enumerate(recipes):
         try:
-            tried.append(crossed(base, parts, recipe, way, kept))
+            tried.append(crossed(rows, parts, recipe, way, kept))
             notes.append(_tried(recipe, f"held-out loss {tried[-1].loss:.4f}"))
         except Diverged as error:
             if at == len(recipes) - 1 and not tried:
@@ -82,21 +84,21 @@ def learn(
     upto = (best.best + 1) / len(best.costs) if best.costs else 1.0
     file = kept / "whole.pt" if kept else None
     last = way.part(best.recipe.steps(len(parts.rows)))
-    weights, curve, _ = train(base, rated(base, parts.rows), (), best.recipe, name, parent, last, file, upto)
+    weights, curve, _ = train(base, rows.of(parts.rows), (), best.recipe, name, parent, last, file, upto, rows.shelf)
     found = tuple(best.looks[best.best].leanings) if best.looks else ()
     return Learned(weights, _with_looks(curve, best), best.recipe, found, tuple(notes) if len(recipes) > 1 else ())
 
 
-def crossed(base: Base, parts: Split, recipe: Recipe, way: "Way | None" = None, kept: Path | None = None) -> Crossed:
+def crossed(rows: "Rows", parts: Split, recipe: Recipe, way: "Way | None" = None, kept: Path | None = None) -> Crossed:
     """Each fold judges one who has seen only what came before it. All begin with the base: a card's LoRA may have
     learned from the fold. Raises Diverged."""
     looks = [Look([], []) for _ in range(recipe.looks if parts.folds else 0)]
     costs: list[list[float]] = [[] for _ in looks]
     for number, fold in enumerate(parts.folds):
-        rows, held = rated(base, parts.before[number]), rated(base, fold)
-        said = way.part(recipe.steps(len(rows))) if way else _silent
+        before, held = rows.of(parts.before[number]), rows.of(fold)
+        said = way.part(recipe.steps(len(before))) if way else _silent
         file = kept / f"{_stem(recipe)}-{number}.pt" if kept else None
-        _, _, found = train(base, rows, held, recipe, "fold", None, said, file)
+        _, _, found = train(rows.base, before, held, recipe, "fold", None, said, file, shelf=rows.shelf)
         for look, costing, seen in zip(looks, costs, found, strict=True):
             if not all(map(math.isfinite, (*seen.gains, *seen.leanings))):
                 raise Diverged("what it makes of replies is no number")
@@ -106,9 +108,20 @@ def crossed(base: Base, parts: Split, recipe: Recipe, way: "Way | None" = None, 
     return Crossed(recipe, [one.liked for fold in parts.folds for one in fold], looks, costs)
 
 
-def rated(base: Base, rows: Sequence[Example]) -> list[Rated]:
-    """Examples in tokens."""
-    return [Rated(row(base, one), one.liked, one.weight) for one in rows]
+@dataclass(eq=False)
+class Rows:
+    """The examples of a night in tokens, the same for all its learners, with what was found out of them."""
+
+    base: Base
+    shelf: Shelf = field(default_factory=Shelf)
+    _known: dict[str, Rated] = field(default_factory=dict, init=False)
+
+    def of(self, examples: Sequence[Example]) -> list[Rated]:
+        """In the order given."""
+        for one in examples:
+            if one.reply not in self._known:
+                self._known[one.reply] = Rated(row(self.base, one), one.liked, one.weight)
+        return [self._known[one.reply] for one in examples]
 
 
 def _stem(recipe: Recipe) -> str:

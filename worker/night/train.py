@@ -27,7 +27,7 @@ from core.nights import Point
 from worker.lora.files import Weights
 from worker.lora.slots import Mix
 from worker.night.base import Base
-from worker.night.below import Below
+from worker.night.below import Shelf
 from worker.night.neutral import Anchor
 from worker.night.rows import Row, Sheet, by_row, leanings, likelihoods, token_logs
 from worker.night.tuning import Tuning
@@ -100,19 +100,21 @@ Tell = Callable[[int, int], None]  # steps done, steps in all
 def train(
     base: Base, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe, version: str,
     parent: Weights | None = None, tell: Tell = lambda done, steps: None, kept: Path | None = None, upto: float = 1.0,
+    shelf: Shelf | None = None,
 ) -> tuple[Weights, tuple[Point, ...], list[Look]]:  # fmt: skip
     """A LoRA for these rows, how it came about, and looks at `held`, from which nothing is learned.
 
     Begins with `parent`, if there is one; ends after the part `upto` of the steps.
 
-    `kept`: a file from which it goes on if it was ended in the middle. Raises Diverged.
+    `kept`: a file from which it goes on if it was ended in the middle. `shelf`: what other trainings have found out of
+    the same rows. Raises Diverged.
     """
     tuning = Tuning(base.shape, 1, base.loaded.device, recipe.seed, lowest(base.shape.layers, recipe.depth, parent))
     if parent:
         tuning.begin_with(parent)
     with base.learning(tuning):
         counted = balanced([row for row in rows if row.weight > 0])
-        lesson = Lesson(base, tuning, counted, held, recipe)
+        lesson = Lesson(base, tuning, counted, held, recipe, shelf or Shelf(), own=parent is not None)
         lesson.run(tell, Checkpoint(kept, lesson, upto) if kept else None, upto)
     if not all(bool(part.isfinite().all()) for part in tuning.parameters()):  # no loss tells of the last step
         raise Diverged(f"the weights after step {lesson.course.step} are no numbers")
@@ -133,17 +135,19 @@ def balanced(rows: Sequence[Rated]) -> list[Rated]:
 
 
 class Lesson:
-    """One training. Everything that changes is here."""
+    """One training. Everything that changes is here. `own`: it does not begin with the base."""
 
     def __init__(
-        self, base: Base, tuning: Tuning, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe
-    ) -> None:
+        self, base: Base, tuning: Tuning, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe,
+        shelf: Shelf, own: bool = False,
+    ) -> None:  # fmt: skip
         self.base, self.tuning, self.rows, self.held, self.recipe = base, tuning, rows, held, recipe
-        self.below = Below(base.loaded.model, tuning.first)
+        self.below = shelf.below(base.loaded.model, tuning.first)
         self.anchor = Anchor(base, tuning, self.below) if recipe.kl else None
-        self.before = self._reference(rows)
+        logs = self._logs([one.row for one in (*rows, *held)], {} if own else shelf.logs)
+        self.before = torch.stack([one.sum() for one in logs[: len(rows)]]) if rows else torch.zeros(0)
         self.held_parts = parts([one.row for one in held], TOKENS)
-        self.held_before = [self._token_logs(part)[1] for part in self.held_parts]
+        self.held_before = [torch.cat([logs[len(rows) + at] for at in part]) for part in self.held_parts]
         self.course = Course()
         self.steps = recipe.steps(len(rows))
         self.optimizer = torch.optim.AdamW(list(tuning.parameters()), lr=recipe.rate, weight_decay=0.0)
@@ -204,28 +208,28 @@ class Lesson:
         likelihood = likelihoods(logits, sheet)[: len(rows)]
         return likelihood, anchor.strayed(step, logits) if anchor else likelihood.new_zeros(())
 
-    @torch.no_grad()
-    def _reference(self, rows: Sequence[Rated]) -> Tensor:
-        """Log-probability of each reply as things stand."""
-        found = torch.zeros(len(rows))
-        for part in parts([rated.row for rated in rows], TOKENS):
-            found[part] = self._read([rows[at] for at in part])[0].cpu()
-        return found.to(self.base.loaded.device)
+    def _logs(self, rows: Sequence[Row], known: dict[Row, Tensor]) -> list[Tensor]:
+        """Log-probability of each token of the replies as things stand, where it is not `known`."""
+        new = [row for row in dict.fromkeys(rows) if row not in known]
+        for part in parts(new, TOKENS):
+            sheet, logs = self._token_logs([new[at] for at in part])
+            known |= {new[at]: logs[sheet.whose == number] for number, at in enumerate(part)}
+        return [known[row] for row in rows]
 
     def _look(self) -> Look:
         """At the rows held out, as things stand."""
         look = Look([0.0] * len(self.held), [0.0] * len(self.held))
         for part, before in zip(self.held_parts, self.held_before, strict=True):
-            sheet, now = self._token_logs(part)
+            sheet, now = self._token_logs([self.held[at].row for at in part])
             found = by_row(now - before, sheet).tolist(), leanings(now - before, sheet).tolist()
             for at, gain, leaning in zip(part, *found, strict=True):
                 look.gains[at], look.leanings[at] = gain, leaning
         return look
 
     @torch.no_grad()
-    def _token_logs(self, part: Sequence[int]) -> tuple[Sheet, Tensor]:
-        """Some of the rows held out, and the log-probability of each token of their replies."""
-        sheet = Sheet([self.held[at].row for at in part], device=self.base.loaded.device)
+    def _token_logs(self, rows: Sequence[Row]) -> tuple[Sheet, Tensor]:
+        """Rows on a sheet, and the log-probability of each token of their replies."""
+        sheet = Sheet(rows, device=self.base.loaded.device)
         self.tuning.mix = Mix(runs=((0, sheet.tokens.shape[1], 0),))
         return sheet, token_logs(self.below.scores(sheet), sheet)
 

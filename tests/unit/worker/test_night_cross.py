@@ -10,13 +10,15 @@ from msgspec.structs import replace as changed
 
 from tests.fakes.loras import weights as random_weights
 from tests.fakes.pupils import base, example
+from worker.lora.linears import layers
 from worker.night import cross, train
-from worker.night.cross import Crossed, crossed, learn, rated
+from worker.night.cross import Crossed, Rows, crossed, learn
 from worker.night.gate import Held, beats_chance
 from worker.night.split import FOLDS, Split, split
 from worker.night.train import Diverged, Look, Recipe
 
 QUICK = Recipe(rate=3e-3, passes=4, batch=4, beta=0.1, anchor=0.5, kl=0.1, depth=1.0)
+HALF = replace(QUICK, depth=0.5)
 ROWS = [example(at, ("yes", "no", "aye", "nay")[at % 4], at % 2 == 0) for at in range(16)]
 
 
@@ -31,7 +33,7 @@ def test_a_fold_is_judged_by_one_who_has_seen_only_what_came_before(monkeypatch:
     begins the last one alone."""
     seen: list[tuple[list[int], list[int], object]] = []
     real = train.train
-    number = {row.row.tokens: at for at, row in enumerate(rated(base(), ROWS))}
+    number = {row.row.tokens: at for at, row in enumerate(Rows(base()).of(ROWS))}
 
     def watched(one, rows, held, recipe, version, parent, *more, **others):  # type: ignore[no-untyped-def]
         seen.append(([number[row.row.tokens] for row in rows], [number[row.row.tokens] for row in held], parent))
@@ -129,6 +131,24 @@ def test_nothing_to_judge_by_is_learned_from_all_the_same() -> None:
     assert QUICK.steps(8) == found.curve[-1].step
 
 
+def test_what_one_learner_found_out_of_a_row_the_next_need_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the same end, the lower layers read each row once in a night, and not once for each learner."""
+
+    def counted() -> tuple[int, tuple[float, ...]]:
+        one, read = base(), list[int]()
+        hook = layers(one.loaded.model)[0].register_forward_pre_hook(lambda _, args: read.append(args[0].shape[1]))
+        found = learn(one, parts(), [HALF], "v").leanings
+        hook.remove()
+        return sum(read), found
+
+    together, leans = counted()
+    monkeypatch.setattr(cross, "train", lambda *given, shelf=None, **more: train.train(*given[:9], **more))
+    alone, expected = counted()
+
+    assert leans == pytest.approx(expected, abs=1e-3)
+    assert together < 0.6 * alone
+
+
 class Killed(BaseException):
     """No error that anybody handles."""
 
@@ -156,7 +176,7 @@ def test_after_a_kill_no_fold_is_learned_again(tmp_path: Path) -> None:
 def test_rows_without_weight_cost_nothing() -> None:
     """They are judged, and count for nothing."""
     rows = [*ROWS, changed(example(16, "hm", True), weight=0.0)]
-    found = crossed(base(), split(rows), QUICK)
+    found = crossed(Rows(base()), split(rows), QUICK)
     judged = [one.reply for fold in split(rows).folds for one in fold]
 
     assert len(judged) == len(found.looks[0].gains) == len(found.costs[0])

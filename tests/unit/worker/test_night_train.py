@@ -19,6 +19,7 @@ from tests.fakes.pupils import base, rated, row
 from worker.lora.files import Weights
 from worker.night import measure, train
 from worker.night.base import Base
+from worker.night.below import Shelf
 from worker.night.rows import Row
 from worker.night.train import (
     Diverged,
@@ -335,7 +336,7 @@ def test_a_lesson_is_known_by_what_it_is_made_of() -> None:
         one = base()
         tuning = Tuning(one.shape, 1, "cpu", 0)
         with one.learning(tuning):
-            return fingerprint(Lesson(one, tuning, rows, (), QUICK))
+            return fingerprint(Lesson(one, tuning, rows, (), QUICK, Shelf()))
 
     assert print_of(ROWS) == print_of([replace(one, weight=0.9) for one in ROWS])
     assert print_of(ROWS) != print_of(ROWS[1:])
