@@ -21,6 +21,7 @@ from core.store.client import Client
 from core.store.conversations import Conversations
 from core.store.ledger import Kept, Ledger
 from core.store.loras import Loras
+from core.store.memories import Memories
 from core.store.nights import Nights
 from core.store.personas import Personas
 from core.store.presence import Presence
@@ -47,6 +48,7 @@ class Parts:
     conversations: Conversations = field(init=False)
     ledger: Ledger = field(init=False)
     personas: Personas = field(init=False)
+    memories: Memories = field(init=False)
     loras: Loras = field(init=False)
     nights: Nights = field(init=False)
     presence: Presence = field(init=False)
@@ -62,6 +64,7 @@ class Parts:
         put("conversations", Conversations(self.client))
         put("ledger", Ledger(self.client, kept(self.settings)))
         put("personas", Personas(self.client))
+        put("memories", Memories(self.client))
         put("loras", Loras(self.client))
         put("nights", Nights(self.client))
         put("presence", Presence(self.client))
@@ -85,8 +88,9 @@ class Parts:
     def engine(self, replies: str = "", settle: bool = True) -> Engine:
         """An engine whose answers come back on the stream `replies` (empty: the bot account's)."""
         return Engine(
-            self.settings, self.queue, self.conversations, self.ledger, self.personas, self.card, replies, settle=settle
-        )
+            self.settings, self.queue, self.conversations, self.ledger, self.personas, self.memories, self.card,
+            replies, settle=settle,
+        )  # fmt: skip
 
     def desk(self, engine: Engine) -> Desk:
         """Who answers commands."""

@@ -37,6 +37,7 @@ from core.settings import Settings
 from core.store import keys
 from core.store.conversations import Conversations, heard
 from core.store.ledger import Ledger, message_key
+from core.store.memories import Memories
 from core.store.personas import Personas
 from core.store.queue import Accepted, Offer, Queue, Stop, What
 from core.text import clean
@@ -88,6 +89,7 @@ class Engine:
         conversations: Conversations,
         ledger: Ledger,
         personas: Personas,
+        memories: Memories,
         cards: Callable[[str], Card],
         replies: str = "",
         clock: Callable[[], float] = time.time,
@@ -96,6 +98,7 @@ class Engine:
         self.settings = settings
         self.rules = at_home(settings.attention) if replies else settings.attention
         self.queue, self.conversations, self.ledger, self.personas = queue, conversations, ledger, personas
+        self.memories = memories
         self.cards = cards
         self.replies = replies
         self.clock = clock
@@ -232,6 +235,7 @@ class Engine:
         if note := self._too_long(text):
             return Outcome(act=Act.REFUSED, persona=persona, conversation=conversation, note=note)
         changed = await self.conversations.edit(conversation, edit.message_id, text)
+        changed |= await self.memories.edit(persona, conversation, edit.message_id, text)
         return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
 
     async def on_deletion(self, deletion: Deletion) -> Outcome:
@@ -240,6 +244,7 @@ class Engine:
         conversation = persona.conversation(deletion.place)
         lines = await self.conversations.last(conversation, BEHIND)
         changed = await self.conversations.delete(conversation, deletion.message_id)
+        changed |= await self.memories.unsay(persona, conversation, deletion.message_id)
         await self._retract(deletion, lines)
         return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
 

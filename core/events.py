@@ -150,7 +150,7 @@ class PersonaKey(msgspec.Struct, frozen=True):
         account, card, scope = text.split("|")
         return cls(account, unquote(card), scope)
 
-    def conversation(self, place: Place) -> str:
+    def conversation(self, place: Place | str) -> str:
         """The id of this persona's talk in one channel or thread: FIFO key of the queue and owner of the history."""
         return f"{self.account}|{quote(self.card)}|{place}"
 

@@ -19,6 +19,7 @@ from core import changes
 from core.errors import LimenError
 from core.events import Line, PersonaKey, Place, quote, unquote
 from core.jobs import BASE, Generate
+from core.movingmemory import carry, remembering
 from core.nights import Night
 from core.store import keys
 from core.store.client import Client, Effect
@@ -42,6 +43,7 @@ STAYS = {
     "PARKED": "waits for such a message",
     "PARKED_BY": "names what waits",
     "REPLIES": "on its way: the adapter knows where the room is now",
+    "MEMORY_BIN": "to undo what was forgotten a moment ago; gone within a day",
     "NIGHT_GONE": "hashes, for nights that are going on: a persona has none while it is moved",
     "NIGHT_LEASE": "held while a persona is moved, and ended then",
 }
@@ -269,6 +271,7 @@ class Moving:
         for key in (keys.REPLIES_OF, keys.NIGHTS_OF, keys.SELF):
             found = await self._client.scan(key(f"{_literal(route.account)}|*"))
             names |= {name.removeprefix(key("")) for name in found}
+        names |= {*await remembering(self._client, f"{_literal(route.account)}|*")}
         personas = [PersonaKey.parse(name) for name in sorted(names)]
         return [persona for persona in personas if route.persona(persona) != persona]
 
@@ -284,6 +287,7 @@ class Moving:
                 await self._client.do("EXPIRE", keys.NIGHTS_OF(new), keys.NIGHT_FOR)
             await self._weights(persona, route.persona(persona))
             await self._self(route, old, new)
+            await carry(self._client, route, persona)
             await self._names(old, new)
         return True
 

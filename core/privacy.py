@@ -21,6 +21,7 @@ from core.store.consents import Consents, Purpose
 from core.store.conversations import Conversations
 from core.store.ledger import Entry, Ledger
 from core.store.loras import Loras, common
+from core.store.memories import Memories
 from core.store.nights import Nights
 from core.store.personalities import Personalities
 from core.store.queue import Queue, decode_result
@@ -44,7 +45,7 @@ class Privacy:
     def __init__(self, client: Client, queue: Queue, conversations: Conversations, ledger: Ledger) -> None:
         self._client, self._queue, self._conversations, self._ledger = client, queue, conversations, ledger
         self._nights, self._loras = Nights(client), Loras(client)
-        self._personalities = Personalities(client)
+        self._personalities, self._memories = Personalities(client), Memories(client)
         self.consents = Consents(client)
 
     async def consent(self, person: str, basis: str, wording: str, purpose: Purpose = Purpose.TRAIN) -> bool:
@@ -72,6 +73,10 @@ class Privacy:
             "person": person,
             "consent": {k.decode(): v.decode() for k, v in consent.items()},
             "conversations": {talk: await self._conversation(talk, person) for talk in talks},
+            "memories": {
+                str(persona): [msgspec.to_builtins(memory) for memory in await self._memories.about(person, persona)]
+                for persona in await self._remembering(person)
+            },
             "replies": [reply(entry) for entry in await self._ledger.entries(given)],
             "ratings": [
                 {"reply_id": entry.record.id, "reply": entry.record.text, **reaction}
@@ -100,6 +105,12 @@ class Privacy:
     async def _jobs(self, person: str) -> list[Generate]:
         return [job for job in await self._queue.all() if job.author.id == person]
 
+    async def _remembering(self, person: str) -> list[PersonaKey]:
+        """The personas that remember somebody, also what nobody has taken in yet."""
+        for persona in await self._memories.waiting():
+            await self._memories.take_in(persona)
+        return await self._memories.of_person(person)
+
     async def forget(self, person: str, persona: PersonaKey | None = None) -> dict[str, int]:
         """Erase somebody: from one persona, or everywhere. What went, in numbers.
 
@@ -115,6 +126,7 @@ class Privacy:
         went |= await self._forget_replies(person, persona, jobs, met)
         for one in [persona] if persona else await self._personalities.about(person):
             await self._personalities.forget(person, one)
+        went["memories"] = await self._forget_memories(person, persona)
         if persona is None:
             await self._ledger.unpark(person)
             theirs = (keys.CONSENT, keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)
@@ -176,6 +188,11 @@ class Privacy:
         met = met | {entry.record.persona for entry in (*given, *rated)}
         await self._nights.forget(person, met, everywhere=persona is None)
         return {"replies": len(given), "rated": len(rated)}
+
+    async def _forget_memories(self, person: str, persona: PersonaKey | None) -> int:
+        """Their words, what was answered, and whatever was made of it, with the vectors. How many that were."""
+        remembering = [persona] if persona else await self._remembering(person)
+        return sum([await self._memories.forget(person, one) for one in remembering])
 
     async def _unsend(self, replies: set[str]) -> None:
         """Take replies off the streams on which they still wait to be delivered."""

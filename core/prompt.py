@@ -40,6 +40,14 @@ class Prompt(msgspec.Struct, frozen=True):
     message: Said
 
 
+class Recalled(msgspec.Struct, frozen=True):
+    """Something remembered: when it was, in words, who said it ("You", a name, or nobody), and what."""
+
+    when: str
+    who: str
+    text: str
+
+
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What a prompt is composed from, as it stands when the job is claimed.
 
@@ -62,6 +70,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     traits: dict[str, float] = {}
     mood: str = ""
     bond: str = ""
+    memories: tuple[Recalled, ...] = ()
 
 
 def compose(scene: Scene) -> Prompt:
@@ -141,7 +150,7 @@ def _asides(scene: Scene) -> list[Section]:
     """What concerns this one reply, the weightiest last: a small model heeds what it has just read."""
     feels = Section("mood", _sentence("Just now you feel ", [scene.mood]), 25)
     steer = Section("steer", _sentence("For this one reply: ", [scene.steer]), 95)
-    return [feels, *_details(scene), Section("bond", scene.bond, 28), steer]
+    return [feels, *_details(scene), Section("bond", scene.bond, 28), *_memories(scene), steer]
 
 
 DETAILS = 3  # that come to mind at once: each takes room, and a small model confuses many
@@ -154,6 +163,18 @@ def _details(scene: Scene) -> list[Section]:
     named = [place for place, detail in enumerate(details) if falls(detail.about, heard)]
     found = list(dict.fromkeys([*named, *scene.touched]))[:DETAILS]
     return [Section(f"detail-{place}", details[place].text.strip(), 35) for place in sorted(found)]
+
+
+def _memories(scene: Scene) -> list[Section]:
+    """What it remembers that the new message touches: kept short, for a small model takes all of it for important."""
+    rows = (f"- {one.when}{f', {one.who}' if one.who else ''}: {_quoted(one.text)}" for one in scene.memories)
+    return [Section("memories", "\n".join(("You remember from before:", *rows)), 38)] if scene.memories else []
+
+
+def _quoted(text: str) -> str:
+    """On one line, so that nobody's words look like ours."""
+    line = " ".join(text.split())
+    return line if len(line) <= MEMORY_CHARACTERS else f"{line[: MEMORY_CHARACTERS - 1]}…"
 
 
 def _said(line: Line, names: dict[str, str], group: bool) -> Said:
@@ -175,6 +196,7 @@ def show_names(lines: Sequence[Line]) -> dict[str, str]:
 
 
 SUMMARY_CHARACTERS = 600
+MEMORY_CHARACTERS = 200
 
 
 def condense(summary: str, gone: Sequence[Line], group: bool) -> str:

@@ -243,6 +243,25 @@ class History(Part, frozen=True):
     )
 
 
+class Memory(Part, frozen=True):
+    """What a persona remembers beyond the talk that it has before its eyes."""
+
+    recalled: Annotated[
+        int, Meta(ge=0, le=20, description="Memories that a reply is given, at most; 0: none, and it forgets nothing.")
+    ] = 3
+    kept: Annotated[
+        int, Meta(ge=0, le=200_000, description="Memories of a persona; beyond so many, the weakest fade.")
+    ] = 10_000
+    held: Annotated[
+        int,
+        Meta(
+            ge=1000,
+            le=10_000_000,
+            description="Memories that a worker holds ready, of all personas together; 10,000 take some 30 MB.",
+        ),
+    ] = 100_000
+
+
 class Retention(Part, frozen=True):
     """How long prompts are kept with their replies."""
 
@@ -443,6 +462,7 @@ class Settings(Part, frozen=True):
     consent: Consent = Consent()
     files: Files = Files()
     history: History = History()
+    memory: Memory = Memory()
     retention: Retention = Retention()
     personality: Personality = Personality()
     night: Night = Night()

@@ -12,11 +12,13 @@ import msgspec
 from core.events import Kind, Line, Person
 from core.growth import Growth
 from core.jobs import Done, Generate
+from core.memory import Memory
 from core.prompt import Scene, compose, condense
 from core.store.client import Effect
-from core.store.conversations import Conversations, Talk, compacted, said, spoken
+from core.store.conversations import Conversations, Talk, compacted, recalling, said, spoken
 from core.store.ledger import Ledger, Record, Told
 from core.store.loras import Loras, alternating, common, drawn, preferred
+from core.store.memories import noted, unsaid
 from core.store.personas import Personas
 from core.store.queue import Claim
 from personas.card import Card
@@ -24,6 +26,7 @@ from personas.sampling import Sampling
 from worker.generator import Finished, Generator, Rendered, Request
 from worker.inner import Inner, heard, inner
 from worker.judge import Judge, Judged
+from worker.recall import Recall
 
 RULE = "rule"  # how a reply ends that a rule of the card gave
 
@@ -41,6 +44,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     group: bool
     inner: Inner
     judged: Judged = Judged()
+    recalled: tuple[Memory, ...] = ()
 
     @property
     def job(self) -> Generate:
@@ -50,16 +54,17 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Composer:
     """Raises StoreError; LookupError when the card of a job is not known.
 
-    `pool`: whoever has no LoRA yet speaks with the one that all scopes of the card share.
+    `pool`: whoever has no LoRA yet speaks with the one that all scopes of the card share. Without `recall` nothing is
+    remembered beyond what is still in the talk.
     """
 
     def __init__(
         self, conversations: Conversations, ledger: Ledger, personas: Personas, loras: Loras, generator: Generator,
-        growth: Growth, pool: bool = False, judge: Judge | None = None,
+        growth: Growth, pool: bool = False, judge: Judge | None = None, recall: Recall | None = None,
     ) -> None:  # fmt: skip
         self._conversations, self._ledger, self._personas = conversations, ledger, personas
         self._loras, self._generator, self._growth, self._pool = loras, generator, growth, pool
-        self._judge = judge or Judge(conversations)
+        self._judge, self._recall = judge or Judge(conversations), recall
 
     async def ask(self, claim: Claim) -> Ask | None:
         """What the model is asked for a job; None when everything it was to answer has been deleted."""
@@ -74,18 +79,26 @@ class Composer:
         group = job.place.kind != Kind.DM
         now = await inner(self._growth, job, card, new)
         judged = await self._judge.look(job, card, talk, older, new, now.state.traits)
+        recalled = await self._remembered(job, talk, new)
         scene = Scene(
             card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel,
             touched=judged.touched, steer=judged.decision.rule.steer if judged.decision else "",
             traits=now.traits, mood=now.mood, bond=now.bond,
+            memories=self._recall.shown(recalled, new[-1].time) if self._recall else (),
         )  # fmt: skip
         sampling = card.sampling.merged(job.overrides)
         rendered = self._generator.render(compose(scene), sampling.max_tokens)
         loras = await self._wishes(job, talk)
         return Ask(
             claim=claim, card=card, request=_request(claim, rendered, sampling, loras), rendered=rendered,
-            talk=talk, new=new, older=older, group=group, inner=now, judged=judged,
+            talk=talk, new=new, older=older, group=group, inner=now, judged=judged, recalled=recalled,
         )  # fmt: skip
+
+    async def _remembered(self, job: Generate, talk: Talk, new: Sequence[Line]) -> tuple[Memory, ...]:
+        """What of earlier days the new lines touch."""
+        if self._recall is None or job.ephemeral:
+            return ()
+        return await self._recall.touched(job.persona, job.conversation, talk.lines, new)
 
     async def _wishes(self, job: Generate, talk: Talk) -> tuple[str, ...]:
         """The versions that this reply may be given with, the best first."""
@@ -111,7 +124,10 @@ class Composer:
         effects: list[Effect] = []
         if done.text.strip():  # silence is no line of talk
             effects += spoken(job.conversation, ask.talk.session_at(job.submitted), line.time)
-            effects += said(job.conversation, line, max(at[line.id] for line in ask.new), _former(ask))
+            former = _former(ask)
+            effects += said(job.conversation, line, max(at[line.id] for line in ask.new), former)
+            effects += [*unsaid(job.persona, job.conversation, former), *noted(job.persona, job.conversation, line.id)]
+            effects += recalling(job.conversation, [memory.id for memory in ask.recalled])
         if gone := ask.older[: ask.rendered.history_dropped]:
             start = next(
                 score for old, score in zip(ask.talk.lines, ask.talk.scores, strict=True) if old.id == first_kept(ask)
@@ -204,13 +220,19 @@ def _request(claim: Claim, rendered: Rendered, sampling: Sampling, loras: tuple[
     )  # fmt: skip
 
 
+def _told_of(ask: Ask) -> list[str]:
+    """Who else has words in the prompt: in the summary, or in what is remembered."""
+    remembered = [one for memory in ask.recalled for one in memory.everybody()]
+    return [*ask.talk.people, *remembered]
+
+
 def _record(ask: Ask, done: Done, model: str) -> Record:
     job, by = ask.job, ask.judged.decision.name if done.finish == RULE and ask.judged.decision else ""
     shown = [*ask.older[ask.rendered.history_dropped :], *ask.new]
     return Record(
         id=done.reply_id, persona=job.persona, conversation=job.conversation, place=job.place, author=job.author,
         answers=done.answers, time=time.time(), text=done.text, sections=(), roles=(),
-        people=tuple(dict.fromkeys([*(line.author.id for line in shown if not line.ours), *ask.talk.people])),
+        people=tuple(dict.fromkeys([*(line.author.id for line in shown if not line.ours), *_told_of(ask)])),
         summed=bool(ask.talk.summary),
         source="file" if job.ephemeral else "chat", card_hash=ask.card.hash, persona_version=done.persona_version,
         lora_version=done.lora_version, model=model, sampling=msgspec.to_builtins(ask.request.sampling),

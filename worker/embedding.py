@@ -23,12 +23,11 @@ KNOWN = 512  # texts whose vectors are kept
 
 
 class Embedding:
-    """`load` gives the embedder; it may take long, and may raise ModelError."""
+    """`load` gives the embedder; it may take long, and may raise ModelError. `embedder`: it is there already."""
 
-    def __init__(self, load: Callable[[], Embedder]) -> None:
-        self._load = load
+    def __init__(self, load: Callable[[], Embedder], embedder: Embedder | None = None) -> None:
+        self._load, self._embedder = load, embedder
         self._thread = ThreadPoolExecutor(1, "embedder")
-        self._embedder: Embedder | None = None
         self._loading: asyncio.Task[None] | None = None
         self._tried = float("-inf")
         self._trouble = ""
@@ -38,6 +37,11 @@ class Embedding:
     def id(self) -> str:
         """What vectors of now are marked with; empty while there is no embedder."""
         return self._embedder.id if self._embedder else ""
+
+    @property
+    def width(self) -> int:
+        """Of its vectors; 0 while there is no embedder."""
+        return self._embedder.width if self._embedder else 0
 
     def begin(self) -> None:
         """Load it, if it is neither there nor on its way nor was just refused. Returns at once."""

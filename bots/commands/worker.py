@@ -20,6 +20,7 @@ from core.store import server as redis_server
 if TYPE_CHECKING:
     from worker.embed import Embedder
     from worker.generator import Generator
+    from worker.recall import Recall
     from worker.serve import Server
 
 log = logging.getLogger("limen.worker")
@@ -66,10 +67,11 @@ async def _work(settings: Settings, background: bool) -> None:
         finally:
             loading.cancel()
         idle = settings.worker.idle_minutes * 60 if background else 0
-        server = _server(p, generator, embedder, about, idle, lambda: clock is not None and clock.busy)
+        recall = _recall(p, embedder)
+        server = _server(p, generator, embedder, about, idle, lambda: clock is not None and clock.busy, recall)
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, server.stop)
-        await beside(server.run(), up.keep_redis(settings), *([clock.run()] if clock else []))
+        await beside(server.run(), up.keep_redis(settings), recall.keep_on(), *([clock.run()] if clock else []))
     if server.slept and not settings.redis_url:
         await asyncio.to_thread(redis_server.stop, settings.home)
 
@@ -154,9 +156,18 @@ def _embedder(settings: Settings) -> "Embedder | None":
     return None
 
 
+def _recall(p: Parts, embedder: "Embedder | None") -> "Recall":
+    """What is remembered. An embedder that could not be had at the start is asked for again later."""
+    from worker.embed import load
+    from worker.embedding import Embedding
+    from worker.recall import recall
+
+    return recall(p.memories, Embedding(lambda: load(p.settings), embedder), p.settings)
+
+
 def _server(
     p: Parts, generator: "Generator", embedder: "Embedder | None", about: dict[str, str | int | float], idle: float,
-    occupied: Callable[[], bool],
+    occupied: Callable[[], bool], recall: "Recall",
 ) -> "Server":  # fmt: skip
     from worker.compose import Composer
     from worker.judge import Judge
@@ -166,5 +177,5 @@ def _server(
     nearness = Nearness(embedder) if embedder else None
     judge = Judge(p.conversations, nearness, p.settings.timezone)
     pool = p.settings.night.pool == "card"
-    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, p.growth, pool, judge)
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, p.growth, pool, judge, recall)
     return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle, occupied)

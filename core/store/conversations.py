@@ -11,6 +11,7 @@ from core.events import Line, Message, PersonaKey, Place
 from core.files import edited
 from core.store import keys
 from core.store.client import Client, Effect
+from core.store.memories import notes
 from core.store.queue import Heard
 
 IDLE = 1800.0  # seconds without a reply that end a session
@@ -41,10 +42,12 @@ class Talk(msgspec.Struct, frozen=True):
 
 
 def heard(persona: PersonaKey, place: Place, message: Message, text: str) -> Heard:
-    """A message as a line for the queue's `accept` to keep; notes who spoke where, for `forget` and `export`."""
+    """A message as a line for the queue's `accept` to keep; notes who spoke where, for `forget` and `export`, and that
+    it is to be remembered."""
     talk = persona.conversation(place)
     line = Line(message.id, message.author, text, message.time)
-    index = (keys.TALKS(str(persona)), talk, keys.SPOKE_IN(message.author.id), talk)
+    remember = (word for pair in notes(persona, talk, message.id) for word in pair)
+    index = (keys.TALKS(str(persona)), talk, keys.SPOKE_IN(message.author.id), talk, *remember)
     return Heard(conversation=talk, id=message.id, body=_encode(line), index=index)
 
 
@@ -76,6 +79,11 @@ class Conversations:
             if all(lines):
                 break  # else one was replaced between the two, by a reply that was given again
         return [line for line in lines if line]
+
+    async def reminded(self, conversation: str) -> list[str]:
+        """Ids of the memories that our last reply was given, what mattered most first."""
+        found = await self._client.do("HGET", keys.TALK(conversation), "recalled")
+        return found.decode().splitlines() if found else []
 
     async def count(self, conversation: str) -> int:
         """How many lines are kept."""
@@ -129,6 +137,11 @@ def compacted(conversation: str, start: float, summary: str, people: Sequence[st
 def spoken(conversation: str, session: int, now: float) -> list[Effect]:
     """The writes that note that we spoke now, in this session."""
     return [("HSET", keys.TALK(conversation), "session", session, "spoke", now)]
+
+
+def recalling(conversation: str, memories: Sequence[str]) -> list[Effect]:
+    """The writes that note what our last reply was reminded of."""
+    return [("HSET", keys.TALK(conversation), "recalled", "\n".join(memories))]
 
 
 def _pairs(rows: Sequence[object]) -> list[tuple[bytes, float]]:

@@ -98,6 +98,18 @@ MESSAGE    = Key("limen:message:{}",            "string", "as its reply",       
 PARKED     = Key("limen:parked:{}",             "list",   "7 days",                   "engine",    "delivery",        "conversation")
 PARKED_BY  = Key("limen:person:{}:parked",      "set",    "7 days",                   "engine",    "forget, export",  "person")
 
+# Memory: what was said, and what was made of it. (Turns lie as the lines they were; references wait to be taken in.)
+MEMORIES   = Key("limen:memories:{}",           "hash",   "until capped or forgotten","memories.lua, worker", "worker, memory", "conversation")
+MEMORY_ORDER = Key("limen:memories:{}:order",   "zset",   "as its memories",          "memories.lua, worker", "worker, memory", "conversation")
+MEMORY_VECTORS = Key("limen:memories:{}:vectors", "hash", "as its memories",          "memories.lua, worker", "worker, memory", "conversation")
+MEMORY_SLOTS = Key("limen:memories:{}:slots",   "hash",   "as its memories",          "memories.lua",         "memories.lua",   "conversation")
+MEMORY_OVER = Key("limen:memories:{}:over",     "hash",   "as its memories",          "memories.lua",         "worker, memory", "conversation")
+MEMORY_STATE = Key("limen:memories:{}:state",   "hash",   "for ever; two numbers",    "memories.lua, worker", "worker, memory", "nobody")
+MEMORY_FRESH = Key("limen:memories:{}:fresh",   "set",    "until taken in",           "engine, worker",       "memories.lua",   "conversation")
+MEMORY_WAITS = Key("limen:memories-waiting",    "set",    "until taken in",           "engine, worker",       "worker",         "nobody")
+MEMORY_BIN = Key("limen:memories:{}:bin",       "string", "a day",                    "commands",             "commands",       "conversation")
+REMEMBERED = Key("limen:person:{}:remembered",  "set",    "until forgotten",          "memories.lua",         "forget, export", "person")
+
 # Nights: what they found, and who is at one.
 NIGHT      = Key("limen:night:{}",              "string", "400 days; 60 of a persona","nights",    "night, report",   "conversation")
 NIGHTS_OF  = Key("limen:nights-of:{}",          "zset",   "400 days",                 "nights",    "night, report",   "nobody")

@@ -20,6 +20,7 @@ from worker.compose import Composer
 from worker.echo import Echo
 from worker.generator import Generator, Rendered
 from worker.judge import Judge
+from worker.recall import Recall
 from worker.serve import Server
 
 BOT = "discord:b1"
@@ -79,13 +80,16 @@ class House:
     shelf: Shelf = field(default_factory=Shelf)
     pool: bool = False
     judge: Judge | None = None
+    recall: Recall | None = None
 
     @asynccontextmanager
     async def at_work(self, generator: Generator | None = None) -> AsyncIterator[None]:
         """A worker serves and a carrier delivers, for as long as the block lasts."""
         model = generator or Echo()
         p = self.p
-        composer = Composer(p.conversations, p.ledger, p.personas, p.loras, model, p.growth, self.pool, self.judge)
+        composer = Composer(
+            p.conversations, p.ledger, p.personas, p.loras, model, p.growth, self.pool, self.judge, self.recall
+        )
         server = Server(self.p.client, self.p.queue, composer, model, 4, {"model": "echo"})
         delivery = Delivery(self.p.client, self.p.ledger, self.shelf, BOT)
         tasks = [asyncio.create_task(server.run()), asyncio.create_task(delivery.run())]

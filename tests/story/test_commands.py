@@ -177,7 +177,7 @@ async def test_a_person_is_forgotten_once_somebody_says_yes(p: Parts, home: Path
 
     assert (1, 1, 1) == (no.status, silence.status, kept)
     assert "add --yes" in silence.err
-    assert (0, "Forgotten: 0 jobs, 0 messages, 1 replies, 0 rated, 0 LoRAs.\n") == (yes.status, yes.out)
+    assert (0, "Forgotten: 0 jobs, 0 messages, 1 replies, 0 rated, 0 memories, 0 LoRAs.\n") == (yes.status, yes.out)
     assert 0 == len((await p.privacy.export("anna"))["replies"])
     assert 1 == len((await p.privacy.export("ben"))["replies"])
 

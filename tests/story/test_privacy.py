@@ -12,6 +12,7 @@ from core.commands import Desk
 from core.engine import new_id
 from core.events import Addressed, Command, Line, Person, PersonaKey
 from core.jobs import Chunk
+from core.memory import Kind, Memory
 from core.nights import Count, Night, Outcome, Ratings, Sample
 from core.privacy import WORDING
 from core.store import keys
@@ -108,6 +109,19 @@ async def wait_and_die(house: House) -> None:
     await house.engine.on_messages([say(f"waiting {SECRET}", 6), say("Bob waits", 7, BOB)])
 
 
+async def remember(house: House) -> None:
+    """All that was said so far, with vectors, a fact about Ann, and one that it was made of."""
+    for scope in ("channel:room", "user:ann"):
+        persona = PersonaKey(BOT, "mira", f"discord:77:{scope}")
+        fact = Memory(id="f", text=f"Ann hides {SECRET}", time=1.0, author=ANN, kind=Kind.FACT, slot=f"hides {SECRET}")
+        made = Memory(id="e", text=f"Of {SECRET}", time=2.0, author=Person(""), kind=Kind.EPISODE, sources=("f",))
+        await house.p.memories.take_in(persona)
+        await house.p.memories.add(persona, [fact, made, msgspec.structs.replace(fact, id="g", time=3.0)])
+        every = await house.p.memories.since(persona)
+        rows = {(one.id, one.seq): SECRET.encode() for one in every if SECRET in one.memory.text}
+        await house.p.memories.keep_vectors(persona, rows)
+
+
 async def test_export_holds_everything_as_json(house: House) -> None:
     """Lines, replies with their prompts, ratings, reactions that wait, jobs and consent; not what others are told."""
     await live(house)
@@ -133,8 +147,9 @@ async def test_export_holds_everything_as_json(house: House) -> None:
 
 
 async def test_after_forgetting_nothing_of_somebody_is_left_anywhere(house: House) -> None:
-    """Every key and value is searched: lines, answers, prompts, ratings, streams, jobs, dead letters, consent."""
+    """Every key and value is searched: lines, answers, prompts, memories, ratings, streams, jobs, dead letters."""
     await live(house)
+    await remember(house)
     before = await everything(house.p.client)
     went = await house.p.privacy.forget(HERS)
     after = await everything(house.p.client)
@@ -142,7 +157,7 @@ async def test_after_forgetting_nothing_of_somebody_is_left_anywhere(house: Hous
     for trace in (SECRET, HERS, "🎻", "🪕"):
         assert trace in before
         assert trace not in after
-    assert {"jobs": 2, "messages": 6, "replies": 5, "rated": 2, "LoRAs": 0} == went
+    assert {"jobs": 2, "messages": 6, "replies": 5, "rated": 2, "memories": 16, "LoRAs": 0} == went
     assert [] == (await house.p.privacy.export(HERS))["replies"]
 
 

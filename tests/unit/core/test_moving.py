@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from core import moving
+from core import moving, movingmemory
 from core.events import Kind, Person, PersonaKey, Place
 from core.moving import STAYS, Route
 from core.scopes import scopes_of
-from core.store import keys
+from core.store import keys, memories
 
 OLD, NEW = Place("telegram", "-5", "-5"), Place("telegram", "-1005", "-1005")
 ROUTE = Route("telegram:7", OLD, NEW)
@@ -24,11 +24,13 @@ ROOMLESS = {
     "WEIGHED", "COUNTED_IN", "NIGHT_RUN", "CONSENT", "WORKER", "WORKERS", "SESSIONS",
 }  # fmt: skip
 
+SOURCES = "".join(inspect.getsource(module) for module in (moving, movingmemory, memories))
+
 
 @pytest.mark.parametrize("name", sorted(keys.every()))
 def test_every_key_moves_or_says_why_not(name: str) -> None:
     """A new key belongs in one of the four; `tests/contract/test_moves.py` looks into what moves."""
-    moves = re.search(rf"keys\.{name}\b", inspect.getsource(moving)) is not None
+    moves = re.search(rf"keys\.{name}\b", SOURCES) is not None
 
     assert 1 == sum((moves and name not in STAYS, name in STAYS, name in QUEUED, name in ROOMLESS))
 

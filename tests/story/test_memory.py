@@ -1,0 +1,160 @@
+"""What a persona remembers: across talks of its scope, with date and speaker, and of no other scope."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from core.events import Addressed, Person, PersonaKey, Place
+from core.settings import Scope
+from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, edit, house_at, quick, say, unsay
+from worker.embed import HashEmbedder
+from worker.embedding import Embedding
+from worker.recall import Recall
+
+MIRA = PersonaKey(BOT, "mira", "discord:77:server:77")
+GARDEN = Place("discord", "77", "garden")
+
+
+@pytest.fixture
+async def house(redis_url: str) -> AsyncIterator[House]:
+    """One persona for all channels of a server; a worker that can recall."""
+    settings = msgspec.structs.replace(quick(), scope=Scope(discord="server"))
+    async with house_at(redis_url, settings) as house:
+        embedding = Embedding(HashEmbedder)
+        assert await embedding.ready()
+        house.recall = Recall(house.p.memories, embedding)
+        yield house
+
+
+async def asked(house: House, text: str, number: int, who: Person = BOB, where: Place = GARDEN) -> str:
+    """The prompt of a reply."""
+    (done,) = await house.talk(say(text, number, who, where))
+    return await house.prompt(done.reply_id)
+
+
+async def test_what_was_said_elsewhere_in_the_scope_is_recalled_with_its_speaker(house: House) -> None:
+    """Also what nobody answered; what the talk shows still is not told twice."""
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+    async with house.at_work():
+        told = await asked(house, "What is the parrot called?", 2)
+        again = await asked(house, "A parrot, then?", 3)
+        other = await asked(house, "Well well", 4)
+        there = await asked(house, "parrot parrot", 5, ANN, ROOM)
+
+    assert ", Ann: My parrot is called Pepper" in told
+    assert "You remember from before:" in told
+    assert 1 == again.count("My parrot is called Pepper")
+    assert "You remember from before:" not in other
+    assert 1 == there.count("My parrot is called Pepper")
+    assert "You remember from before:" in there  # what was said of it in the garden
+
+
+async def test_nothing_leaves_its_scope(house: House) -> None:
+    """Not a DM, not another server, not another character."""
+    await house.engine.on_messages(
+        [say("The password is swordfish", 1, where=DM), say("The password is haddock", 2, where=OTHER_SERVER)]
+    )
+    async with house.at_work():
+        here = await asked(house, "What is the password?", 3, ANN, ROOM)
+        dm = await asked(house, "What is the password?", 4, ANN, DM)
+
+    assert "swordfish" not in here
+    assert "haddock" not in here
+    assert "haddock" not in dm
+
+
+async def test_an_edit_changes_what_is_recalled_and_a_deletion_takes_it(house: House) -> None:
+    """Before it is taken in and after."""
+    one, two = say("My boat is green", 1, to=Addressed.NO), say("My boat has a red sail", 2, to=Addressed.NO)
+    await house.engine.on_messages([one, two])
+    await house.engine.on_edit(edit(one, "My boat is blue"))
+    async with house.at_work():
+        first = await asked(house, "How was my boat?", 3)
+        await house.engine.on_edit(edit(one, "My boat is black"))
+        await house.engine.on_deletion(unsay(two))
+        second = await asked(house, "And the boat?", 4)
+        await house.p.conversations.delete(MIRA.conversation(ROOM), "m-1")
+        await house.engine.on_edit(edit(one, "My boat is white"))
+        third = await asked(house, "My boat!", 5)
+
+    assert "My boat is blue" in first
+    assert "red sail" in first
+    assert "My boat is black" in second
+    assert "red sail" not in second
+    assert "My boat is white" in third
+
+
+async def test_whose_words_are_recalled_is_on_record_with_the_reply(house: House) -> None:
+    """Training on it takes their yes, too; and what our reply was reminded of is known."""
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+    async with house.at_work():
+        (done,) = await house.talk(say("What is the parrot called?", 2, BOB, GARDEN))
+    entry = await house.entry(done.reply_id)
+
+    assert {ANN.id, BOB.id} == set(entry.record.people)
+    assert ["discord:77:room/m-1"] == await house.p.conversations.reminded(MIRA.conversation(GARDEN))
+
+
+async def test_vectors_are_made_beside_the_talk_and_anew_for_another_embedder(house: House) -> None:
+    """What was said is taken in without being asked for."""
+    assert house.recall
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+    before = await house.recall.tend(MIRA)
+    first = [change.vector for change in await house.p.memories.since(MIRA)]
+    other = Embedding(lambda: HashEmbedder(64))
+    assert await other.ready()
+    recall = Recall(house.p.memories, other)
+    found = await recall.search(MIRA, "parrot", 5)
+    await recall.tend(MIRA)
+    second = [change.vector for change in await house.p.memories.since(MIRA)]
+
+    assert (0, 0.0) == (before, found[0].meaning)
+    assert [12 + 256] == [len(vector) for vector in first]
+    assert [12 + 64] == [len(vector) for vector in second]
+    assert (await recall.search(MIRA, "parrot", 5))[0].meaning > 0.2
+
+
+async def test_without_an_embedder_words_alone_recall(house: House) -> None:
+    """Nothing waits for it."""
+
+    def never() -> HashEmbedder:
+        raise AssertionError("not now")
+
+    embedding = Embedding(never)
+    embedding.begin = lambda: None  # type: ignore[method-assign]
+    recall = Recall(house.p.memories, embedding)
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+
+    assert ["My parrot is called Pepper"] == [hit.memory.text for hit in await recall.search(MIRA, "parrots", 3)]
+
+
+async def test_the_weakest_fade_when_there_is_no_room(house: House) -> None:
+    """A tenth at a time; the index follows."""
+    embedding = Embedding(HashEmbedder)
+    assert await embedding.ready()
+    recall = Recall(house.p.memories, embedding, most=20)
+    talk = [say(f"I love my dog number {n} very much, and she lives here", n, to=Addressed.NO) for n in range(10)]
+    await house.engine.on_messages([*talk, *(say(f"ok {n}", n + 10, to=Addressed.NO) for n in range(12))])
+    await recall.tend(MIRA)
+    await recall.tend(MIRA)
+
+    assert 18 == await house.p.memories.count(MIRA)
+    dogs = [hit for hit in await recall.search(MIRA, "dog", 30) if "dog" in hit.memory.text]
+    assert 10 == len(dogs)
+
+
+async def test_a_worker_takes_in_what_is_said_to_anybody(house: House) -> None:
+    """While nobody asks anything."""
+    assert house.recall
+    task = asyncio.create_task(house.recall.keep_on())
+    await house.engine.on_message(say("Overheard", 1, to=Addressed.NO))
+    try:
+        async with asyncio.timeout(20):
+            while not [change for change in await house.p.memories.since(MIRA) if change.vector]:
+                await asyncio.sleep(0.05)
+    finally:
+        task.cancel()
+
+    assert [] == await house.p.memories.waiting()

@@ -1,0 +1,197 @@
+"""What a persona recalls for what was just said: its memories, held ready in this process, and kept up to date.
+
+Each persona's index is read once and then follows the numbers of `core/store/memories.py`; the least used go when
+there are too many. Vectors are made beside the talk, for what has none of this embedder yet. Knows no prompt.
+"""
+
+import asyncio
+import hashlib
+import logging
+import struct
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from core.errors import StoreError
+from core.events import Line, PersonaKey
+from core.memory import Memory, dated, faded, turn_id
+from core.prompt import Recalled
+from core.recall import Hit, Index, Question, Row, Weights, near
+from core.settings import Settings
+from core.store.memories import Change, Memories, State
+from core.terms import terms
+from core.when import span
+from worker.embedding import Embedding
+
+log = logging.getLogger("limen.worker")
+
+AT_ONCE = 16  # texts embedded between two looks at whether somebody talks
+LONGEST = 1000  # characters of what was said that are looked at, from its end
+PAUSE = 2.0  # seconds between two looks for what was said
+
+
+class _Held:
+    """A persona's index, as of `state`, with vectors of the embedder `maker`."""
+
+    def __init__(self, maker: str, width: int) -> None:
+        self.index, self.maker, self.state = Index(width), maker, State()
+        self.seqs: dict[str, int] = {}
+        self.lock = asyncio.Lock()
+
+
+class Recall:
+    """`shown`: memories a reply is given at most; `most`: those a persona keeps; `room`: those held ready here, of all
+    personas together.
+
+    Every method raises StoreError.
+    """
+
+    def __init__(
+        self, memories: Memories, embedding: Embedding, zone: str = "UTC", shown: int = 3, most: int = 10_000,
+        room: int = 100_000,
+    ) -> None:  # fmt: skip
+        self.memories, self.embedding = memories, embedding
+        self._zone, self._shown, self._most, self._room = ZoneInfo(zone), shown, most, room
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+
+    async def search(
+        self, persona: PersonaKey, text: str, count: int, asker: str = "", skip: Collection[str] = (),
+        now: float | None = None, weights: Weights | None = None,
+    ) -> list[Hit]:  # fmt: skip
+        """The memories of this persona that a text touches most, best first."""
+        held = await self._current(persona)
+        if len(held.index) <= len(skip):
+            return []
+        now = time.time() if now is None else now
+        vectors = await self.embedding.embed([text])
+        question = Question(
+            text=text, now=now, vector=None if vectors is None else vectors[0], asker=asker,
+            span=span(text, now, self._zone), skip=skip,
+        )  # fmt: skip
+        async with held.lock:
+            return held.index.search(question, count, weights)
+
+    async def touched(
+        self, persona: PersonaKey, talk: str, visible: Sequence[Line], new: Sequence[Line]
+    ) -> tuple[Memory, ...]:  # fmt: skip
+        """What new lines remind of, among all that the talk does not show any more; nothing if nothing comes near."""
+        skip = {turn_id(talk, line.id) for line in (*visible, *new)}
+        text = "\n".join(line.text for line in new)[-LONGEST:]
+        if not self._shown or not terms(text):
+            return ()
+        hits = await self.search(persona, text, self._shown, new[-1].author.id, skip, new[-1].time)
+        return tuple(hit.memory for hit in hits if near(hit))
+
+    def shown(self, memories: Sequence[Memory], now: float) -> tuple[Recalled, ...]:
+        """Memories as a prompt tells them."""
+        return tuple(
+            Recalled(dated(memory, now, self._zone), "You" if memory.ours else memory.author.name, memory.text)
+            for memory in memories
+        )
+
+    async def _current(self, persona: PersonaKey) -> _Held:
+        """The index of a persona, with all that was said so far in it."""
+        await self.memories.take_in(persona)
+        held = self._hold(str(persona))
+        async with held.lock:
+            await self._follow(persona, held)
+        return held
+
+    def _hold(self, name: str) -> _Held:
+        """The one that is held, or a new one; the least used go when there is no room."""
+        held = self._held.get(name)
+        if held is None or held.index.worn or held.maker != self.embedding.id:
+            held = self._held[name] = _Held(self.embedding.id, self.embedding.width)
+        self._held.move_to_end(name)
+        while len(self._held) > 1 and sum(one.index.rows for one in self._held.values()) > self._room:
+            self._held.popitem(last=False)
+        return held
+
+    async def _follow(self, persona: PersonaKey, held: _Held) -> None:
+        state = await self.memories.state(persona)
+        if state == held.state:
+            return
+        changes = await self.memories.since(persona, held.state.seq)
+        if state.gone != held.state.gone:
+            for name in held.index.ids() - set(await self.memories.ids(persona)):
+                held.index.remove(name)
+                held.seqs.pop(name, None)
+        await asyncio.to_thread(_take, held, changes)
+        held.state = State(max([state.seq, *(change.seq for change in changes)]), state.gone)
+
+    async def tend(self, persona: PersonaKey) -> int:
+        """Let fade what there is no room for, and make vectors for some that have none. How many still have none."""
+        held = await self._current(persona)
+        async with held.lock:
+            every, bare = held.index.all(), held.index.bare()
+        if gone := faded(every, self._most, time.time()):
+            await self.memories.drop(persona, gone)
+            return len(bare)
+        some = bare[:AT_ONCE]
+        vectors = await self.embedding.embed([memory.text for memory in some]) if some else None
+        if vectors is None or self.embedding.id != held.maker:
+            return len(bare)
+        await self._keep(persona, held, some, list(vectors))
+        return len(bare) - len(some)
+
+    async def _keep(self, persona: PersonaKey, held: _Held, some: Sequence[Memory], vectors: Sequence[Row]) -> None:
+        rows = {
+            (memory.id, held.seqs[memory.id]): pack(vector, held.maker)
+            for memory, vector in zip(some, vectors, strict=True)
+            if memory.id in held.seqs
+        }
+        await self.memories.keep_vectors(persona, rows)
+        async with held.lock:
+            for memory, vector in zip(some, vectors, strict=True):
+                if held.index.memory(memory.id) == memory:
+                    held.index.set_vector(memory.id, vector)
+
+    async def keep_on(self) -> None:
+        """Until cancelled: take in what is said to anybody, and make its vectors, a few at a time."""
+        left: dict[PersonaKey, int] = {}
+        while True:
+            try:
+                for persona in await self.memories.waiting():
+                    left.setdefault(persona, 1)
+                for persona in list(left):
+                    if not await self.tend(persona):
+                        del left[persona]
+            except StoreError as error:
+                log.warning("memories wait: %s", error)
+            if not any(left.values()) or not self.embedding.id:
+                await asyncio.sleep(PAUSE)
+
+
+def recall(memories: Memories, embedding: Embedding, settings: Settings) -> Recall:
+    """As the settings want it."""
+    wanted = settings.memory
+    return Recall(memories, embedding, settings.timezone, wanted.recalled, wanted.kept, wanted.held)
+
+
+def _take(held: _Held, changes: Sequence[Change]) -> None:
+    for change in changes:
+        held.index.put(change.memory, unpack(change.vector, held.maker))
+        held.seqs[change.id] = change.seq
+
+
+def _mark(maker: str) -> bytes:
+    return hashlib.sha256(maker.encode()).digest()[:8]
+
+
+def pack(vector: Row, maker: str) -> bytes:
+    """A vector of unit length in a byte for each number, behind the mark of its maker."""
+    scale = max(float(np.abs(vector).max()), 1e-9)
+    numbers: bytes = np.rint(vector / scale * 127).astype(np.int8).tobytes()
+    return _mark(maker) + struct.pack("<f", scale) + numbers
+
+
+def unpack(packed: bytes, maker: str) -> Row | None:
+    """The vector again, of unit length; None if another embedder made it, or if it is damaged."""
+    if len(packed) < 13 or packed[:8] != _mark(maker):
+        return None
+    vector = np.frombuffer(packed[12:], np.int8).astype(np.float32) * np.float32(struct.unpack("<f", packed[8:12])[0])
+    length = float(np.linalg.norm(vector))
+    return vector / np.float32(length) if np.isfinite(length) and length > 0 else None
