@@ -12,7 +12,8 @@ from core.answers import Answer, Choice
 from core.delivery import Outlet
 from core.engine import Outcome
 from core.errors import LimenError
-from core.events import AnyEvent, Attachment, Command, Person
+from core.events import AnyEvent, Attachment, Command, Person, Place
+from core.files import File
 from core.jobs import Done
 
 Below = Callable[[Done], Sequence[Choice]]
@@ -62,6 +63,12 @@ class Adapter(Outlet, Protocol):
 
     async def answered(self, command: Command, answer: Answer) -> None:
         """Show the answer to a command to the one who gave it."""
+
+    async def hand(self, place: Place, file: File, note: str, answers: str = "") -> str:
+        """Give everybody in a place a file, with a line beside it, as a reply to a message. Its message id, if known.
+
+        Raises TooLong if the platform takes no such file, and LimenError where it will not take it.
+        """
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """Put a question, with its choices, to the person whom a reply answered: to them alone, where that can be."""

@@ -17,7 +17,7 @@ import msgspec
 from adapters.base import Limits
 from adapters.emoji import canonical
 from adapters.terminal.due import Due
-from adapters.terminal.files import export, typed
+from adapters.terminal.files import export, kept, typed
 from adapters.terminal.screen import Screen, Status, Who
 from adapters.terminal.wrap import one_line
 from core.commands import COMMANDS, Answer
@@ -25,6 +25,7 @@ from core.delivery import Sending
 from core.engine import Act, Outcome, new_id
 from core.errors import InputError, LimenError
 from core.events import Addressed, AnyEvent, Attachment, Command, Kind, Message, Person, Place, Reaction
+from core.files import File
 from core.jobs import Done, Failed
 from personas.card import Card
 
@@ -167,6 +168,12 @@ class Console:
         """It was not sent: say why, and give it back."""
         await self.screen.complain(explained(error))
         self._give_back(event)
+
+    async def hand(self, place: Place, file: File, note: str, answers: str = "") -> str:
+        """It lies in the home from then on."""
+        path = await asyncio.to_thread(kept, file, self.home)
+        await self.screen.aside(f"{note} It is in {path}")
+        return ""
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """Words alone: what can be chosen is in them."""

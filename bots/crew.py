@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from adapters.base import Adapter
 from bots import up
 from bots.assemble import Parts
+from bots.longreply import Long
 from bots.platforms import TITLES, Bot
 from bots.run import beside, converse
 from core.consent import Asking
@@ -92,7 +93,7 @@ class Crew:
         asking = Asking(
             self._p.privacy.consents, self._p.settings.consent.ask, self._p.card, bot.adapter.limits.whispers
         )
-        replies = Replies(bot.adapter, partial(_ask, bot.adapter, asking))
+        replies = Replies(Long(bot.adapter, self._p.settings.long_reply), partial(_ask, bot.adapter, asking))
         delivery = Delivery(self._p.client, self._p.ledger, replies, bot.adapter.account)
         log.info("%s: listening as %s", TITLES[name], bot.adapter.account)
         try:

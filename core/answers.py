@@ -3,11 +3,13 @@
 Knows no platform: a choice is a command that can also be typed. Adapters draw it as a button where they have such.
 """
 
+import json
 from typing import Any, Literal
 
 import msgspec
 
 from core.engine import Outcome
+from core.files import File
 from core.jobs import Done
 
 ANOTHER = "↻ Another"
@@ -36,6 +38,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     changed: bool = False
     error: bool = False
     choices: tuple[Choice, ...] = ()
+
+
+def handed(name: str, answer: Answer, most: int) -> File | None:
+    """What of the answer to the command `name` is better given as a file: data, and words beyond `most` characters."""
+    if answer.data is not None:
+        content = json.dumps(answer.data, ensure_ascii=False, indent=2, default=str).encode()
+        return File(f"limen-{name}.json", content, "application/json")
+    if 0 < most < len(answer.text):
+        return File(f"limen-{name}.txt", answer.text.encode("utf-8", "replace"))
+    return None
 
 
 def below(done: Done, buttons: str) -> tuple[Choice, ...]:

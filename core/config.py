@@ -184,6 +184,8 @@ def _joined(document: Document, names: list[str], environ: Mapping[str, str]) ->
 
 def _misfits(settings: Settings) -> Iterator[Problem]:
     """What the types alone cannot say."""
+    if 0 < settings.long_reply < 200:
+        yield Problem(("long_reply",), shape.refusal(settings.long_reply, _type(("long_reply",))))
     if 0 < settings.model.context < 256:
         yield _misfit(settings, "model", "context")
     if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):

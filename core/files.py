@@ -1,4 +1,4 @@
-"""Files that come with a message, as a conversation holds them: each is named, and quoted where it is text. Pure.
+"""Files that we give, and those that come with a message, as a conversation holds them: named, and quoted. Pure.
 
 What a file says of itself is not believed: what is called text is looked at, and what is longer than it says was not
 read at all. What stands in it is somebody's words: every line of it is marked as quoted, so that none can pose as talk.
@@ -37,6 +37,14 @@ _MAGIC = (
     b"RIFF",
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file that we give to somebody."""
+
+    name: str
+    content: bytes
+    media_type: str = "text/plain"
 
 
 class Read(msgspec.Struct, frozen=True):

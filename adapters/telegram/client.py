@@ -4,7 +4,6 @@ Updates come through a door (`doors.py`), replies go out by `replies.py`. What T
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections import OrderedDict
@@ -36,12 +35,13 @@ from adapters.telegram.replies import Replies
 from adapters.telegram.text import LIMIT
 from adapters.telegram.waiting import Waiting
 from adapters.telegram.wire import Buttons, Flooded, Refused, Unreachable, Wire
-from core.answers import Answer, Choice
+from core.answers import Answer, Choice, handed
 from core.commands import COMMANDS
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import InputError, LimenError, TooLong
 from core.events import Addressed, AnyEvent, Attachment, Command, Event, Kind, Message, Person, Place
+from core.files import File
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.telegram")
@@ -51,6 +51,8 @@ V = TypeVar("V")
 CHATS, NAMES, CROWDS = 1024, 64, 4096  # what is remembered at most, while we run
 MOST_CARRIED = 64  # bytes behind a button
 MOST = 5_000_000  # bytes of a file that is fetched
+LARGEST = 10_000_000  # bytes of a file that is given: so much Telegram takes of a picture, and more of a document
+LONG = 3 * LIMIT  # an answer that is longer is a file
 NATIVE = ("react", "unreact")  # on Telegram people react
 
 Move = Callable[[Place, Place], Awaitable[None]]
@@ -220,25 +222,31 @@ class Telegram:
         """Show an answer; what is kept of somebody goes to them in private, wherever they asked."""
         if answer.job and answer.job.job:
             self._waiting.expect(answer.job.job, command.place)
-        elif answer.data is not None:
-            await self._replies.say(command.place, await self._handed(command, answer.data), _number(command))
+        elif file := handed(command.name, answer, LONG):
+            caption = "All that is kept of you." if answer.data is not None else "That was long: it is all in here."
+            await self._replies.say(command.place, await self._handed(command, file, caption), _number(command))
         elif answer.text:
             await self._replies.say(
                 command.place, answer.text, _number(command), buttons(answer.choices, command.author.id)
             )
 
-    async def _handed(self, command: Command, data: dict[str, Any]) -> str:
-        content = json.dumps(data, ensure_ascii=False, indent=2).encode()
-        who, caption = command.author.id.rpartition(":")[2], "All that is kept of you."
+    async def _handed(self, command: Command, file: File, caption: str) -> str:
+        who = command.author.id.rpartition(":")[2]
         try:
             if not who.isdecimal():  # somebody who speaks as the group itself
                 raise Refused("a group has no private side")
-            await self._wire.hand(who, "limen-export.json", content, caption)
+            await self._wire.hand(Place(PLATFORM, "dm", who, kind=Kind.DM), file, caption)
         except Refused:  # a bot may not begin a private talk
             return "I can send it only to you alone. Write to me in private, and ask me there."
         except (Flooded, Unreachable):
             return "Telegram does not take the file just now. Please ask again in a minute."
         return "That is the whole of it." if command.place.kind == Kind.DM else "I have sent it to you in private."
+
+    async def hand(self, place: Place, file: File, note: str, answers: str = "") -> str:
+        """Within the pace of the chat; a picture is shown."""
+        if len(file.content) > LARGEST:
+            raise TooLong(f"{file.name} is too long: Telegram takes {LARGEST:,} bytes")
+        return await self._replies.hand(place, file, note[:1024], answers if place.kind != Kind.DM else "")
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """Telegram knows no whispers: in a group all read it, and the buttons are for one."""

@@ -20,6 +20,7 @@ from adapters.telegram.wire import Buttons, Flooded, Missing, Refused, Unreachab
 from core.delivery import Sending
 from core.errors import ConfigError, LimenError
 from core.events import Kind, Place
+from core.files import File
 from core.jobs import Done, Failed
 from core.store.client import patiently
 
@@ -108,6 +109,17 @@ class Replies:
         """
         task = self._begun(self._speak(place, text, answers, buttons))
         await asyncio.wait({task}, timeout=SOON)
+
+    async def hand(self, place: Place, file: File, note: str, answers: str) -> str:
+        """Give a file; the id of its message. Raises Refused if Telegram will never take it."""
+        sent = ""
+
+        async def give() -> None:
+            nonlocal sent
+            sent = await self._wire.hand(place, file, note, answers)
+
+        await self._must(place, give)
+        return sent
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that may as well fail, beside everything else."""

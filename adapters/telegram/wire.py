@@ -43,12 +43,14 @@ from adapters.telegram.payloads import KINDS
 from adapters.telegram.text import Piece
 from core.errors import ConfigError, LimenError
 from core.events import Place
+from core.files import File
 
 log = logging.getLogger("limen.telegram")
 T = TypeVar("T")
 Buttons = Sequence[Sequence[tuple[str, str]]]  # (label, what it carries), row by row
 
 OFFICIAL = "https://api.telegram.org"
+_PICTURES = ("image/jpeg", "image/png", "image/webp")
 UNASKED = LinkPreviewOptions(is_disabled=True)  # nobody asked the model for a preview of what it links to
 # A 400 that has one of these in it is not about the format of a text.
 _NOT_FORMAT = ("not found", "not modified", "can't be edited", "rights", "too long", "closed", "empty", "deactivated")
@@ -268,10 +270,16 @@ class Wire:
         with _translated():
             await self._bot.send_chat_action(self._chat(place), ChatAction.TYPING, message_thread_id=_thread(place))
 
-    async def hand(self, chat: str, name: str, content: bytes, caption: str) -> None:
-        """Give somebody a file."""
+    async def hand(self, place: Place, file: File, caption: str, answers: str = "") -> str:
+        """Give a file to whoever is there: a picture is shown. Its message id."""
+        chat, sent = self._chat(place), InputFile(file.content, file.name)
+        common: dict[str, Any] = {
+            "caption": caption, "message_thread_id": _thread(place), "reply_parameters": _reply(answers),
+        }  # fmt: skip
         with _translated():
-            await self._bot.send_document(int(chat), InputFile(content, name), caption=caption)
+            if file.media_type in _PICTURES:
+                return str((await self._bot.send_photo(chat, sent, **common)).message_id)
+            return str((await self._bot.send_document(chat, sent, **common)).message_id)
 
     def move(self, old: str, new: str) -> None:
         """A group has another id from now on."""

@@ -34,7 +34,8 @@ from core.commands import Answer, Desk
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import LimenError
-from core.events import AnyEvent, Attachment, Command, Person
+from core.events import AnyEvent, Attachment, Command, Person, Place
+from core.files import File
 from core.intake import Intake
 from core.jobs import Done, Failed
 from tests.fakes import discord as discords
@@ -129,6 +130,10 @@ class Hearing:
     async def fetch(self, attachment: Attachment, most: int) -> bytes:
         """As the other does it."""
         return await self._adapter.fetch(attachment, most)
+
+    async def hand(self, place: Place, file: File, note: str, answers: str = "") -> str:
+        """As the other does it."""
+        return await self._adapter.hand(place, file, note, answers)
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """Nobody is asked."""

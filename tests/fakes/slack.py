@@ -612,7 +612,8 @@ class Fake:
     def _files_completeUploadExternal(self, a: Json) -> Json:
         files = json.loads(a["files"])
         for one in files:
-            self.files.append({**self._uploads.pop(one["id"]), "channel": a.get("channel_id")})
+            where = {"channel": a.get("channel_id"), "thread": a.get("thread_ts", ""), "said": a.get("initial_comment")}
+            self.files.append({**self._uploads.pop(one["id"]), **where})
         self._changed.set()
         return {"files": files}
 
@@ -621,7 +622,7 @@ class Fake:
         upload = self._uploads[request.match_info["id"]]
         if len(data) != upload["length"]:
             return web.Response(status=400, text="bad length")
-        upload["content"] = data.decode()
+        upload["content"] = data.decode(errors="replace")
         return web.Response(text=f"OK - {len(data)}")
 
     async def _file(self, request: web.Request) -> web.Response:

@@ -75,6 +75,9 @@ class Stage(Protocol):
     def listens(self) -> bool:
         """Will the bot hear what is said now?"""
 
+    def given(self) -> dict[str, bytes]:
+        """The files that the bot has given, by name."""
+
     async def wait(self, holds: Callable[[], Any]) -> Any:
         """Until it holds."""
 
@@ -146,6 +149,9 @@ class AtDiscord:
 
     def listens(self) -> bool:
         return any(session.out for session in self.fake.sessions.values())
+
+    def given(self) -> dict[str, bytes]:
+        return dict(self.fake.files)
 
     async def wait(self, holds: Callable[[], Any]) -> Any:
         await self.fake.wait(holds)
@@ -221,6 +227,9 @@ class AtTelegram:
     def listens(self) -> bool:
         return True  # what is said is kept for it
 
+    def given(self) -> dict[str, bytes]:
+        return {name: content for _, name, content in self.fake.files}
+
     async def wait(self, holds: Callable[[], Any]) -> Any:
         await self.fake.wait(holds)
         return holds()
@@ -287,6 +296,9 @@ class AtSlack:
 
     def listens(self) -> bool:
         return True  # what is said is kept for it
+
+    def given(self) -> dict[str, bytes]:
+        return {file["name"]: file["content"].encode() for file in self.fake.files}
 
     async def wait(self, holds: Callable[[], Any]) -> Any:
         return await self.fake.wait(holds)

@@ -347,10 +347,17 @@ class Fake:
         size = len(self.uploads[asked["file_id"]])
         return {"file_id": asked["file_id"], "file_unique_id": "u", "file_size": size, "file_path": asked["file_id"]}
 
+    async def _sendPhoto(self, asked: Body) -> Body:
+        chat, (name, content) = self._chat(asked), asked["photo"]
+        self.files.append((chat["id"], name, content))
+        size = {"file_id": "P", "file_unique_id": "p", "width": 9, "height": 9}
+        return self._keep(chat["id"], {"from": ME, "text": asked.get("caption", ""), "photo": [size]})
+
     async def _sendDocument(self, asked: Body) -> Body:
         chat, (name, content) = self._chat(asked), asked["document"]
         self.files.append((chat["id"], name, content))
-        return self._keep(chat["id"], {"from": ME, "document": {"file_id": "F", "file_unique_id": "f"}})
+        document = {"file_id": "F", "file_unique_id": "f"}
+        return self._keep(chat["id"], {"from": ME, "text": asked.get("caption", ""), "document": document})
 
     def _chat(self, asked: Body) -> Body:
         number = asked["chat_id"]

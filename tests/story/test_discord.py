@@ -322,8 +322,8 @@ async def test_slash_commands_are_acknowledged_and_answered_to_one_person(fake: 
         await it.reply(number=1)
         exported = fake.command("export", DM)
         await fake.wait(lambda: fake.responses[exported] and fake.responses[again])
-        assert "limen.json" in fake.files
-        assert b"hello" in fake.files["limen.json"]
+        assert "limen-export.json" in fake.files
+        assert b"hello" in fake.files["limen-export.json"]
     assert [] == fake.rung
 
 

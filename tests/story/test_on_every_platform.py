@@ -1,5 +1,6 @@
 """What people meet wherever they are: one tale, told on Discord, on Slack and on Telegram, over the real libraries."""
 
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -9,14 +10,16 @@ pytest.importorskip("discord")
 pytest.importorskip("slack_bolt")
 pytest.importorskip("telegram")
 
-from core.errors import InputError
+from core.errors import InputError, TooLong
 from core.events import Attachment, Line
+from core.files import File
 from core.privacy import WORDING
 from core.settings import Consent, Discord, Files
 from core.store import keys
 from core.store.consents import Purpose
 from tests.fakes.jobs import until
 from tests.fakes.stage import ANN, BOB, PLATFORMS, Sent, Stage, Troupe, playing, shared, stage
+from worker.echo import Echo
 
 ASKS = shared(consent=Consent())
 
@@ -147,6 +150,56 @@ async def test_nobody_is_asked_where_the_setting_says_so(on: Stage, redis_url: s
         on.say("hello", BOB, dm=True)
         await until(lambda: it.p.client.do("HGET", keys.CONSENT(on.people[BOB]), "asked"))
         assert None is await it.p.client.do("HGET", keys.CONSENT(on.people[ANN]), "asked")
+
+
+# Files that the bot gives.
+
+
+async def test_what_is_long_is_a_file_for_the_one_who_asked(on: Stage, redis_url: str) -> None:
+    """All that is kept of them, or a long history; whatever is short is said."""
+    async with playing(on, redis_url):
+        for number in range(6):
+            on.say(f"{number}{' many words' * 600}", dm=True)
+            await on.wait(lambda number=number: any(f"You said: {number}" in text for text in on.room(dm=True)))
+        on.command("history 50", dm=True)
+        await on.wait(lambda: "limen-history.txt" in on.given())
+        on.command("export", dm=True)
+        await on.wait(lambda: "limen-export.json" in on.given())
+    history = on.given()["limen-history.txt"].decode()
+    assert history.count("You said") >= 5  # the last one is shown before it is kept
+    assert "0 many words" in json.dumps(json.loads(on.given()["limen-export.json"]))
+
+
+async def test_a_reply_beyond_what_is_set_is_a_file(on: Stage, redis_url: str) -> None:
+    """Its beginning stands there; a second carrier gives it no second time."""
+    async with playing(on, redis_url, shared(long_reply=300), Echo(words=200)) as it:
+        on.say("tell me")
+        await on.wait(lambda: "reply.txt" in on.given())
+        assert any(text.rstrip().endswith("…") for text in on.room())
+        await until(lambda: _delivered(it))
+        assert 1 == sum("tell me" in text for text in on.room())
+    assert on.given()["reply.txt"].decode().count("-") > 100
+
+
+async def test_a_picture_is_given(on: Stage, redis_url: str) -> None:
+    """To a room, with a line beside it; what is too long is refused before it is sent."""
+    async with playing(on, redis_url) as it:
+        on.say("hello")
+        await on.wait(lambda: any("hello" in text for text in on.room()))
+        place = (await it.p.ledger.entries(await _replies(it)))[0].record.place
+        await it.adapter.hand(place, File("map.png", b"\x89PNG map", "image/png"), "Here @everyone")
+        await on.wait(lambda: "map.png" in on.given())
+        with pytest.raises(TooLong):
+            await it.adapter.hand(place, File("map.png", b"0" * 10_000_001, "image/png"), "Here")
+
+
+async def _delivered(it: Troupe) -> bool:
+    return not await it.p.client.do("XLEN", keys.REPLIES(it.adapter.account))
+
+
+async def _replies(it: Troupe) -> list[str]:
+    (persona,) = await it.p.ledger.personas()
+    return await it.p.ledger.replies(persona)
 
 
 # Files that people send.
