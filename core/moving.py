@@ -348,6 +348,8 @@ class Moving:
             await swap(self._client, [("SISMEMBER", key, old)], _listed(key, old, new))
         fresh, left = keys.FRESH.pattern, keys.NIGHTS_LEFT.pattern
         await swap(self._client, [("HGET", fresh, old)], _counted(fresh, old, new))
+        rated = keys.RATED_OF(old), keys.RATED_OF(new)
+        await swap(self._client, [("ZCARD", rated[0])], _joined(*rated))
         await swap(self._client, [("LRANGE", left, 0, -1)], _left(left, old, new))
 
     async def _set(self, key: str) -> list[str]:
@@ -473,6 +475,15 @@ def _become(route: Route, old: str, new: str) -> Callable[[list[Any]], list[Effe
 
 def _listed(key: str, old: str, new: str) -> Callable[[list[Any]], list[Effect]]:
     return lambda found: [("SREM", key, old), ("SADD", key, new)] if found[0] else []
+
+
+def _joined(old: str, new: str) -> Callable[[list[Any]], list[Effect]]:
+    """What one list names is named by the other as well, each once."""
+
+    def decide(found: list[Any]) -> list[Effect]:
+        return [("ZUNIONSTORE", new, 2, new, old, "AGGREGATE", "MAX"), ("DEL", old)] if found[0] else []
+
+    return decide
 
 
 def _counted(key: str, old: str, new: str) -> Callable[[list[Any]], list[Effect]]:

@@ -281,6 +281,20 @@ class Personality(Part, frozen=True):
     ] = 1.0
 
 
+class Taste(Part, frozen=True):
+    """What people like shows the same evening: of several replies, their taste picks one (docs/taste.md)."""
+
+    candidates: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=16,
+            description="Replies to pick from, once somebody has rated one; a card may ask for more. Each costs its "
+            "own tokens, and none is shown while it grows. 1: nothing is picked.",
+        ),
+    ] = 1
+
+
 class Night(Part, frozen=True):
     """Once a day, what people liked and disliked becomes a new LoRA for each persona that earned enough of it."""
 
@@ -475,6 +489,7 @@ class Settings(Part, frozen=True):
     memory: Memory = Memory()
     retention: Retention = Retention()
     personality: Personality = Personality()
+    taste: Taste = Taste()
     night: Night = Night()
     log: Log = Log()
     scope: Scope = Scope()

@@ -23,6 +23,9 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     repetition_penalty: Annotated[float, Meta(ge=0.5, le=2, description="Above 1 discourages repetition.")] = 1.1
     max_tokens: Annotated[int, Meta(ge=1, le=4096, description="The reply is cut after so many tokens.")] = 160
     stop: Annotated[tuple[Stop, ...], Meta(max_length=16, description="The reply ends before any of these.")] = ()
+    candidates: Annotated[
+        int, Meta(ge=1, le=16, description="So many replies are made, and the people's taste picks one.")
+    ] = 1
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Fixed: the same prompt gets the same reply.")] | None = (
         None
     )

@@ -27,6 +27,7 @@ from worker.generator import Finished, Generator, Rendered, Request
 from worker.inner import Inner, heard, inner
 from worker.judge import Judge, Judged
 from worker.recall import Recall
+from worker.tasting import Picked
 
 RULE = "rule"  # how a reply ends that a rule of the card gave
 
@@ -45,6 +46,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     inner: Inner
     judged: Judged = Judged()
     recalled: tuple[Memory, ...] = ()
+    picked: Picked = Picked()
 
     @property
     def job(self) -> Generate:
@@ -237,4 +239,5 @@ def _record(ask: Ask, done: Done, model: str) -> Record:
         source="file" if job.ephemeral else "chat", card_hash=ask.card.hash, persona_version=done.persona_version,
         lora_version=done.lora_version, model=model, sampling=msgspec.to_builtins(ask.request.sampling),
         seed=ask.request.seed, finish=done.finish, tokens=done.tokens, regenerates=job.regenerates, by=by,
+        candidates=ask.picked.of, score=ask.picked.score, emotion=done.emotion, action=done.action,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A model that needs no model, for tests only: people always talk to a real one. Deterministic, no torch."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from core.prompt import Prompt
@@ -38,6 +39,10 @@ class Echo:
         heard = sum(said.role == "user" for said in [*prompt.history, prompt.message])
         answer = f"I heard {heard} lines. You said: {prompt.message.text}"
         return Rendered(messages=tuple(messages), tokens=tuple(answer.encode("utf-8", "replace")))
+
+    def weighing(self, request_id: str, lead: str, choices: Sequence[str], asked: Request) -> Request | None:
+        """It has no likelihoods."""
+        return None
 
     def add(self, request: Request) -> None:
         """Join."""

@@ -26,6 +26,7 @@ from worker.render import Renderer
 from worker.sampling import Draw, choose
 from worker.schedule import Want, first, shares, youngest
 from worker.streaming import Stream
+from worker.weigher import Weigher
 
 Item = TypeVar("Item")
 log = logging.getLogger("limen.worker")
@@ -66,6 +67,11 @@ class _Row:
         """Tokens that the model has not seen."""
         return len(self.tokens) - len(self.holds.tokens)
 
+    @property
+    def is_read(self) -> bool:
+        """Has the model seen all of its prompt?"""
+        return self.kept is not None and len(self.kept.tokens) >= len(self.request.tokens)
+
     def want(self) -> Want:
         return Want(self.left, len(self.holds.tokens), self.request.lane, self.order)
 
@@ -79,6 +85,7 @@ class Engine:
         self._loaded, self._arena, self._loras, self._together = loaded, arena, loras, together
         self._rows_most, self._room, self._far = limits.rows, limits.step_tokens, limits.far
         self._renderer = Renderer(loaded.tokenizer, loaded.context)
+        self._weigher = Weigher(loaded, arena, loras, together)
         self._joining: deque[Request] = deque()
         self._unwanted: deque[str] = deque()  # like `_joining` filled by other threads: only append and popleft
         self._waiting: list[_Row] = []
@@ -89,6 +96,10 @@ class Engine:
     def render(self, prompt: Prompt, reserve: int) -> Rendered:
         """Fit a prompt into the context, with room for `reserve` tokens of reply."""
         return self._renderer.render(prompt, reserve)
+
+    def weighing(self, request_id: str, lead: str, choices: Sequence[str], asked: Request) -> Request | None:
+        """A request for how likely each choice is to follow `lead`: with the LoRAs of whoever `asked`."""
+        return self._weigher.request(request_id, self._renderer.safe(lead), choices, asked)
 
     def add(self, request: Request) -> None:
         """Let a request join at the next step."""
@@ -153,12 +164,19 @@ class Engine:
         for row in [self._waiting[at] for at in turns]:
             if len(self._rows) >= self._rows_most or (self._tight and self._rows):
                 return
+            if self._follows(row):
+                continue
             try:
                 if self._settle(row) and not self._open(row):
                     return  # the next in line would only take the room that this one waits for
             except Exception as error:
                 log.exception("request %s could not be let in", row.request.id)
                 self._end(row, "error", events, _reason(error))
+
+    def _follows(self, row: _Row) -> bool:
+        """Is somebody's prompt still being read that is its own as well? Soon it can be copied."""
+        everybody = (*self._rows, *self._waiting) if row.request.after else ()
+        return any(one.request.id == row.request.after and not one.is_read for one in everybody)
 
     def _settle(self, row: _Row) -> bool:
         """Which LoRA it is read with. False: it is still being loaded."""
@@ -260,7 +278,13 @@ class Engine:
             self._end(self._rows[0], "error", events, "the device has not enough memory for a single reply")
 
     def _choose(self, rows: Sequence[_Row], logits: Tensor, events: list[Piece | Finished]) -> None:
-        """A token for each of these rows; those that are done leave."""
+        """A token for each of these rows; those that are done leave, and those of whom no reply is wanted."""
+        asks = [bool(row.request.choices) for row in rows]
+        if any(asks):
+            for row, scores in [(row, logits[at]) for at, row in enumerate(rows) if asks[at]]:
+                self._weigh(row, scores, events)
+            speak = [at for at, row in enumerate(rows) if not asks[at]]
+            rows, logits = [rows[at] for at in speak], logits[speak]
         if not rows:
             return
         draws = [Draw(row.request.sampling, row.stream.ids, row.dice) for row in rows]
@@ -294,6 +318,16 @@ class Engine:
             if row.kept is not None:  # it may have yielded meanwhile
                 self._choose([row], logits[at : at + 1], events)
 
+    def _weigh(self, row: _Row, logits: Tensor, events: list[Piece | Finished]) -> None:
+        """How likely each of its choices is."""
+        try:
+            weighed = self._weigher.weigh(logits, row.tokens, row.lora, row.slot, row.request.choices)
+        except Exception as error:  # no room, say: a reply can do without
+            log.info("request %s could not be weighed: %s", row.request.id, error)
+            self._end(row, "error", events, _reason(error))
+            return
+        self._end(row, "weighed", events, scores=weighed)
+
     def _say(self, row: _Row, token: int, events: list[Piece | Finished]) -> None:
         row.tokens.append(token)
         events.append(Piece(row.request.id, row.stream.push(token), len(row.stream.ids)))
@@ -302,11 +336,17 @@ class Engine:
         elif len(row.stream.ids) >= row.request.sampling.max_tokens or len(row.tokens) >= self._loaded.context:
             self._end(row, "length", events)
 
-    def _end(self, row: _Row, finish: str, events: list[Piece | Finished], error: str = "") -> None:
+    def _end(
+        self, row: _Row, finish: str, events: list[Piece | Finished], error: str = "", scores: tuple[float, ...] = ()
+    ) -> None:  # fmt: skip
         if rest := row.stream.rest():
             events.append(Piece(row.request.id, rest, len(row.stream.ids)))
         text, tokens, lora = row.stream.text, len(row.stream.ids), row.lora or BASE
-        events.append(Finished(id=row.request.id, text=text, finish=finish, tokens=tokens, lora=lora, error=error))
+        events.append(
+            Finished(
+                id=row.request.id, text=text, finish=finish, tokens=tokens, lora=lora, error=error, scores=scores
+            )
+        )  # fmt: skip
         if row.kept is not None:
             self._arena.drop(row.kept) if error else self._arena.rest(row.kept)
             row.kept, self._tight = None, False

@@ -3,6 +3,7 @@
 `serve.py` knows only this page, so that engines may be exchanged behind it.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -29,7 +30,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `tokens` and `messages` are the same prompt: engines of our own read tokens, servers are given messages.
     `loras` are versions in order of preference (the one that serves, then earlier good ones); the base comes last
-    without being named.
+    without being named. `after` is the id of a request with the same prompt: whoever keeps what was read of a prompt
+    may let this one wait for that. With `choices` no reply is wanted, but how likely each of them is to come next.
     """
 
     id: str
@@ -39,6 +41,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[dict[str, str], ...] = ()
     loras: tuple[str, ...] = ()
     lane: Lane = Lane.LIVE
+    after: str = ""
+    choices: tuple[tuple[int, ...], ...] = ()
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -50,9 +54,10 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a request. `finish`: `stop`, `length`, `cancelled` or `error` (then `error` says why).
+    """The end of a request. `finish`: `stop`, `length`, `weighed`, `cancelled` or `error` (then `error` says why).
 
-    `lora` is the version that spoke: `base`, or one of those that were asked for.
+    `lora` is the version that spoke: `base`, or one of those that were asked for. `scores`, once weighed: the log of
+    each choice's chance.
     """
 
     id: str
@@ -61,6 +66,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int = 0
     lora: str = BASE
     error: str = ""
+    scores: tuple[float, ...] = ()
 
 
 class Generator(Protocol):
@@ -72,6 +78,10 @@ class Generator(Protocol):
 
     def render(self, prompt: Prompt, reserve: int) -> Rendered:
         """Fit a prompt into the context, with room for `reserve` tokens of reply."""
+
+    def weighing(self, request_id: str, lead: str, choices: Sequence[str], asked: Request) -> Request | None:
+        """A request for how likely each choice is to follow the text `lead`, for whoever `asked`; None: that cannot be
+        told here."""
 
     def add(self, request: Request) -> None:
         """Let a request join at the next step."""

@@ -193,7 +193,11 @@ def _unable(kind: str, what: str) -> ModelError:
 
 def forward(model: Any, tokens: Tensor, pack: Pack, ends: Sequence[int]) -> Tensor:
     """Read these tokens [1, T]. The logits after the last token of each of the spans `ends`, [ends, vocab]."""
-    keep = pack.last[list(ends)]
-    out = model(input_ids=tokens, position_ids=pack.positions, use_cache=False, pack=pack, logits_to_keep=keep)
+    return forward_at(model, tokens, pack, pack.last[list(ends)])
+
+
+def forward_at(model: Any, tokens: Tensor, pack: Pack, places: Tensor) -> Tensor:
+    """The same, with the logits after the tokens at these `places` of the step, [places, vocab]."""
+    out = model(input_ids=tokens, position_ids=pack.positions, use_cache=False, pack=pack, logits_to_keep=places)
     logits: Tensor = out.logits[0]
     return logits

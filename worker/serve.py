@@ -7,8 +7,10 @@ lease, a lost Redis or a kill loses no job: what was not completed is somebody's
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
+
+import msgspec
 
 from core.errors import StaleLease, StoreError, StoreUnreachable
 from core.jobs import Chunk, Done
@@ -17,9 +19,11 @@ from core.store.client import Client, patiently
 from core.store.loras import Loras
 from core.store.presence import Presence
 from core.store.queue import Claim, Queue
+from core.taste import Head
 from worker.compose import Ask, Composer, finished, ruled, silent
-from worker.generator import Finished, Generator, Piece
+from worker.generator import Finished, Generator, Piece, Request
 from worker.names import is_dead, worker_name
+from worker.tasting import Tastes, whose
 
 log = logging.getLogger("limen.worker")
 
@@ -28,12 +32,26 @@ PATIENCE = 120.0
 
 
 class _Running:
-    """A job in the batch: what was generated, and how much of it was passed on."""
+    """A job in the batch: what was generated, and how much of it was passed on.
 
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
+    Of several candidates nothing is passed on until one of them is picked, for nobody knows which it will be.
+    """
+
+    def __init__(self, ask: Ask, requests: Sequence[Request], head: Head | None) -> None:
+        self.ask, self.requests, self.head = ask, requests, head
+        self.ends: dict[str, Finished] = {}
         self.text = ""
         self.told = 0
+
+    def hear(self, piece: Piece) -> None:
+        """A candidate's words are its own business."""
+        if len(self.requests) == 1:
+            self.text += piece.text
+
+    @property
+    def ended(self) -> bool:
+        """Has everybody come to an end?"""
+        return len(self.ends) == len(self.requests)
 
 
 class Server:
@@ -49,11 +67,14 @@ class Server:
         about: dict[str, str | int | float],
         idle_seconds: float = 0.0,
         occupied: Callable[[], bool] = lambda: False,
+        tastes: Tastes | None = None,
     ) -> None:
-        """`occupied`: something other than talk goes on here, so that it is no time to sleep."""
+        """`occupied`: something other than talk goes on here, so that it is no time to sleep. Without `tastes`, every
+        reply is the first that comes."""
         self._client, self._queue, self._composer, self._generator = client, queue, composer, generator
         self._most, self._about, self._idle_seconds, self._occupied = most, about, idle_seconds, occupied
-        self._presence, self._loras = Presence(client), Loras(client)
+        self._presence, self._loras, self._tastes = Presence(client), Loras(client), tastes
+        self._picking: set[asyncio.Task[None]] = set()
         self._faults: dict[str, str] = {}
         self._doubtful: set[str] = set()  # LoRAs that could not be loaded before we came
         self._proven: set[str] = set()  # of these, those that have spoken since
@@ -79,6 +100,7 @@ class Server:
             await patiently(self._inherit, PATIENCE)
             await self._stopping.wait()
         finally:
+            tasks += self._picking
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,7 +136,7 @@ class Server:
 
     async def _claim(self) -> None:
         while True:
-            free = self._most - len(self._claims)
+            free = self._most - len(self._claims) - sum(len(one.requests) - 1 for one in self._running.values())
             if free <= 0:  # not at the bell: what it says is for workers that have room
                 self._room.clear()
                 await self._room.wait()
@@ -136,9 +158,14 @@ class Server:
         if done := ruled(ask):
             await self._complete(claim, done, self._composer.consequences(ask, done, ""))
             return
-        self._running[ask.request.id] = _Running(ask)
-        self._generator.add(ask.request)
+        requests, head = await self._candidates(ask)
+        self._running[ask.request.id] = _Running(ask, requests, head)
+        for request in requests:
+            self._generator.add(request)
         self._work.set()
+
+    async def _candidates(self, ask: Ask) -> tuple[Sequence[Request], Head | None]:
+        return await self._tastes.candidates(ask.job.persona, ask.request) if self._tastes else ((ask.request,), None)
 
     async def _guard(self, claim: Claim, act: Coroutine[Any, Any, None]) -> None:
         """The one place that catches wide: whatever goes wrong with a job, the job is not lost and others go on."""
@@ -183,16 +210,27 @@ class Server:
                 self._work.clear()
 
     async def _take(self, event: Piece | Finished) -> None:
-        running = self._running.get(event.id)
+        running = self._running.get(whose(event.id))
         if running is None:
             return
         if isinstance(event, Piece):
-            running.text += event.text
+            running.hear(event)
             return
-        del self._running[event.id]
-        await self._guard(running.ask.claim, self._end(running.ask, event))
+        running.ends[event.id] = event
+        if not running.ended:
+            return
+        end = self._guard(running.ask.claim, self._end(running))
+        if len(running.requests) == 1:
+            await end
+        else:  # to pick takes a moment, and others talk meanwhile
+            self._picking.add(task := asyncio.create_task(end))
+            task.add_done_callback(self._picking.discard)
 
-    async def _end(self, ask: Ask, end: Finished) -> None:
+    async def _end(self, running: _Running) -> None:
+        try:
+            ask, end = await self._picked(running)
+        finally:
+            self._running.pop(running.ask.request.id, None)
         claim = ask.claim
         if not self._is_ours(claim):
             return  # the lease was lost meanwhile, or the job is gone
@@ -202,6 +240,17 @@ class Server:
         self._proven |= {end.lora} & self._doubtful
         done = finished(ask, end)
         await self._complete(claim, done, self._composer.consequences(ask, done, str(self._about.get("model", ""))))
+
+    async def _picked(self, running: _Running) -> tuple[Ask, Finished]:
+        """The reply that is given, and all that is to be known of its way; of several, the one that taste picks."""
+        ask, ends = running.ask, [running.ends[request.id] for request in running.requests]
+        if stopped := next((end for end in ends if end.finish == "cancelled"), None):
+            nothing = msgspec.structs.replace(stopped, text="") if len(ends) > 1 else stopped
+            return ask, nothing  # of several, nobody has seen a word
+        if len(ends) == 1 or not (running.head and self._tastes):
+            return ask, ends[0]
+        end, picked = await self._tastes.pick(running.head, ends, ask.request.seed)
+        return msgspec.structs.replace(ask, picked=picked), end
 
     async def _complete(self, claim: Claim, done: Done, effects: list[Any]) -> None:
         try:
@@ -232,7 +281,11 @@ class Server:
         if word == "stale":
             self._let_go(running.ask.claim)
         if word in ("stale", "cancel"):
-            self._generator.cancel(running.ask.request.id)
+            self._cancel(running)
+
+    def _cancel(self, running: _Running) -> None:
+        for request in running.requests:
+            self._generator.cancel(request.id)
 
     async def _beat(self) -> None:
         while True:
@@ -269,7 +322,7 @@ class Server:
         async for job in self._client.listen(keys.CANCELS.pattern):
             for running in list(self._running.values()):
                 if running.ask.job.id == job.decode():
-                    self._generator.cancel(running.ask.request.id)
+                    self._cancel(running)
 
     async def _watch_idle(self) -> None:
         while self._idle_seconds:

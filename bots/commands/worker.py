@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bots import loras, nights, up
-from bots.assemble import Parts, parts, settings
+from bots.assemble import DAY, Parts, parts, settings
 from bots.run import beside
 from core.errors import LimenError, StoreError, UserError
 from core.settings import Settings
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from worker.generator import Generator
     from worker.recall import Recall
     from worker.serve import Server
+    from worker.tasting import Embed, Tastes
 
 log = logging.getLogger("limen.worker")
 
@@ -178,4 +179,16 @@ def _server(
     judge = Judge(p.conversations, nearness, p.settings.timezone)
     pool = p.settings.night.pool == "card"
     composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, p.growth, pool, judge, recall)
-    return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle, occupied)
+    tastes = _tastes(p, recall.embedding.embed)
+    return Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle, occupied, tastes)
+
+
+def _tastes(p: Parts, embed: "Embed") -> "Tastes":
+    """What people like. Raises ConfigError for a file of emoji that cannot be read."""
+    from core import polarity
+    from worker.tasting import Tastes
+
+    s = p.settings
+    meanings, half_life = polarity.load(s.night.polarity), s.retention.half_life_days * DAY
+    count, most = s.taste.candidates, s.worker.batch
+    return Tastes(p.ledger, p.privacy.consents, embed, meanings, count, most, half_life)

@@ -92,6 +92,7 @@ SECTION    = Key("limen:section:{}",            "string", "as the longest reply"
 REACTIONS  = Key("limen:reply:{}:reactions",    "list",   "as its reply",             "engine",    "ledger, nights",  "conversation")
 FRESH      = Key("limen:fresh",                 "hash",   "until learned from",       "ledger.lua","nights",          "nobody")
 REPLIES_OF = Key("limen:replies-of:{}",         "zset",   "capped by its replies",    "worker",    "ledger, nights",  "nobody")
+RATED_OF   = Key("limen:rated-of:{}",           "zset",   "capped by its replies",    "ledger.lua","worker",          "nobody")
 REPLIED_TO = Key("limen:person:{}:replies",     "zset",   "until forgotten",          "worker",    "forget, export",  "person")
 RATED_BY   = Key("limen:person:{}:rated",       "zset",   "until forgotten",          "engine",    "forget, export",  "person")
 MESSAGE    = Key("limen:message:{}",            "string", "as its reply",             "delivery",  "engine",          "nobody")

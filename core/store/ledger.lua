@@ -14,6 +14,11 @@ local function keep(reply, ttl)
   local felt = key('felt', persona.account .. '|' .. persona.card .. '|' .. persona.scope) -- its personality asks there
   call('SADD', felt, reply)
   call('EXPIRE', felt, ttl)
+  local now = call('TIME')
+  local rated = key('rated_of', persona.account .. '|' .. persona.card .. '|' .. persona.scope)
+  call('ZADD', rated, now[1] * 1000000 + now[2], reply) -- when something changed, so that a taste knows what to read
+  call('ZREMRANGEBYSCORE', rated, '-inf', (now[1] - ttl) * 1000000)
+  call('EXPIRE', rated, ttl)
   call('EXPIRE', key('reply', reply), ttl, 'GT')
   for _, name in ipairs(record.sections) do call('EXPIRE', key('section', name), ttl, 'GT') end
   call('EXPIRE', key('reactions', reply), call('TTL', key('reply', reply)))

@@ -6,7 +6,7 @@ on top of it. Feelings are read elsewhere (`core/feedback.py`).
 
 import hashlib
 import zlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -33,6 +33,7 @@ _KEYS = _encode(
         "sent": keys.SENT.pattern,
         "fresh": keys.FRESH.pattern,
         "felt": keys.FELT.pattern,
+        "rated_of": keys.RATED_OF.pattern,
     }
 )
 
@@ -42,7 +43,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `people` are the ids of everybody whose words are in the prompt; `summed`: its system message quotes them too.
     `source` is chat, file or import. `by`: what gave these words if the model did not, such as `rules[2]` of the card;
-    then they train nothing. `deleted`: the reply, or something in its prompt, was deleted on the platform.
+    then they train nothing. Of so many `candidates` taste picked it, by that `score`. `emotion` and `action` were shown
+    beside it. `deleted`: the reply, or something in its prompt, was deleted on the platform.
     """
 
     id: str
@@ -68,6 +70,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens: int = 0
     regenerates: str = ""
     by: str = ""
+    candidates: int = 1
+    score: float = 0.0
+    emotion: str = ""
+    action: str = ""
     deleted: bool = False
 
 
@@ -112,6 +118,13 @@ def message_key(account: str, place: Place, message: str) -> str:
     """
     where = ":".join(quote(part) for part in (place.platform, place.workspace, place.channel))
     return f"{account}|{where}|{quote(message)}"
+
+
+def _scored(rows: Sequence[Any]) -> Iterator[tuple[str, float]]:
+    """Members with their scores, in either shape that a server answers in."""
+    flat = rows if not rows or isinstance(rows[0], bytes) else [part for row in rows for part in row]
+    for member, score in zip(flat[::2], flat[1::2], strict=True):
+        yield member.decode(), float(score)
 
 
 def _told(record: Record, texts: Mapping[str, str]) -> tuple[Told, ...]:
@@ -233,6 +246,13 @@ class Ledger:
         rows = await self._client.do("ZRANGE", keys.REPLIES_OF(str(persona)), since, "+inf", "BYSCORE")
         return [row.decode() for row in rows]
 
+    async def rated(self, persona: PersonaKey, most: int) -> dict[str, float]:
+        """The replies of a persona that somebody reacted to last, with a number that is another one after any change
+        in what people feel about that reply."""
+        name = keys.RATED_OF(str(persona))
+        rows = await self._client.do("ZRANGE", name, 0, most - 1, "REV", "WITHSCORES")
+        return dict(_scored(rows))
+
     async def everything(self, personas: Iterable[PersonaKey], batch: int = 200) -> AsyncIterator[Entry]:
         """Every reply of these personas, oldest first within each."""
         for persona in personas:
@@ -260,6 +280,7 @@ class Ledger:
             [
                 ("DEL", *names),
                 ("ZREM", keys.REPLIES_OF(str(record.persona)), record.id),
+                ("ZREM", keys.RATED_OF(str(record.persona)), record.id),
                 *(("ZREM", keys.REPLIED_TO(person), record.id) for person in record.people),
                 *(("ZREM", keys.RATED_BY(user), record.id) for user in raters),
             ]
@@ -292,14 +313,24 @@ class Ledger:
     async def retract(self, entries: Iterable[Entry]) -> None:
         """Note that these replies, or what they were given on, were deleted: they train nothing any more."""
         gone = [msgspec.structs.replace(entry.record, deleted=True) for entry in entries]
-        await self._client.do_all(("SET", keys.REPLY(one.id), _encode(one), "XX", "KEEPTTL") for one in gone)
+        await self._client.do_all(
+            effect
+            for one in gone
+            for effect in (
+                ("SET", keys.REPLY(one.id), _encode(one), "XX", "KEEPTTL"),
+                ("ZREM", keys.RATED_OF(str(one.persona)), one.id),
+            )
+        )
 
     async def withdraw(self, reply: str, user: str) -> None:
         """Every reaction of somebody to a reply, as if it had never been."""
         bodies = await self._client.do("LRANGE", keys.REACTIONS(reply), 0, -1)
         gone = [body for body in bodies if _fact(body).user == user]
+        persona = next((str(entry.record.persona) for entry in await self.outlines([reply])), "")
+        changed = [("ZINCRBY", keys.RATED_OF(persona), 1, reply)] if gone and persona else []
         await self._client.do_all(
             [
+                *changed,
                 *(("LREM", keys.REACTIONS(reply), 0, body) for body in gone),
                 ("ZREM", keys.RATED_BY(user), reply),
                 ("HDEL", keys.WEIGHED(reply), user),

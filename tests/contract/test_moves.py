@@ -159,6 +159,7 @@ PASSING = (
     "limen:q:dead",
     "limen:lora:",
     "limen:q:fence",
+    "limen:rated-of:",
 )
 
 
@@ -269,6 +270,17 @@ async def test_what_came_into_the_new_room_meanwhile_is_kept(client: Client) -> 
     assert ("mira-ffffffff/20260102-1", (VERSIONS[1], VERSIONS[0])) == (serving.live, serving.before)
     assert serving.history[0].version == serving.live
     assert 3 == len(serving.history)
+
+
+async def test_a_taste_finds_what_was_rated(client: Client) -> None:
+    """Under its new name, and nothing under the old one."""
+    await live(client)
+    old, new = (PersonaKey(ACCOUNT, "mira", f"telegram:{room.workspace}:channel:{room.channel}") for room in (OLD, NEW))
+    before = await Ledger(client).rated(old, 9)
+    assert before
+    await Moving(client).move(ACCOUNT, OLD, NEW)
+
+    assert ({}, before) == (await Ledger(client).rated(old, 9), await Ledger(client).rated(new, 9))
 
 
 async def test_told_twice_is_told_once(client: Client) -> None:

@@ -22,6 +22,7 @@ from worker.generator import Generator, Rendered
 from worker.judge import Judge
 from worker.recall import Recall
 from worker.serve import Server
+from worker.tasting import Tastes
 
 BOT = "discord:b1"
 ANN, BOB = Person("discord:77:ann", "Ann"), Person("discord:77:bob", "Bob")
@@ -81,6 +82,7 @@ class House:
     pool: bool = False
     judge: Judge | None = None
     recall: Recall | None = None
+    tastes: Tastes | None = None
 
     @asynccontextmanager
     async def at_work(self, generator: Generator | None = None) -> AsyncIterator[None]:
@@ -90,7 +92,7 @@ class House:
         composer = Composer(
             p.conversations, p.ledger, p.personas, p.loras, model, p.growth, self.pool, self.judge, self.recall
         )
-        server = Server(self.p.client, self.p.queue, composer, model, 4, {"model": "echo"})
+        server = Server(self.p.client, self.p.queue, composer, model, 4, {"model": "echo"}, tastes=self.tastes)
         delivery = Delivery(self.p.client, self.p.ledger, self.shelf, BOT)
         tasks = [asyncio.create_task(server.run()), asyncio.create_task(delivery.run())]
         try:

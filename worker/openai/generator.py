@@ -5,7 +5,7 @@ The seam's calls come from other threads and only pass things on. What is said a
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -54,6 +54,10 @@ class Remote:
     def render(self, prompt: Prompt, reserve: int) -> Rendered:
         """Fit a prompt into the context, by estimate. Its tokens count; they spell nothing."""
         return self._speaker.fitting.render(prompt, reserve)
+
+    def weighing(self, request_id: str, lead: str, choices: Sequence[str], asked: Request) -> Request | None:
+        """Chat completions tell no likelihood of given words."""
+        return None
 
     def add(self, request: Request) -> None:
         """Ask the server at once."""

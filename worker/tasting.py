@@ -1,0 +1,138 @@
+"""Several replies to choose from, and which one it shall be: the taste of a persona's people picks (`core/taste.py`).
+
+A taste is read from the ledger's votes whenever it is wanted, so that what was taken back, deleted or forgotten is in
+it no more; only vectors and the head are kept here, for as long as nothing changes. Nothing of it is stored.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from core import feedback
+from core.events import PersonaKey
+from core.polarity import Polarity
+from core.store.consents import Consents
+from core.store.ledger import Entry, Ledger
+from core.taste import MOST, Floats, Head, Looks, counted
+from worker.generator import Finished, Request
+from worker.night.sight import people, seen, shared
+
+Embed = Callable[[Sequence[str]], Awaitable[Floats | None]]
+
+PERSONAS = 64  # whose heads are kept: some 600 KB each
+STALE = 60.0  # seconds after which consent is asked for again
+STEP = 1_000_003  # between the seeds of two candidates
+
+
+@dataclass
+class _Known:
+    """A persona's head, made of votes that changed last as `marks` say; `looks` of single replies, by id."""
+
+    marks: dict[str, float] = field(default_factory=dict)
+    until: float = 0.0
+    looks: dict[str, Looks] = field(default_factory=dict)
+    head: Head | None = None
+
+
+class Picked(msgspec.Struct, frozen=True):
+    """Which of how many it is, and how well it should be liked: from -1 to 1, or about."""
+
+    at: int = 0
+    of: int = 1
+    score: float = 0.0
+
+
+class Tastes:
+    """`embed` may give None: then nobody's taste is known. `count`: replies to choose from, where a card says nothing.
+
+    `most`: no more than so many, whatever a card says.
+    """
+
+    def __init__(
+        self, ledger: Ledger, consents: Consents, embed: Embed, polarity: Polarity, count: int = 1, most: int = 8,
+        half_life: float = float("inf"), clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._ledger, self._consents, self._embed, self._polarity = ledger, consents, embed, polarity
+        self._count, self._most, self._half_life, self._clock = count, most, half_life, clock
+        self._known: OrderedDict[PersonaKey, _Known] = OrderedDict()
+
+    async def candidates(self, persona: PersonaKey, request: Request) -> tuple[tuple[Request, ...], Head | None]:
+        """The request, as often as there shall be replies to choose from; more than once only where there is a head.
+
+        Raises StoreError.
+        """
+        count = min(max(self._count, request.sampling.candidates), self._most)
+        if count == 1 or request.sampling.temperature == 0:  # greedy, all would be the same
+            return (request,), None
+        head = await self.head(persona)
+        return (several(request, count) if head else (request,)), head
+
+    async def head(self, persona: PersonaKey) -> Head | None:
+        """What is liked there, as far as votes tell by now; None before the first. Raises StoreError."""
+        marks = await self._ledger.rated(persona, MOST)
+        known = self._known.setdefault(persona, _Known())
+        self._known.move_to_end(persona)
+        while len(self._known) > PERSONAS:
+            self._known.popitem(last=False)
+        if marks != known.marks or self._clock() > known.until:
+            known.head = await self._learned(persona, marks, known)
+            known.marks, known.until = marks, self._clock() + STALE
+        return known.head
+
+    async def pick(self, head: Head, ends: Sequence[Finished], seed: int) -> tuple[Finished, Picked]:
+        """One of these replies. Those that came to nothing are none, unless there is no other."""
+        good = [at for at, end in enumerate(ends) if end.finish in ("stop", "length") and end.text.strip()]
+        vectors = await self._embed([ends[at].text for at in good]) if len(good) > 1 else None
+        if vectors is None:
+            at = good[0] if good else 0
+            return ends[at], Picked(at, len(ends))
+        looks = Looks([ends[at].text for at in good], vectors)
+        belief = await asyncio.to_thread(head.judge, looks)
+        chosen = belief.pick(seed)
+        return ends[good[chosen]], Picked(good[chosen], len(ends), round(float(belief.mean[chosen]), 4))
+
+    async def _learned(self, persona: PersonaKey, marks: dict[str, float], known: _Known) -> Head | None:
+        entries = await self._ledger.outlines(list(marks))
+        everybody = await self._consents.allowing({person for entry in entries for person in people(entry)})
+        told = seen(entries, everybody, weak=False)
+        votes = counted(
+            feedback.read(
+                told, self._polarity, shared=shared(persona, told), now=self._clock(), half_life=self._half_life
+            )
+        )
+        if not votes.replies or not await self._look(entries, set(votes.replies), known):
+            return None
+        looks = Looks.joined([known.looks[reply] for reply in votes.replies])
+        return await asyncio.to_thread(Head, looks, votes.values, votes.weights)
+
+    async def _look(self, entries: Sequence[Entry], wanted: set[str], known: _Known) -> bool:
+        """Looks of all these replies, and of no others. False: there is no embedder, or it is another one by now."""
+        known.looks = {reply: looks for reply, looks in known.looks.items() if reply in wanted}
+        new = [entry.record for entry in entries if entry.record.id in wanted - known.looks.keys()]
+        vectors = await self._embed([record.text for record in new]) if new else None
+        if new and vectors is None:
+            return False
+        for at, record in enumerate(new):
+            assert vectors is not None
+            known.looks[record.id] = Looks([record.text], vectors[at : at + 1])
+        return len({looks.vectors.shape[1] for looks in known.looks.values()}) == 1
+
+
+def several(request: Request, count: int) -> tuple[Request, ...]:
+    """The same asked so many times, each with dice of its own; the others wait until the first one's prompt is read."""
+    others = (
+        msgspec.structs.replace(
+            request, id=f"{request.id}#{at}", seed=(request.seed + at * STEP) % 2**63, after=request.id
+        )
+        for at in range(1, count)
+    )
+    return (request, *others)
+
+
+def whose(event: str) -> str:
+    """The id of the request that a candidate is one of."""
+    return event.partition("#")[0]
