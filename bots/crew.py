@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 from adapters.base import Adapter
 from bots import up
+from bots.accounts import account
 from bots.assemble import Parts
 from bots.longreply import Long
-from bots.platforms import TITLES, Bot
+from bots.platforms import Bot
 from bots.run import beside, converse
 from core.consent import Asking
 from core.delivery import Delivery, Outlet, Sending
@@ -40,9 +41,8 @@ class Crew:
     """The bot accounts of this process, on one engine. Set `told`, and they end when they have finished."""
 
     def __init__(self, p: Parts, told: asyncio.Event) -> None:
-        engine = p.engine()
-        self._p, self._told = p, told
-        self._intake, self._desk = Intake(engine.handle), p.desk(engine)
+        self._p, self._told, self._engine = p, told, p.engine()
+        self._intake, self._desk = Intake(self._engine.handle), p.desk(self._engine)
 
     async def run(self, joins: Mapping[str, Join]) -> bool:
         """Until we are told to end, or nobody is left. False: somebody gave up, and has said why in the log."""
@@ -68,18 +68,18 @@ class Crew:
                 await self._talk(name, joined)
                 trouble = "it has hung up"
             except UserError as error:
-                log.error("%s: %s", TITLES[name], up.explain(error))
+                log.error("%s: %s", account(name).title, up.explain(error))
                 return False
             except LimenError as error:
                 trouble = up.explain(error)
             except OSError as error:  # a port that is taken, say
                 trouble = str(error)
             except Exception:  # a fault of ours must not cost the others their voice
-                log.exception("%s: a fault in limen itself; please report it", TITLES[name])
+                log.exception("%s: a fault in limen itself; please report it", account(name).title)
                 trouble = "it broke off"
             if not self._told.is_set():
                 pause = FIRST_PAUSE if time.monotonic() - began > LAST_PAUSE else pause
-                log.warning("%s: %s; again in %g s", TITLES[name], trouble, pause)
+                log.warning("%s: %s; again in %g s", account(name).title, trouble, pause)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._told.wait(), pause)
                 pause = min(2 * pause, LAST_PAUSE)
@@ -90,12 +90,14 @@ class Crew:
         bot = await self._unless_told(joined())
         if bot is None:
             return
+        if bot.persona:
+            self._engine.own[bot.adapter.account] = bot.persona
         asking = Asking(
             self._p.privacy.consents, self._p.settings.consent.ask, self._p.card, bot.adapter.limits.whispers
         )
         replies = Replies(Long(bot.adapter, self._p.settings.long_reply), partial(_ask, bot.adapter, asking))
         delivery = Delivery(self._p.client, self._p.ledger, replies, bot.adapter.account)
-        log.info("%s: listening as %s", TITLES[name], bot.adapter.account)
+        log.info("%s: listening as %s", account(name).title, bot.adapter.account)
         try:
             await beside(self._heard(bot, replies), self._stopped(bot), delivery.run())
         finally:

@@ -7,15 +7,12 @@ import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
+from bots.accounts import is_secret
 from bots.files import writing
 from core.errors import ConfigError
 
 FILE = Path(".env")
-_NAMES = {
-    *("DISCORD_TOKEN", "TELEGRAM_TOKEN", "TELEGRAM_WEBHOOK_SECRET"),
-    *("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"),
-    *("OPENAI_API_KEY", "HF_TOKEN", "REDIS_URL"),
-}
+_NAMES = ("OPENAI_API_KEY", "HF_TOKEN", "REDIS_URL")  # beside the secrets of bots
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 _QUOTED = re.compile(r"""(["'])(.*?)(?<!\\)\1\s*(?:#.*)?""")
 
@@ -42,7 +39,7 @@ def parse(text: str, name: str = str(FILE)) -> dict[str, str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name in _NAMES or name.startswith("LIMEN_")
+    return name in _NAMES or name.startswith("LIMEN_") or is_secret(name)
 
 
 def _value(written: str, where: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from bots import accounts
 from core import config
 from core.errors import LimenError
 from core.settings import Settings
@@ -43,6 +44,24 @@ def completing(ctx: click.Context) -> Settings | None:
         return config.load(os.environ, config=given.get("config"), home=given.get("home"))
     except LimenError:
         return None
+
+
+class BotName(click.ParamType[str]):
+    """`discord`, or `discord:orrin` for another bot there."""
+
+    name = "bot"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is, or a usage error that says what is wrong with it."""
+        try:
+            return str(accounts.account(value))
+        except LimenError as error:
+            self.fail(f"{error}. {error.hint}" if error.hint else f"{error}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The platforms, and whose secrets are there."""
+        known = dict.fromkeys([*accounts.TITLES, *map(str, accounts.given(os.environ))])
+        return [CompletionItem(name) for name in known if name.startswith(incomplete.lower())]
 
 
 class Scope(click.ParamType[str]):

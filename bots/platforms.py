@@ -1,4 +1,4 @@
-"""The platforms that `limen run` knows: what each must be given, and how its bot account is joined up and examined.
+"""The bots that `limen run` knows: how the account of each is joined up and examined, and what it lacks.
 
 A platform's adapter is imported when it is asked for: nobody needs the packages of a platform that is not used.
 """
@@ -7,10 +7,11 @@ import asyncio
 import importlib.util
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from adapters.base import Adapter, Below
+from bots.accounts import TITLES, Account, Environ, account, lacking
 from bots.checkup import EXTRAS, Check, install
 from core.answers import below
 from core.errors import ConfigError, LimenError, MissingExtra
@@ -22,59 +23,56 @@ from personas import library
 
 log = logging.getLogger("limen.run")
 
-TITLES = {"discord": "Discord", "telegram": "Telegram", "slack": "Slack"}
-# What each cannot do without. Of several in one row, one is enough.
-NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "discord": (("DISCORD_TOKEN",),),
-    "telegram": (("TELEGRAM_TOKEN",),),
-    "slack": (("SLACK_BOT_TOKEN",), ("SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET")),
-}
 PATIENCE = 20.0  # seconds that an examination waits for a platform
-
-Environ = Mapping[str, str]
 
 
 class Bot(NamedTuple):
-    """One bot account. `stop`: hear no more, so that `listen` ends; `close`: finish what is being sent, and hang up."""
+    """One bot account. `stop`: hear no more, so that `listen` ends; `close`: finish what is being sent, and hang up.
+
+    `persona`: the card that it plays where nobody has chosen one; empty: as everybody else.
+    """
 
     adapter: Adapter
     stop: Callable[[], None]
     close: Callable[[], Awaitable[None]]
+    persona: str = ""
 
 
 async def join(name: str, settings: Settings, environ: Environ, client: Client) -> Bot:
-    """The bot account of a platform, signed in where that comes first. Raises ConfigError for a bad token."""
-    bot: Bot = await _JOINS[name](settings, environ, client)
-    return bot
+    """A bot, signed in where that comes first. Raises ConfigError for a bad token."""
+    one = account(name)
+    mine = one.settings(settings)
+    try:
+        bot: Bot = await _JOINS[one.platform](mine, one.environ(environ), client)
+    except ConfigError as error:
+        error.hint = one.spelled(error.hint)
+        raise
+    return bot._replace(persona=mine.persona if one.name else "")
 
 
 def require(name: str, environ: Environ) -> None:
-    """Raises MissingExtra or ConfigError if a platform's packages or tokens are not there."""
-    require_packages(name)
-    if missing := lacking_tokens(name, environ):
-        raise ConfigError(f"{TITLES[name]} needs {' and '.join(missing)}, and finds none", token_step(name))
+    """Raises MissingExtra or ConfigError if a bot's packages or tokens are not there."""
+    one = account(name)
+    require_packages(one.platform)
+    if missing := lacking(one, environ):
+        raise ConfigError(f"{one.title} needs {' and '.join(missing)}, and finds none", token_step(one))
 
 
-def require_packages(name: str) -> None:
+def require_packages(platform: str) -> None:
     """Raises MissingExtra if a platform's packages are not there."""
-    if missing := lacking_packages(name):
-        said = f"{TITLES[name]} needs packages that are not installed: {', '.join(missing)}"
-        raise MissingExtra(said, install(name))
+    if missing := lacking_packages(platform):
+        said = f"{TITLES[platform]} needs packages that are not installed: {', '.join(missing)}"
+        raise MissingExtra(said, install(platform))
 
 
-def lacking_packages(name: str) -> list[str]:
+def lacking_packages(platform: str) -> list[str]:
     """What its extra brings and is not there."""
-    return [module for module in EXTRAS[name] if importlib.util.find_spec(module) is None]
+    return [module for module in EXTRAS[platform] if importlib.util.find_spec(module) is None]
 
 
-def lacking_tokens(name: str, environ: Environ) -> list[str]:
-    """The variables that must be set and are not."""
-    return [" or ".join(row) for row in NEEDS[name] if not any(environ.get(one, "").strip() for one in row)]
-
-
-def token_step(name: str) -> str:
+def token_step(one: Account) -> str:
     """What to do where a token is missing."""
-    return f"limen setup {name} walks you through it (docs/{name}.md)"
+    return f"limen setup {one} walks you through it (docs/{one.platform}.md)"
 
 
 def _token(environ: Environ, name: str) -> str:
@@ -189,25 +187,28 @@ _JOINS: dict[str, Callable[[Settings, Environ, Client], Awaitable[Bot]]] = {
 
 
 async def examine(name: str, settings: Settings, environ: Environ) -> list[Check]:
-    """What `limen doctor PLATFORM` says. The first row is of the packages, the second of the tokens."""
-    if missing := lacking_packages(name):
-        return [Check(TITLES[name], "fail", f"packages are missing: {', '.join(missing)}", install(name))]
-    rows = [Check(TITLES[name], "ok", "its packages are installed")]
-    if missing := lacking_tokens(name, environ):
-        return [*rows, Check(TITLES[name], "fail", f"{' and '.join(missing)} is not set", token_step(name))]
+    """What `limen doctor NAME` says of a bot. The first row is of the packages, the second of the tokens."""
+    one = account(name)
+    if missing := lacking_packages(one.platform):
+        return [Check(one.title, "fail", f"packages are missing: {', '.join(missing)}", install(one.platform))]
+    rows = [Check(one.title, "ok", "its packages are installed")]
+    if missing := lacking(one, environ):
+        return [*rows, Check(one.title, "fail", f"{' and '.join(missing)} is not set", token_step(one))]
     return [*rows, *await signed(name, settings, environ)]
 
 
 async def signed(name: str, settings: Settings, environ: Environ) -> list[Check]:
     """What the platform itself says of our tokens; the first row tells whether the bot's own is good."""
+    one = account(name)
     try:
         async with asyncio.timeout(PATIENCE):
-            return await _EXAMINES[name](settings, environ)
+            rows = await _EXAMINES[one.platform](one.settings(settings), one.environ(environ))
     except TimeoutError:
-        step = f"check the network, and the addresses of `{name}` in the settings if any are set"
-        return [Check(TITLES[name], "fail", f"it does not answer within {PATIENCE:g} s", step)]
+        step = f"check the network, and the addresses of `{one.platform}` in the settings if any are set"
+        return [Check(one.title, "fail", f"it does not answer within {PATIENCE:g} s", step)]
     except LimenError as error:
-        return [Check(TITLES[name], "fail", str(error), error.hint)]
+        return [Check(one.title, "fail", one.spelled(str(error)), one.spelled(error.hint))]
+    return [Check(one.title, row.state, one.spelled(row.said), one.spelled(row.step)) for row in rows]
 
 
 async def _examine_discord(settings: Settings, environ: Environ) -> list[Check]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from bots import envfile, platforms
+from bots.accounts import Account
 from bots.checkup import Check
 from bots.commands.doctor import rows
 from bots.steps import Ask
@@ -26,7 +27,7 @@ class Walk:
     """One platform's. `silent`: no person is asked, the environment has it all; `unchecked`: nor is the platform."""
 
     settings: Settings
-    name: str
+    bot: Account
     file: Path = envfile.FILE
     silent: bool = False
     unchecked: bool = False
@@ -37,23 +38,23 @@ class Walk:
         Raises MissingExtra if nothing can be checked, ConfigError if a secret is no good and nobody can be asked.
         """
         if not self.unchecked:
-            platforms.require_packages(self.name)
+            platforms.require_packages(self.bot.platform)
         if not self.silent:
             click.echo(before)
         given, checks = self._good(asks)
         self._write(given)
-        if told := after(given):
+        if told := after(self.bot.environ(given)):
             click.echo(f"\n{told}")
         if any(check.state == "fail" for check in checks):
-            click.echo(f"What is marked ✗ is still to be done. Then look again:  limen doctor {self.name}")
+            click.echo(f"What is marked ✗ is still to be done. Then look again:  limen doctor {self.bot}")
             return 1
-        click.echo(f"Start it:  limen run {self.name}")
+        click.echo(f"Start it:  limen run {self.bot}")
         return 0
 
     def _good(self, asks: Sequence[Ask]) -> tuple[Given, list[Check]]:
         """Secrets that the platform takes, and what else it says of the bot."""
         while True:
-            given = {ask.variable: self._fitting(ask) for ask in asks}
+            given = {self.bot.variable(ask.variable): self._fitting(ask) for ask in asks}
             checks = [] if self.unchecked else self._checked(given)
             if not checks or checks[0].state != "fail":
                 return given, checks
@@ -63,10 +64,11 @@ class Walk:
 
     def _fitting(self, ask: Ask) -> str:
         """A secret that may be one, as far as its looks go."""
-        there = os.environ.get(ask.variable, "").strip()
+        variable = self.bot.variable(ask.variable)
+        there = os.environ.get(variable, "").strip()
         if self.silent:
             if not ask.fits(there):
-                raise ConfigError(f"{ask.variable} is {'no such token' if there else 'not set'}", f"{ask.looks}")
+                raise ConfigError(f"{variable} is {'no such token' if there else 'not set'}", f"{ask.looks}")
             return there
         keep = " (Enter keeps the one that is set)" if there else ""
         while True:
@@ -77,8 +79,8 @@ class Walk:
 
     def _checked(self, given: Given) -> list[Check]:
         """What the platform says of them, shown."""
-        click.echo(f"Asking {platforms.TITLES[self.name]} …")
-        checks = asyncio.run(platforms.signed(self.name, self.settings, {**os.environ, **given}))
+        click.echo(f"Asking {self.bot.title} …")
+        checks = asyncio.run(platforms.signed(str(self.bot), self.settings, {**os.environ, **given}))
         click.echo("\n".join(row for check in checks for row in rows(check)))
         return checks
 

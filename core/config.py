@@ -109,6 +109,8 @@ def _discreet(problem: Problem) -> str:
     word = str(rest[-1] if rest else section).lower()
     if any(part in word for part in ("token", "secret", "password", "api_key")):
         name = SECRETS.get((str(section), word), "_".join(map(str, problem.path)).upper())
+        if rest[:1] == ["accounts"] and len(rest) == 3:  # of another bot
+            name = f"{name}_{rest[1]}".upper()
         return f"secrets are not kept in files: delete this line and set {name} in the environment"
     if not rest and section in {key for key, _ in SECRETS}:
         name = SECRETS[(str(section), "token")]
@@ -136,7 +138,7 @@ def _leaves(part: type[Part], path: Names) -> Iterator[tuple[Names, Any]]:
     for field in msgspec.structs.fields(part):
         if isinstance(field.type, type) and issubclass(field.type, Part):
             yield from _leaves(field.type, (*path, field.name))
-        else:
+        elif field.name != "accounts":  # a mapping, which no variable holds
             yield (*path, field.name), field.type
 
 

@@ -104,6 +104,7 @@ class Engine:
         self.clock = clock
         self.settle = settle
         self.pinned: dict[str, str] = {}  # scope → card, for this process only (a terminal's own choice)
+        self.own: dict[str, str] = {}  # bot account → its card where nobody has chosen one, if it is a card of its own
 
     async def handle(self, events: Sequence[AnyEvent]) -> list[Outcome]:
         """Events in the order they came, messages in one batch. Raises StoreError; saying it twice is harmless."""
@@ -205,8 +206,13 @@ class Engine:
             names = sorted(scope for of, scope in unpinned if of == account)
             cards = await self.personas.chosen(account, names)
             chosen |= {(account, scope): card for scope, card in zip(names, cards, strict=True) if card}
+
+        def card(account: str, scope: str) -> str:
+            of_its_own = self.own.get(account) or self.settings.persona
+            return self.pinned.get(scope) or chosen.get((account, scope)) or of_its_own
+
         return [
-            PersonaKey(account, self.pinned.get(scope) or chosen.get((account, scope)) or self.settings.persona, scope)
+            PersonaKey(account, card(account, scope), scope)
             for scope, (_, _, account) in zip(scopes, talks, strict=True)
         ]
 

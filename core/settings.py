@@ -4,27 +4,21 @@ Run `python -m core.config > docs/settings.md` after a change: the page is made 
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
 
+from core.bots import Discord, Slack, Telegram
+from core.part import Part as Part
 from personas.shape import allowed
 
 _DEVICE = {"allowed": "auto, cpu, cuda, cuda:N or mps"}
-_URL = {"allowed": "an http:// or https:// address, or nothing for the platform's own"}
-_SOCKET = {"allowed": "a ws:// or wss:// address, or nothing for the platform's own"}
-_HOST = {"allowed": "a host name or an address of this machine"}
 _LIST = r"^\s*$|^\s*[\w*-]+:[^\s,]+(?:[\s,]+[\w*-]+:[^\s,]+)*\s*$"
 _PLACES = {"allowed": "ids such as discord:77:901, discord:77:* or slack:T1:D*, with spaces between, or nothing"}
 _PEOPLE = {"allowed": "ids such as discord:1234, slack:T1:U5 or slack:T1:*, with spaces between, or nothing"}
-Url = Annotated[str, Meta(pattern=r"^$|^https?://\S+$", extra=_URL)]
-Socket = Annotated[str, Meta(pattern=r"^$|^wss?://\S+$", extra=_SOCKET)]
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of settings. A key that is not one of them is refused."""
 
 
 class Model(Part, frozen=True):
@@ -357,62 +351,6 @@ class Log(Part, frozen=True):
     level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="This and graver.")] = "info"
 
 
-class Discord(Part, frozen=True):
-    """Discord's addresses. Its token is `DISCORD_TOKEN` in the environment."""
-
-    api_base: Annotated[Url, Meta(description="Another REST address, such as a test server's.")] = ""
-    gateway_url: Annotated[Socket, Meta(description="Another gateway.")] = ""
-    operator_roles: Annotated[
-        str,
-        Meta(
-            pattern=r"^[\d\s,]*$",
-            description="Roles that make an operator, beside the rights Manage Server and Administrator.",
-            extra={"allowed": "ids of roles, with spaces between, or nothing"},
-        ),
-    ] = ""
-    shards: Annotated[
-        str,
-        Meta(
-            pattern=r"^$|^\d{1,5}-\d{1,5}/\d{1,5}$",
-            description="Which shards this process has, if several share the servers; empty: all that Discord advises.",
-            extra={"allowed": "FIRST-LAST/COUNT, such as 0-3/8, or nothing"},
-        ),
-    ] = ""
-
-
-class Telegram(Part, frozen=True):
-    """Telegram's address, and how it reaches us. Its token is `TELEGRAM_TOKEN` in the environment."""
-
-    base_url: Annotated[Url, Meta(description="Another Bot API address, such as a local server's.")] = ""
-    webhook_url: Annotated[
-        str,
-        Meta(
-            pattern=r"^$|^https?://\S+$",
-            description="Telegram calls this address, which leads to the next two; empty: we ask it for updates. "
-            "Processes that share it share `TELEGRAM_WEBHOOK_SECRET` in the environment.",
-            extra={"allowed": "an https:// address, or nothing"},
-        ),
-    ] = ""
-    webhook_host: Annotated[str, Meta(pattern=r"^\S+$", description="Where we listen then.", extra=_HOST)] = "127.0.0.1"
-    webhook_port: Annotated[int, Meta(ge=1, le=65535, description="The port of that.")] = 8443
-
-
-class Slack(Part, frozen=True):
-    """Slack's address, and how it reaches us. `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN` come from the environment."""
-
-    base_url: Annotated[Url, Meta(description="Another Web API address, such as a test server's.")] = ""
-    http_host: Annotated[
-        str,
-        Meta(
-            pattern=r"^\S+$",
-            description="Where we listen if Slack is to call us by HTTP: with `SLACK_SIGNING_SECRET` in the "
-            "environment and no `SLACK_APP_TOKEN`.",
-            extra=_HOST,
-        ),
-    ] = "127.0.0.1"
-    http_port: Annotated[int, Meta(ge=1, le=65535, description="The port of that.")] = 3000
-
-
 class Scope(Part, frozen=True):
     """With whom a card comes alive: each of these has its own copy, which grows by itself."""
 
@@ -541,13 +479,24 @@ def _table(part: type[Part], section: str) -> str:
         if not isinstance(default, Part):
             key = f"{section}.{name}" if section else name
             variable = "LIMEN_HOME" if key == "home" else f"LIMEN_{key.replace('.', '__').upper()}"
+            variable = "only in the file" if isinstance(default, dict) or "NAME" in key else f"`{variable}`"
             rows.append(
-                f"| `{key}` | {_default(default)} | {allowed(kinds[name])} | {_meaning(kinds[name])} | `{variable}` |"
+                f"| `{key}` | {_default(default)} | {allowed(kinds[name])} | {_meaning(kinds[name])} | {variable} |"
             )
-    return "\n".join(rows)
+    return "\n".join([*rows, *(_named(kinds, section) if section else ())])
+
+
+def _named(kinds: dict[str, Any], section: str) -> Iterator[str]:
+    """The tables of what there can be many of, each under a name."""
+    for name, kind in kinds.items():
+        mapping = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        if get_origin(mapping) is dict:
+            yield "\n" + _table(get_args(mapping)[1], f"{section}.{name}.NAME")
 
 
 def _default(value: object) -> str:
+    if value == {}:
+        return "none"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value != "" else "empty"
 
 
@@ -576,6 +525,7 @@ The same from the environment, with two underscores after the group: `LIMEN_PERS
 Secrets are never kept in `limen.yaml`.
 Set `DISCORD_TOKEN`, `TELEGRAM_TOKEN`, `SLACK_BOT_TOKEN`, `SLACK_APP_TOKEN` and `OPENAI_API_KEY` in the environment.
 The same goes for `SLACK_SIGNING_SECRET` and `TELEGRAM_WEBHOOK_SECRET`, where you need them.
+Another bot on a platform has its own under its name: `discord:orrin` has `DISCORD_TOKEN_ORRIN`, and so on.
 A file `.env` in the current folder counts as such: what it names holds unless the environment has it already.
 `REDIS_URL` is taken from there as well, and may hold a password; it is masked wherever it is shown.
 

@@ -12,7 +12,7 @@ import msgspec
 from bots import checkup, platforms, servercheck
 from bots.assemble import settings
 from bots.checkup import Check
-from bots.options import json_option, show_json
+from bots.options import BotName, json_option, show_json
 from core.errors import ConfigError
 from core.settings import Settings
 
@@ -20,14 +20,14 @@ MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")
 
 
 @click.command(epilog="Example: limen doctor telegram")
-@click.argument("names", nargs=-1, type=click.Choice(list(platforms.TITLES)), metavar="[discord] [telegram] [slack]")
+@click.argument("names", nargs=-1, type=BotName(), metavar="[discord] [telegram] [slack]")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     """Say what is missing, and the exact next step.
 
     With the name of a platform: is our bot set up there as it should be? The platform itself is asked, with the tokens
-    of the environment; a bot that is running is not disturbed.
+    of the environment; a bot that is running is not disturbed. `discord:orrin` is another bot there.
     The status is 1 if something is missing that limen cannot work without.
     """
     first = [] if names else [checkup.python(), checkup.names()]

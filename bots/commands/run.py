@@ -12,10 +12,12 @@ from typing import Any
 import click
 
 from bots import up
+from bots.accounts import account, each_its_own, given
 from bots.assemble import parts, settings
 from bots.checkup import install
 from bots.crew import Crew
-from bots.platforms import TITLES, join, lacking_tokens, require
+from bots.options import BotName
+from bots.platforms import join, require
 from bots.run import beside
 from core import cards
 from core.errors import ConfigError, MissingExtra
@@ -25,14 +27,15 @@ from personas import library
 log = logging.getLogger("limen.run")
 
 
-@click.command(epilog="Example: limen run telegram slack")
-@click.argument("platforms", nargs=-1, type=click.Choice(list(TITLES)), metavar="[discord] [telegram] [slack]")
+@click.command(epilog="Examples: limen run telegram slack; limen run discord discord:orrin")
+@click.argument("platforms", nargs=-1, type=BotName(), metavar="[discord] [telegram] [slack]")
 @click.option("--no-worker", is_flag=True, help="Start no worker here: one runs elsewhere, or will.")
 @click.pass_context
 def command(ctx: click.Context, platforms: tuple[str, ...], no_worker: bool) -> None:
-    """Let a persona live on Discord, Telegram and Slack. Without a name: on each whose tokens are set.
+    """Let a persona live on Discord, Telegram and Slack. Without a name: every bot whose tokens are set.
 
     Tokens come from the environment, or from .env in this folder; `limen setup PLATFORM` writes that.
+    `discord:orrin` is another bot on Discord beside the first, with tokens of its own (DISCORD_TOKEN_ORRIN).
     Starts Redis and a worker for this home if need be, as `limen chat` does.
     Ctrl-C ends it when what is being said is said; once more, and it ends at once.
     """
@@ -40,7 +43,9 @@ def command(ctx: click.Context, platforms: tuple[str, ...], no_worker: bool) -> 
     names = list(dict.fromkeys(platforms)) or _given()
     for name in names:
         require(name, os.environ)
-    cards.load(s.persona, library.folders(s.home))  # a broken card is told before anything is started
+    each_its_own(names, os.environ)
+    for persona in {account(name).settings(s).persona for name in names}:
+        cards.load(persona, library.folders(s.home))  # a broken card is told before anything is started
     tell_log(s)
     try:
         ctx.exit(asyncio.run(_run(s, names, no_worker)))
@@ -49,8 +54,8 @@ def command(ctx: click.Context, platforms: tuple[str, ...], no_worker: bool) -> 
 
 
 def _given() -> list[str]:
-    """The platforms whose tokens are there."""
-    if names := [name for name in TITLES if not lacking_tokens(name, os.environ)]:
+    """The bots whose tokens are there."""
+    if names := [str(one) for one in given(os.environ)]:
         return names
     raise ConfigError(
         "no platform is named, and no token of any is set",

@@ -8,22 +8,49 @@ from typing import Any
 import click
 
 from bots import envfile, steps
+from bots.accounts import Account, account
 from bots.assemble import settings
 from bots.platforms import lacking_packages, require_packages
 from bots.walk import Given, Walk
 from core import cards
+from core.errors import LimenError
 from personas import library
 from personas.card import Card
 
+BOT = "limen.bot"
 
-@click.group()
+
+class _Bots(click.Group):
+    """`limen setup discord`, and `limen setup discord:orrin` for another bot there."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The platform's command, told which bot it is for."""
+        if ":" in args[0]:
+            try:
+                ctx.meta[BOT] = one = account(args[0])
+            except LimenError as error:
+                raise click.UsageError(f"{error}. {error.hint}".removesuffix(" "), ctx) from error
+            args = [one.platform, *args[1:]]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Bots)
 def command() -> None:
     """Make a bot on Discord, Telegram or Slack: what to click, its tokens checked and written into .env.
 
     What you type is not shown. Whatever else is in .env stays as it is.
+    `limen setup discord:orrin` makes another bot there, beside the first; choose the name yourself.
     In scripts, --no-input takes the tokens from the environment.
     The status is 1 if something is still to be done.
     """
+
+
+def _bot(ctx: click.Context, platform: str) -> Account:
+    """The one that is being made."""
+    one: Account = ctx.meta.get(BOT) or Account(platform)
+    return one
 
 
 def _walking(act: Callable[..., None]) -> Callable[..., None]:
@@ -48,7 +75,7 @@ def _walking(act: Callable[..., None]) -> Callable[..., None]:
 @click.pass_context
 def discord(ctx: click.Context, no_check: bool, no_input: bool, env_file: Path) -> None:
     """A bot on Discord: token, intents, invitation."""
-    walk = Walk(settings(ctx), "discord", env_file, no_input, no_check)
+    walk = Walk(settings(ctx), _bot(ctx, "discord"), env_file, no_input, no_check)
     ctx.exit(walk.go(steps.discord(), [steps.DISCORD_TOKEN], _invitation))
 
 
@@ -67,7 +94,7 @@ def _invitation(given: Given) -> str:
 @click.pass_context
 def telegram(ctx: click.Context, no_check: bool, no_input: bool, env_file: Path) -> None:
     """A bot on Telegram: its token, and groups."""
-    walk = Walk(settings(ctx), "telegram", env_file, no_input, no_check)
+    walk = Walk(settings(ctx), _bot(ctx, "telegram"), env_file, no_input, no_check)
     ctx.exit(walk.go(steps.telegram(), [steps.TELEGRAM_TOKEN], lambda _: steps.in_groups()))
 
 
@@ -93,14 +120,15 @@ def slack(
 ) -> None:
     """A bot on Slack: manifest, tokens, channels."""
     require_packages("slack")
-    s = settings(ctx)
+    one = _bot(ctx, "slack")
+    s = one.settings(settings(ctx))
     card = cards.load(s.persona, library.folders(s.home))
     described = _manifest(name or card.title, card, url)
     if only_manifest:
         click.echo(json.dumps(described, ensure_ascii=False, indent=2))
         return
     second = steps.SLACK_SIGNING_SECRET if url else steps.SLACK_APP_TOKEN
-    walk = Walk(s, "slack", env_file, no_input, no_check)
+    walk = Walk(s, one, env_file, no_input, no_check)
     told = steps.in_channels(described["features"]["bot_user"]["display_name"])
     ctx.exit(walk.go(steps.slack(described, bool(url)), [steps.SLACK_BOT_TOKEN, second], lambda _: told))
 

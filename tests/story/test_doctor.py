@@ -11,7 +11,7 @@ pytest.importorskip("discord")
 pytest.importorskip("telegram")
 pytest.importorskip("slack_bolt")
 
-from bots import platforms
+from bots import accounts, platforms
 from tests.fakes import discord as discords
 from tests.fakes import slack as slacks
 from tests.fakes import telegram as telegrams
@@ -22,7 +22,7 @@ from tests.fakes.commands import Said, meanwhile
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No .env of the clone's counts, nor any token of ours."""
     monkeypatch.chdir(tmp_path)
-    for name in {name for rows in platforms.NEEDS.values() for row in rows for name in row}:
+    for name in {name for rows in accounts.NEEDS.values() for row in rows for name in row}:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -67,7 +67,7 @@ async def rows(tmp_path: Path, name: str, **environ: str) -> list[tuple[str, str
     said = await doctor(tmp_path, name, "--json", **environ)
     checks = json.loads(said.out)["checks"]
     assert said.status == int(any(one["state"] == "fail" for one in checks))
-    return [(one["state"], one["said"], one["step"]) for one in checks if one["name"] == platforms.TITLES[name]]
+    return [(one["state"], one["said"], one["step"]) for one in checks if one["name"] == accounts.TITLES[name]]
 
 
 async def test_bots_that_are_set_up_well(
@@ -85,7 +85,7 @@ async def test_bots_that_are_set_up_well(
     assert [] == [token for name, token in environ.items() if "TOKEN" in name and token in said.out]
 
 
-@pytest.mark.parametrize("name", platforms.TITLES)
+@pytest.mark.parametrize("name", accounts.TITLES)
 async def test_without_a_token_the_way_to_one_is_told(name: str, tmp_path: Path):
     """Nothing is asked of the platform."""
     said = await doctor(tmp_path, name)

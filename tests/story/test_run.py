@@ -168,6 +168,26 @@ async def test_three_platforms_in_one_process(down: Path):
         assert [] == tg.faults
 
 
+async def test_two_bots_on_one_platform(down: Path):
+    """In one process: each with a token, a card and people of its own; what one hears the other never does."""
+    async with telegram() as first, telegram() as second:
+        second.token, second.setup = "222222222:BB-secret", {"id": 222222222}
+        own = f"{{persona: orrin, base_url: '{second.url}'}}"
+        (down / "limen.yaml").write_text(f"telegram: {{accounts: {{orrin: {own}}}}}\n", encoding="utf-8")
+        given = {**at_telegram(first), "TELEGRAM_TOKEN_ORRIN": second.token}
+        async with limen_run(given, down) as run, inside(down) as p:
+            for fake, word in ((first, "to the first"), (second, "to the second")):
+                fake.say(word)
+                await fake.wait(lambda f=fake, w=word: f.shown() == [f"I heard 1 lines. You said: {w}"], 60)
+            personas = {str(persona) for persona in await p.ledger.personas()}
+            assert 0 == await run.tell(signal.SIGTERM)
+
+    assert {f"{TELEGRAM}|mira", "telegram:222222222|orrin"} == {one.rpartition("|")[0] for one in personas}
+    assert f"Telegram: listening as {TELEGRAM}" in run.said
+    assert "Telegram (orrin): listening as telegram:222222222" in run.said
+    assert second.token not in run.said
+
+
 async def test_a_reply_that_is_being_said_is_finished(down: Path):
     """Ctrl-C in the middle of one that grows: it is said to its end, and not again by the next process."""
     async with telegram() as tg:

@@ -15,7 +15,7 @@ pytest.importorskip("slack_bolt")
 
 from adapters.discord.checkup import invite
 from adapters.slack.manifest import manifest
-from bots import platforms
+from bots import accounts
 from tests.fakes import discord as discords
 from tests.fakes import slack as slacks
 from tests.fakes import telegram as telegrams
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder without a .env, and an environment without a token; it stays as it was, whatever a .env adds."""
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
-    for name in {name for rows in platforms.NEEDS.values() for row in rows for name in row}:
+    for name in {name for rows in accounts.NEEDS.values() for row in rows for name in row}:
         os.environ.pop(name, None)
     yield tmp_path
     os.environ.clear()
@@ -92,6 +92,28 @@ async def test_a_bot_on_slack(folder: Path):
     assert [f"SLACK_BOT_TOKEN={slacks.BOT_TOKEN}", f"SLACK_APP_TOKEN={slacks.APP_TOKEN}"] == written(folder)
 
 
+async def test_another_bot_beside_the_first(folder: Path):
+    """Its token has its name, and the first one's stays; the doctor knows it by the same name."""
+    (folder / ".env").write_text(f"TELEGRAM_TOKEN={telegrams.TOKEN}\n")
+    async with telegrams.telegram() as fake:
+        fake.token = other = "222222222:BB-secret"
+        where = {"LIMEN_TELEGRAM__BASE_URL": fake.url}
+        said = await setup("telegram:orrin", stdin=f"{other}\n", **where)
+        well = await meanwhile("--home", "home", "doctor", "telegram:orrin", **where)
+        fake.token = "333333333:CC"
+        ill = await meanwhile("--home", "home", "doctor", "telegram:orrin", **where)
+    none = await setup("discord:noa", "--no-input")
+    wrong = await setup("discord:No")
+
+    assert 0 == said.status, said.err
+    assert said.out.endswith("Start it:  limen run telegram:orrin\n")
+    assert [f"TELEGRAM_TOKEN={telegrams.TOKEN}", f"TELEGRAM_TOKEN_ORRIN={other}"] == written(folder)
+    assert (0, True) == (well.status, "✓ Telegram (orrin)" in well.out), well.out
+    assert "set TELEGRAM_TOKEN_ORRIN to what" in " ".join(ill.out.split())
+    assert "DISCORD_TOKEN_NOA is not set" in none.err
+    assert (2, True) == (wrong.status, "small letters" in wrong.err)
+
+
 def test_the_manifest_alone_is_json():
     """For a script; with an address, Slack calls us there, and there is no Socket Mode."""
     told = json.loads(limen("setup", "slack", "--manifest", "--name", "Mira", "--url", "https://bot.example/").out)
@@ -115,7 +137,7 @@ async def test_slack_by_http_asks_for_the_signing_secret(folder: Path):
 
 async def test_without_input_it_says_what_is_missing(folder: Path):
     """Nothing is written, nothing is asked."""
-    for platform in platforms.TITLES:
+    for platform in accounts.TITLES:
         said = await setup(platform, "--no-input")
 
         assert 1 == said.status

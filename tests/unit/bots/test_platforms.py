@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bots import checkup, envfile, platforms
+from bots import accounts, checkup, envfile, platforms
 from bots.__main__ import COMMANDS
 from bots.collisions import ROOT
 from bots.commands import run
@@ -15,7 +15,7 @@ from core.config import settings_by_variable
 from core.errors import ConfigError, MissingExtra
 from tests.fakes.commands import limen
 
-NOTHING = {name: None for rows in platforms.NEEDS.values() for row in rows for name in row}
+NOTHING = {name: None for rows in accounts.NEEDS.values() for row in rows for name in row}
 
 
 @pytest.fixture(autouse=True)
@@ -103,15 +103,15 @@ def test_shards_are_the_first_and_the_last_of_all():
 
 def test_every_platform_has_its_page_and_its_extra():
     """What hints point to is there."""
-    assert list(platforms.TITLES) == list(platforms.NEEDS)
-    for name in platforms.TITLES:
+    assert list(accounts.TITLES) == list(accounts.NEEDS)
+    for name in accounts.TITLES:
         assert name in checkup.EXTRAS
         assert (ROOT / "docs" / f"{name}.md").is_file()
 
 
 def test_the_pages_name_commands_and_settings_that_there_are():
     """What a newcomer copies from them works."""
-    for page in [*platforms.TITLES, "add-a-platform"]:
+    for page in [*accounts.TITLES, "add-a-platform"]:
         text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
         for name in re.findall(r"(?<![/\w])limen ([a-z]+)\b(?=[ `])", text):
             assert name in COMMANDS, f"{page}: limen {name}"

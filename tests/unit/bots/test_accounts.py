@@ -1,0 +1,99 @@
+"""bots/accounts: another bot on a platform has a name, secrets and settings of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from bots import accounts, platforms
+from bots.accounts import Account, account
+from core import config
+from core.errors import ConfigError, InputError
+
+
+def test_a_bot_is_written_as_its_platform_and_its_name():
+    """The first of a platform needs none."""
+    assert (Account("discord"), "discord", "Discord") == (
+        account("discord"),
+        str(account("discord")),
+        Account("discord").title,
+    )
+    other = account("slack:orrin")
+    assert ("slack:orrin", "Slack (orrin)", "SLACK_APP_TOKEN_ORRIN") == (
+        str(other),
+        other.title,
+        other.variable("SLACK_APP_TOKEN"),
+    )
+    for wrong in ("irc", "", "discord:", "discord:Orrin", "discord:a-b", "discord:a:b"):
+        with pytest.raises(InputError):
+            account(wrong)
+
+
+def test_it_sees_its_own_secrets_and_none_of_the_others():
+    """Under the plain names, so that whoever joins it need not know."""
+    environ = {"SLACK_BOT_TOKEN": "x1", "SLACK_APP_TOKEN": "a1", "SLACK_BOT_TOKEN_TWO": "x2", "HOME": "/h"}
+    seen = account("slack:two").environ(environ)
+    assert ("x2", "", "/h") == (seen["SLACK_BOT_TOKEN"], seen["SLACK_APP_TOKEN"], seen["HOME"])
+    assert ["SLACK_APP_TOKEN_TWO or SLACK_SIGNING_SECRET_TWO"] == accounts.lacking(account("slack:two"), environ)
+    assert [] == accounts.lacking(account("slack"), environ)
+
+
+def test_without_a_name_every_bot_runs_whose_secrets_are_there():
+    """Platform by platform, the first one first."""
+    environ = {
+        "TELEGRAM_TOKEN_B": "2:b", "DISCORD_TOKEN": "a.b.c", "DISCORD_TOKEN_NOA": "d.e.f", "DISCORD_TOKEN_": "x",
+        "SLACK_BOT_TOKEN": "xoxb", "DISCORD_TOKEN_ORRIN": " ",
+    }  # fmt: skip
+    assert ["discord", "discord:noa", "telegram:b"] == [str(one) for one in accounts.given(environ)]
+
+
+def test_what_is_its_own_stands_in_the_file(tmp_path: Path):
+    """Whatever is not said of it is as the first bot's."""
+    (tmp_path / "limen.yaml").write_text(
+        "persona: mira\n"
+        "telegram:\n"
+        "  base_url: http://all.example\n"
+        "  webhook_port: 9000\n"
+        "  accounts:\n"
+        "    orrin: {persona: orrin, webhook_url: https://b.example/orrin, webhook_port: 9001}\n",
+        encoding="utf-8",
+    )
+    settings = config.load({}, home=tmp_path)
+    own = account("telegram:orrin").settings(settings)
+    assert ("orrin", "http://all.example", 9001) == (own.persona, own.telegram.base_url, own.telegram.webhook_port)
+    assert "https://b.example/orrin" == own.telegram.webhook_url
+    assert settings == account("telegram").settings(settings) == account("telegram:other").settings(settings)
+
+
+def test_a_secret_in_the_file_is_sent_where_it_belongs(tmp_path: Path):
+    """And is not repeated; a name that could not be a variable is refused."""
+    (tmp_path / "limen.yaml").write_text("discord: {accounts: {orrin: {token: a.b.c}, No: {}}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        config.load({}, home=tmp_path)
+    assert "set DISCORD_TOKEN_ORRIN in the environment" in str(refused.value)
+    assert "a.b.c" not in str(refused.value)
+    assert "small letters" in str(refused.value)
+
+
+def test_two_bots_are_not_one():
+    """The same token under two names is a slip: both would take each other's events."""
+    with pytest.raises(ConfigError, match="DISCORD_TOKEN_B is the same as DISCORD_TOKEN"):
+        accounts.each_its_own(["discord", "discord:b"], {"DISCORD_TOKEN": "x", "DISCORD_TOKEN_B": "x"})
+    accounts.each_its_own(["discord", "discord:b"], {"DISCORD_TOKEN": "x", "DISCORD_TOKEN_B": "y"})
+
+
+def test_what_is_said_of_it_names_its_variables():
+    """A hint that names the first bot's would mislead."""
+    hint = "set DISCORD_TOKEN, not DISCORD_TOKENS"
+    assert "set DISCORD_TOKEN_B, not DISCORD_TOKENS" == account("discord:b").spelled(hint)
+    assert hint == account("discord").spelled(hint)
+    assert "limen setup discord:b" in platforms.token_step(account("discord:b"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "ours"),
+    [("DISCORD_TOKEN", True), ("DISCORD_TOKEN_B", True), ("SLACK_SIGNING_SECRET_A_2", True), ("DISCORD_TOKENS", False),
+     ("MY_DISCORD_TOKEN", False), ("DISCORD_TOKEN_", False)],
+)  # fmt: skip
+def test_a_secret_is_known_by_its_name(variable: str, ours: bool):
+    """So that .env may hold it."""
+    assert ours == accounts.is_secret(variable)
