@@ -25,25 +25,9 @@ MAY_IMPORT = {
     "bots": set(ROOMS),
     "bench": {"bench", *ROOMS},
 }
-WORKER_MAY_IMPORT_OF_CORE = {
-    *("jobs", "events", "config", "settings", "errors", "text"),
-    *("growth", "weighing", "changes", "mood", "showing", "days", "bonds"),  # a personality, and what moves it
-    *(
-        "prompt",
-        "feedback",
-        "polarity",
-        "memory",
-        "recall",
-        "terms",
-        "when",
-        "personality",
-        "cards",
-        "store",
-        "nights",
-        "trial",
-        "redact",
-        "rules",
-    ),
+CHAT_LOGIC = {  # of core: what happens between a platform and the queue, and commands; the worker knows nothing of it
+    *("engine", "intake", "lanes", "delivery", "attention", "manners", "quota", "roles", "bots", "moving"),
+    *("commands", "answers", "consent", "files", "goingback", "reasons", "telling", "tuning", "privacy"),
 }
 ADAPTERS_SHARE = {"adapters.base", "adapters.emoji", "adapters.pieces"}
 HEAVY = {"accelerate", "peft", "torch", "transformers"}
@@ -81,7 +65,7 @@ def fault(module: str, target: str, at_start: bool) -> str:
         return "imports are written in full"
     if top in MAY_IMPORT and top not in MAY_IMPORT[room]:
         return f"{room} knows nothing of {top}"
-    if (room, top) == ("worker", "core") and part not in WORKER_MAY_IMPORT_OF_CORE:
+    if (room, top) == ("worker", "core") and part in CHAT_LOGIC:
         return "the worker knows no chat logic"
     shared = target in {"adapters", *ADAPTERS_SHARE}
     if room == top == "adapters" and not shared and platform(target) != platform(module):

@@ -15,6 +15,8 @@ from core.errors import LimenError
 
 # Part → the figures it is for. A part is found by its name, as `bench.personality.NAME`.
 PARTS: dict[str, tuple[str, ...]] = {
+    "apart": ("told_apart", "probe_failure_ratio"),
+    "speaker": ("speaker_accuracy",),
     "head": ("head_accuracy", "head_update_ms"),
     "replay": ("replay_s",),
 }

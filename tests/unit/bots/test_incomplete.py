@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bots import up
-from bots.commands import worker
+from bots import up, working
 from core import config
 from core.errors import MissingExtra
 from worker import fetch
@@ -36,4 +35,4 @@ def test_a_worker_that_cannot_load_for_want_of_a_package(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "worker.start", None)
 
     with pytest.raises(MissingExtra, match="the worker's packages are missing"):
-        worker._load(config.load({"LIMEN_MODEL__REF": "hf:nobody/nothing"}))
+        working.generator(config.load({"LIMEN_MODEL__REF": "hf:nobody/nothing"}))
