@@ -78,6 +78,7 @@ class Discord:
         self._session, self._shards = "", set[tuple[int, int]]()
         self._replies: OrderedDict[str, Growing] = OrderedDict()
         self._taken_back: OrderedDict[str, None] = OrderedDict()
+        self._complaints: OrderedDict[tuple[Place, str], None] = OrderedDict()
         self._noting: set[Place] = set()
 
     async def login(self) -> str:
@@ -288,10 +289,18 @@ class Discord:
     def _growing(self, sending: Sending) -> Growing:
         growing = self._replies.get(sending.reply_id)
         if growing is None:
-            growing = self._replies[sending.reply_id] = Growing(self._api, sending, self._take_back)
+            growing = self._replies[sending.reply_id] = Growing(self._api, sending, self._take_back, self._complain)
             while len(self._replies) > REPLIES:
                 self._replies.popitem(last=False)
         return growing
+
+    def _complain(self, place: Place, why: str) -> None:
+        """Once for each place and reason."""
+        if (place, why) not in self._complaints:
+            log.warning("a reply cannot be shown in %s: %s", place, why)
+        self._complaints[place, why] = None
+        while len(self._complaints) > REPLIES:
+            self._complaints.popitem(last=False)
 
     def _take_back(self, message: str) -> None:
         self._taken_back[message] = None

@@ -38,11 +38,14 @@ def nonce(reply_id: str, part: int) -> str:
 
 
 class Growing:
-    """One reply, on its way to one channel. `taken` is told of each message before it is taken back."""
+    """One reply, on its way to one channel. `taken` is told of each message before it is taken back; `complain` of why
+    a reply cannot be shown in a place."""
 
-    def __init__(self, api: Api, sending: Sending, taken: Callable[[str], None]) -> None:
+    def __init__(
+        self, api: Api, sending: Sending, taken: Callable[[str], None], complain: Callable[[Place, str], None]
+    ) -> None:
         assert sending.place is not None
-        self._taken = taken
+        self._taken, self._complain_of = taken, complain
         self._api, self._sending, self._place = api, sending, sending.place
         self._text, self._is_whole = "", False
         self._shown: dict[int, str] = {}
@@ -53,7 +56,6 @@ class Growing:
         self._awaited = False
         self._error: Exception | None = None
         self._gone = ""  # why nothing more can be said there
-        self._complaints: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -107,10 +109,7 @@ class Growing:
             self._complain(repr(error))
 
     def _complain(self, why: str) -> None:
-        """Once for each reason."""
-        if why not in self._complaints:
-            log.warning("a reply cannot be shown in %s: %s", self._place, why)
-        self._complaints.add(why)
+        self._complain_of(self._place, why)
         self._gone = why
 
     async def _bring_up(self) -> None:

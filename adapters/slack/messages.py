@@ -15,6 +15,7 @@ log = logging.getLogger("limen.slack")
 METADATA = "limen_reply"
 LOOK_BACK = 200  # messages, for one that may have been sent
 _FORMAT = {"invalid_arguments", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"}
+_CLOSED = {"channel_not_found", "is_archived", "not_in_channel"}
 _FIXED = {"cant_update_message", "edit_window_closed"}
 
 
@@ -96,6 +97,8 @@ class Messages:
         try:
             told = await self._web.call(read, patient, **about)
         except Refused as error:
+            if error.error in _CLOSED:  # then nothing was sent, or nobody can see it
+                return ""
             self._work.complain(f"after a crash a message may come twice, for what was sent cannot be read. {error}")
             return ""
         known = sending.ids.get(part, ())

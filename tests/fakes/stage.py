@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+from emoji import demojize
 
 from adapters.base import Adapter
 from bots.assemble import Parts, parts
@@ -62,6 +63,27 @@ class Stage(Protocol):
 
     def labels(self, who: str = ANN, dm: bool = False) -> list[str]:
         """Every button that somebody sees."""
+
+    def react(self, message: str, emoji: str, who: str = ANN, removed: bool = False) -> None:
+        """Somebody puts an emoji on a message of the room, whosever it is, or takes it away."""
+
+    def rival(self, text: str) -> str:
+        """Another bot says something in the room."""
+
+    def ours(self) -> list[str]:
+        """The ids of what the bot has said in the room."""
+
+    def unsay(self, message: str) -> None:
+        """A moderator deletes a message of the room."""
+
+    def close_room(self) -> None:
+        """The room is deleted."""
+
+    def hush(self) -> None:
+        """The bot may not speak in the room any more."""
+
+    def rename(self, who: str, name: str) -> None:
+        """They are called so from now on."""
 
     def promote(self, who: str) -> None:
         """They run the place from now on."""
@@ -137,6 +159,28 @@ class AtDiscord:
         bodies = [body for of, token in self._asked if of == who for body in self.fake.responses[token]]
         bodies = [*self.fake.ours(self._where(dm)), *bodies]
         return [one["label"] for b in bodies for row in b.get("components") or () for one in row["components"]]
+
+    def react(self, message: str, emoji: str, who: str = ANN, removed: bool = False) -> None:
+        self.fake.react(message, emoji, by=self._who[who], removed=removed)
+
+    def rival(self, text: str) -> str:
+        return str(self.fake.say(text, author=self._d.OTHER_BOT))
+
+    def ours(self) -> list[str]:
+        return [message["id"] for message in self.fake.ours()]
+
+    def unsay(self, message: str) -> None:
+        self.fake.delete(message)
+
+    def close_room(self) -> None:
+        self.fake.remove_channel(self._d.CHANNEL)
+
+    def hush(self) -> None:
+        for method in ("POST", "PATCH", "PUT"):
+            self.fake.fail(method, f"/channels/{self._d.CHANNEL}/", 403, times=1_000, code=50013)
+
+    def rename(self, who: str, name: str) -> None:
+        self._who[who] = {**self._who[who], "global_name": name}
 
     def promote(self, who: str) -> None:
         self.fake.rights[self._who[who]["id"]] = 1 << 5
@@ -214,6 +258,27 @@ class AtTelegram:
         marked = [one.get("reply_markup", {}) for one in self.fake.ours(self._where(who, dm))]
         return [one["text"] for markup in marked for row in markup.get("inline_keyboard", ()) for one in row]
 
+    def react(self, message: str, emoji: str, who: str = ANN, removed: bool = False) -> None:
+        self.fake.react(int(message), *([] if removed else [emoji]), who=self._who[who], chat=self._t.GROUP)
+
+    def rival(self, text: str) -> str:
+        return str(self.fake.say(text, {**self._t.ME, "id": 99, "username": "RivalBot"}, self._t.GROUP))
+
+    def ours(self) -> list[str]:
+        return [str(message["message_id"]) for message in self.fake.ours(self._t.GROUP)]
+
+    def unsay(self, message: str) -> None:
+        self.fake.delete(int(message), self._t.GROUP)
+
+    def close_room(self) -> None:
+        del self.fake.chats[self._t.GROUP["id"]]
+
+    def hush(self) -> None:
+        self.fake.hushed.add(self._t.GROUP["id"])
+
+    def rename(self, who: str, name: str) -> None:
+        self._who[who] = {**self._who[who], "first_name": name}
+
     def promote(self, who: str) -> None:
         self.fake.admins.add(self._who[who]["id"])
 
@@ -284,6 +349,27 @@ class AtSlack:
     def labels(self, who: str = ANN, dm: bool = False) -> list[str]:
         seen = self.fake.seen(self._where(who, dm), self._who[who])
         return [label for message in seen for label, _ in self.fake.buttons(message)]
+
+    def react(self, message: str, emoji: str, who: str = ANN, removed: bool = False) -> None:
+        self.fake.react("C1", message, self._who[who], demojize(emoji, language="alias").strip(":"), removed)
+
+    def rival(self, text: str) -> str:
+        return str(self.fake.say("C1", "URIVAL", text, bot_id="BRIVAL", subtype="bot_message"))
+
+    def ours(self) -> list[str]:
+        return [message["ts"] for message in self.fake.replies("C1")]
+
+    def unsay(self, message: str) -> None:
+        self.fake.delete("C1", message)
+
+    def close_room(self) -> None:
+        del self.fake.channels["C1"]
+
+    def hush(self) -> None:
+        self.fake.channels["C1"].members.discard(self._s.BOT_USER)
+
+    def rename(self, who: str, name: str) -> None:
+        self.fake.users[self._who[who]]["profile"]["display_name"] = name
 
     def promote(self, who: str) -> None:
         self.fake.users[self._who[who]]["is_admin"] = True

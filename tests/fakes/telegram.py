@@ -84,6 +84,7 @@ class Fake:
         self.topics = {5: "Rum"}
         self.admin = True  # in groups reactions are told to administrators
         self.blocked: set[int] = set()
+        self.hushed: set[int] = set()  # chats in which the bot may not speak
         self.admins: set[int] = set()  # people who run the group
         self.messages: dict[tuple[int, int], Body] = {}
         self.feelings: dict[tuple[int, int, int], list[Body]] = {}
@@ -369,6 +370,8 @@ class Fake:
             raise No(403, "Forbidden: bot was blocked by the user")
         if number not in self.chats:
             raise No(400, "Bad Request: chat not found")
+        if number in self.hushed:
+            raise No(400, "Bad Request: not enough rights to send text messages to the chat")
         return self.chats[number]
 
     def _keep(self, chat: int, fields: Body) -> Body:

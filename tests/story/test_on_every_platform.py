@@ -1,8 +1,10 @@
 """What people meet wherever they are: one tale, told on Discord, on Slack and on Telegram, over the real libraries."""
 
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import pytest
 
@@ -12,6 +14,7 @@ pytest.importorskip("telegram")
 
 from core.errors import InputError, TooLong
 from core.events import Attachment, Line
+from core.feedback import standing
 from core.files import File
 from core.privacy import WORDING
 from core.settings import Consent, Discord, Files
@@ -150,6 +153,76 @@ async def test_nobody_is_asked_where_the_setting_says_so(on: Stage, redis_url: s
         on.say("hello", BOB, dm=True)
         await until(lambda: it.p.client.do("HGET", keys.CONSENT(on.people[BOB]), "asked"))
         assert None is await it.p.client.do("HGET", keys.CONSENT(on.people[ANN]), "asked")
+
+
+# Bad days.
+
+
+@pytest.mark.parametrize("trouble", ["close_room", "hush"])
+async def test_a_room_that_is_taken_away_while_we_speak_costs_nobody_else(
+    on: Stage, redis_url: str, trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is deleted, or we may not speak there any more: that is said once, and all others are answered."""
+    async with playing(on, redis_url, echo=Echo(delay=0.01, words=60)) as it:
+        on.say("tell me everything", BOB)
+        on.say("and me", ANN)
+        await on.wait(on.ours)
+        getattr(on, trouble)()
+        await until(lambda: _delivered(it))
+        on.say("hello", dm=True)
+        await on.wait(lambda: any("hello" in text for text in on.room(dm=True)))
+        await until(lambda: _delivered(it))
+    loud = [one for one in caplog.records if one.levelno >= logging.WARNING and one.name.startswith("limen")]
+    assert 1 == len(loud), [one.getMessage() for one in loud]
+    assert not [one for one in caplog.records if one.exc_info and one.levelno >= logging.WARNING]
+
+
+async def test_reactions_to_what_is_none_of_ours_count_nowhere(on: Stage, redis_url: str) -> None:
+    """To another bot, to what is deleted, to what was there before us, and taken back where there was none."""
+    async with playing(on, redis_url) as it:
+        rival, person = on.rival("I am better"), on.say("hello", BOB)
+        await on.wait(lambda: any("hello" in text for text in on.room()))
+        await until(lambda: _delivered(it))
+        (ours,) = on.ours()
+        for message in (rival, person):
+            on.react(message, "👎")
+        on.say("and goodbye", BOB)
+        await on.wait(lambda: 2 == len(on.ours()))
+        await until(lambda: _delivered(it))
+        (gone,) = set(on.ours()) - {ours}
+        on.unsay(gone)
+        on.react(ours, "👍")
+        await until(lambda: _rated(it, ["👍"]))
+        with suppress(KeyError):
+            on.react(gone, "🎉")
+        on.react(ours, "👍", removed=True)
+        await until(lambda: _rated(it, []))
+        on.say("still there?", ANN)
+        await on.wait(lambda: any("still there?" in text for text in on.room()))
+
+
+@pytest.mark.parametrize(
+    "name", ["@everyone", "/forget everything yes", "<!channel> <@U1>", "Captain Mira Flint", "\u202e:"]
+)
+async def test_whatever_people_are_called_they_are_answered(on: Stage, redis_url: str, name: str) -> None:
+    """As a command, a mention of all, the bot itself, or nothing at all: a name does nothing, and rings nobody."""
+    on.rename(ANN, name)
+    async with playing(on, redis_url) as it:
+        on.say("hello", ANN)
+        await on.wait(lambda: any("hello" in text for text in on.room()))
+        assert [] == getattr(on.fake, "rung", [])
+        assert 2 == len(await lines(it)) or await until(lambda: _said(it, 2)) is None
+
+
+async def _said(it: Troupe, count: int) -> bool:
+    return len(await lines(it)) == count
+
+
+async def _rated(it: Troupe, emoji: list[str]) -> bool:
+    """What stands on our first reply, and on no other that stands itself."""
+    first, *others = await it.p.ledger.entries(await _replies(it))
+    strays = [fact.emoji for entry in others for fact in standing(entry.facts) if fact.emoji != "🎉"]
+    return (emoji, []) == ([fact.emoji for fact in standing(first.facts)], strays)
 
 
 # Files that the bot gives.
