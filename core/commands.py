@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from core import cards, roles, tuning
+from core import cards, remembering, roles, tuning
 from core.answers import Answer as Answer
 from core.answers import Choice
 from core.consent import NO, STOP, YES
@@ -203,8 +203,11 @@ async def _latest(desk: Desk, reply_id: str, user: str) -> str:
 
 
 async def forget(desk: Desk, command: Command) -> Answer:
-    """erase what is kept of you: /forget for this character, /forget everything for all"""
+    """erase what is kept of you: /forget here, /forget everything; or only the last thing: /forget that"""
     words = command.args.lower().split()
+    if words in (["that"], ["undo"]):
+        act = remembering.forget_that if words == ["that"] else remembering.unforget
+        return await act(desk, command)
     everything = "everything" in words
     key, _ = await desk._here(command)
     if "yes" not in words:
@@ -305,7 +308,8 @@ def shown(line: Line, title: str) -> str:
 Command_ = Callable[[Desk, Command], Awaitable[Answer]]
 COMMANDS: dict[str, Command_] = {
     "persona": tuning.persona, "why": tuning.why, "tune": tuning.tune, "pause": tuning.pause, "resume": tuning.resume,
-    "reset": tuning.reset, "personas": personas, "switch": switch, "regenerate": regenerate, "stop": stop,
+    "reset": tuning.reset, "memory": remembering.memory, "remember": remembering.remember,
+    "personas": personas, "switch": switch, "regenerate": regenerate, "stop": stop,
     "history": history, "react": react, "unreact": unreact, "forget": forget, "export": export,
     "privacy": privacy, "help": help_,
 }  # fmt: skip

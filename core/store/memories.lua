@@ -125,4 +125,24 @@ function ops.change()
   return 1
 end
 
+-- The memory ARGV[3] goes, and can be brought back by ARGV[4] for ARGV[5] seconds. → 1, or 0 if there is none
+function ops.bin()
+  local body = call('HGET', K.all, ARGV[3])
+  if not body then return 0 end
+  call('SET', K.bin, cmsgpack.pack({ARGV[4], ARGV[3], body}), 'EX', ARGV[5])
+  return drop(ARGV[3])
+end
+
+-- What ARGV[3] let go last is remembered again. → its id and body, or nothing
+function ops.unbin()
+  local held = call('GET', K.bin)
+  local person, id, body = unpack(held and cmsgpack.unpack(held) or {})
+  if person ~= ARGV[3] then return {} end
+  call('DEL', K.bin)
+  put(id, body)
+  local memory = made(id)
+  if memory and memory.slot and memory.kind == 'fact' then settle(id, memory.author.id .. '|' .. memory.slot, memory.time) end
+  return {id, body}
+end
+
 return ops[ARGV[1]]()

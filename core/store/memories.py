@@ -90,6 +90,15 @@ class Memories:
         """Something said is gone, remembered or about to be. False if it was not remembered."""
         return bool(await self._run(persona, "unsay", talk, line, turn_id(talk, line)))
 
+    async def bin(self, persona: PersonaKey, person: str, name: str) -> bool:
+        """A memory goes; for a day whoever let it go may have it back (`unbin`). False if it is not remembered."""
+        return bool(await self._run(persona, "bin", name, person, BIN_FOR))
+
+    async def unbin(self, persona: PersonaKey, person: str) -> Memory | None:
+        """What somebody let go last is remembered again; None if there is nothing of theirs."""
+        found = await self._run(persona, "unbin", person)
+        return read(found[0].decode(), found[1], _talk(persona, found[0].decode())) if found else None
+
     async def drop(self, persona: PersonaKey, ids: Sequence[str]) -> int:
         """These are not remembered any more. How many there were."""
         return int(await self._run(persona, "drop", *ids)) if ids else 0

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from core.events import Addressed, Person, PersonaKey, Place
+from core.events import Addressed, Command, Person, PersonaKey, Place
 from core.settings import Scope
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, edit, house_at, quick, say, unsay
 from worker.embed import HashEmbedder
@@ -158,3 +158,75 @@ async def test_a_worker_takes_in_what_is_said_to_anybody(house: House) -> None:
         task.cancel()
 
     assert [] == await house.p.memories.waiting()
+
+
+def given(name: str, args: str = "", who: Person = ANN, where: Place = ROOM, number: int = 1) -> Command:
+    return Command(
+        id=f"c-{name}-{number}", account=BOT, place=where, author=who, time=2000.0, name=name, args=args
+    )  # fmt: skip
+
+
+async def test_people_see_what_is_remembered_and_search_it(house: House) -> None:
+    """By the words that they give; of no other scope."""
+    desk = house.p.desk(house.engine)
+    nothing = await desk.answer(given("memory"))
+    await house.engine.on_messages([say("I planted three apple trees", 1), say("The secret pear", 2, where=DM)])
+    noted = await desk.answer(given("remember", "Bob is  allergic to nuts", BOB))
+    all_, found, none = [await desk.answer(given("memory", text)) for text in ("", "apples and trees", "secret pear")]
+    other = await desk.answer(given("memory", "", ANN, OTHER_SERVER))
+
+    assert "I remember nothing here yet." == nothing.text == other.text
+    assert "I will remember: “Bob is allergic to nuts”" in noted.text
+    assert "I remember 2 things here, since today." in all_.text
+    assert "- today, Bob: Bob is allergic to nuts" in all_.text
+    assert "- today, Ann: I planted three apple trees" == found.text
+    assert "Nothing that I remember has that." == none.text
+    assert (await desk.answer(given("remember", " ", number=9))).error
+
+
+async def test_a_note_reaches_a_reply_and_can_be_taken_back(house: House) -> None:
+    """Told twice, it is one note; and what is taken back can be had again."""
+    desk = house.p.desk(house.engine)
+    for _ in range(2):
+        await desk.answer(given("remember", "Bob is allergic to nuts"))
+    count = await house.p.memories.count(MIRA)
+    async with house.at_work():
+        before = await asked(house, "Is Bob allergic to something?", 1)
+    gone = await desk.answer(given("forget", "that", where=GARDEN))
+    after = [memory.text for memory in await house.p.memories.every(MIRA)]
+    wrong = await desk.answer(given("forget", "undo", BOB, number=2))
+    back = await desk.answer(given("forget", "undo", where=GARDEN, number=3))
+
+    assert 1 == count
+    assert ", Ann: Bob is allergic to nuts" in before
+    assert "Forgotten: “Bob is allergic to nuts”" in gone.text
+    assert "Bob is allergic to nuts" not in after
+    assert wrong.error
+    assert "I remember it again: “Bob is allergic to nuts”" == back.text
+    assert "Bob is allergic to nuts" in {memory.text for memory in await house.p.memories.every(MIRA)}
+
+
+async def test_that_is_what_one_said_last_if_nothing_was_recalled(house: House) -> None:
+    """It leaves the talk as well."""
+    desk = house.p.desk(house.engine)
+    await house.engine.on_messages([say("first", 1), say("I said too much", 2), say("Bob here", 3, BOB)])
+    gone = await desk.answer(given("forget", "that"))
+
+    assert "Forgotten: “I said too much”" in gone.text
+    assert ["first", "Bob here"] == [line.text for line in await house.p.conversations.last(MIRA.conversation(ROOM), 9)]
+    assert {"first", "Bob here"} == {memory.text for memory in await house.p.memories.every(MIRA)}
+
+
+async def test_what_another_said_is_theirs_to_take_away(house: House) -> None:
+    """Or an operator's."""
+    desk = house.p.desk(house.engine)
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+    async with house.at_work():
+        await asked(house, "What is the parrot called?", 2)
+    refused = await desk.answer(given("forget", "that", BOB, GARDEN))
+    operator = msgspec.structs.replace(given("forget", "that", BOB, GARDEN, 2), operator=True)
+    done = await desk.answer(operator)
+
+    assert refused.error
+    assert "That is what Ann said." in refused.text
+    assert "Forgotten: “My parrot is called Pepper”" in done.text
