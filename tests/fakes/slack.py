@@ -323,6 +323,13 @@ class Fake:
         body = urlencode(self._command(channel, user, text, "/limen"))
         return (await self._call(url, body, "application/x-www-form-urlencoded"))[0]
 
+    async def call_button(
+        self, url: str, channel: str, user: str, below: Json, button: Json, secret: str = SECRET
+    ) -> int:
+        """Somebody presses a button, and Slack tells of it over HTTP: JSON in a form."""
+        body = urlencode({"payload": json.dumps(self.pressing(channel, user, below, button))})
+        return (await self._call(url, body, "application/x-www-form-urlencoded", secret))[0]
+
     async def _call(self, url: str, body: str, kind: str, secret: str = SECRET, age: float = 0.0) -> tuple[int, str]:
         stamp = str(int(time.time() - age))
         signature = hmac.new(secret.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest()

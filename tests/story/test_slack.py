@@ -675,6 +675,26 @@ async def is_open(port: int) -> bool:
     return True
 
 
+async def test_a_button_is_heard_over_http_too(fake: Fake, house: House, unused_tcp_port: int) -> None:
+    """As a form, and signed; the answer takes the place of the question."""
+    listening = Listening(signing_secret=SECRET, port=unused_tcp_port)
+    url = f"http://127.0.0.1:{unused_tcp_port}/slack/events"
+    async with bot(fake, house, listening):
+        async with asyncio.timeout(10):
+            while True:
+                with suppress(OSError):
+                    assert 200 == await fake.call_command(url, "DANN", "UANN", "privacy")
+                    break
+                await asyncio.sleep(0.01)
+        (asked,) = await fake.wait(lambda: fake.whispers)
+        (yes,) = [button for label, button in fake.buttons(asked) if label.startswith("Yes")]
+        assert 401 == await fake.call_button(url, "DANN", "UANN", asked, yes, secret="guessed")
+        assert 200 == await fake.call_button(url, "DANN", "UANN", asked, yes)
+        await fake.wait(lambda: "Noted" in asked["text"])
+        assert [] == fake.buttons(asked)
+    assert "asked" == await house.p.privacy.basis(f"slack:{TEAM}:UANN")
+
+
 async def test_a_token_that_is_revoked_ends_the_bot_and_loses_nothing(fake: Fake, house: House) -> None:
     """It says so, and what is not said yet waits for a better one."""
     async with worker(house):
