@@ -21,11 +21,11 @@ from referencing.jsonschema import DRAFT202012
 pytest.importorskip("aiohttp")
 
 from adapters.discord import api, growing, typing
-from adapters.discord.checkup import examine
+from adapters.discord.checkup import RIGHTS, examine
 from adapters.discord.client import Discord, account_of
 from bots.platforms import hides
 from bots.run import beside, converse
-from core.commands import Answer
+from core.answers import Answer, Choice, below
 from core.delivery import Delivery, Sending
 from core.engine import Act, Outcome
 from core.errors import ConfigError, InputError, StoreUnreachable
@@ -42,6 +42,7 @@ from core.events import (
     Place,
     Reaction,
 )
+from core.files import File
 from core.intake import Intake
 from core.jobs import Done, Failed
 from core.settings import Attention, Scope, Settings
@@ -981,6 +982,16 @@ async def test_a_checkup_names_what_is_missing(fake: Fake) -> None:
     assert [] == fake.handshakes
 
 
+@pytest.mark.parametrize("right", RIGHTS)
+async def test_each_right_that_is_missing_is_named(fake: Fake, right: str) -> None:
+    """Alone, with where it is given."""
+    fake.permissions = {"The Garden": sum(RIGHTS.values()) - RIGHTS[right]}
+    *_, last = await examine(TOKEN, fake.url)
+
+    assert ("warn", f"The Garden: it may not {right}") == (last.state, last.said)
+    assert "Server Settings → Roles" in last.step
+
+
 async def states(fake: Fake) -> list[tuple[str, str]]:
     """What a checkup finds."""
     return [(finding.name, finding.state) for finding in await examine(TOKEN, fake.url)]
@@ -1015,6 +1026,45 @@ async def test_every_call_and_every_message_is_as_discord_describes_it(
         await adapter.final(loved.done("", act="react", emoji="❤"), await loved.sending())
         await adapter.register()
 
+    checked = as_described(spec, registry, fake)
+    for message in [*fake.messages[CHANNEL].values(), *fake.messages[DM].values()]:
+        whole = {key: value for key, value in message.items() if key not in ("reactions", "member")}
+        schema = {"$ref": "spec:#/components/schemas/MessageResponse"}
+        Draft202012Validator(schema, registry=registry).validate(whole)
+    assert len(checked) == 6
+
+
+@pytest.mark.skipif(not SPEC.exists(), reason="Discord's description of its API is not here")
+async def test_buttons_and_files_are_as_discord_describes_them(fake: Fake, adapter: Discord, ledger: Ledger) -> None:
+    """A question, what is pressed below it, a button below a reply, a picture, a long answer."""
+    spec = json.loads(SPEC.read_text())
+    registry = Registry().with_resource("spec:", Resource.from_contents(spec, DRAFT202012))
+    adapter._below = lambda done: below(done, "regenerate")
+    there = Place("discord", "dm", DM, kind=Kind.DM)
+    async with listening(fake, adapter) as ears:
+        reply = Reply(ledger, there, (fake.say("hello", DM),))
+        sending, done = await reply.sending(), reply.done("Arr!")
+        await adapter.final(done, sending)
+        choices = (Choice("Yes", "privacy", "train yes", "good"), Choice("No", "privacy", "train no"), Choice("Later"))
+        await adapter.ask(done, Person("discord:1"), Answer(text="May I?", choices=choices))
+        await adapter.hand(there, File("map.png", b"0", "image/png"), "Here", fake.ours(DM)[0]["id"])
+        question = next(message for message in fake.ours(DM) if message["content"] == "May I?")
+        fake.press("limen::", DM, below=question)
+        await fake.wait(lambda: [] == question["components"])
+        for custom_id, flags in (("limen:privacy:train yes", 6), ("limen:regenerate:1", 5)):
+            token = fake.press(custom_id, DM, below=question)
+            await fake.wait(lambda token=token: token in fake.callbacks)
+            assert flags == fake.callbacks[token]["type"]
+            await fake.wait(lambda flags=flags: len(ears.of(Command)) == 1 + (flags == 5))
+            await adapter.answered(ears.of(Command)[-1], Answer(text="long " * 2_000))
+        await fake.wait(lambda: "limen-privacy.txt" in fake.files and "limen-regenerate.txt" in fake.files)
+
+    assert {"map.png", "limen-privacy.txt", "limen-regenerate.txt"} <= set(fake.files)
+    assert 4 == len(as_described(spec, registry, fake))
+
+
+def as_described(spec: dict, registry: Registry, fake: Fake) -> set[tuple[str, str]]:
+    """Which calls were made; all that had a body are as Discord wants them."""
     checked = set()
     for call in fake.calls:
         assert call.status < 300
@@ -1024,11 +1074,7 @@ async def test_every_call_and_every_message_is_as_discord_describes_it(
             body = call.body.get("list", call.body)
             Draft202012Validator({"$ref": f"spec:#{pointer}"}, registry=registry).validate(body)
             checked.add((method, path))
-    for message in [*fake.messages[CHANNEL].values(), *fake.messages[DM].values()]:
-        whole = {key: value for key, value in message.items() if key not in ("reactions", "member")}
-        schema = {"$ref": "spec:#/components/schemas/MessageResponse"}
-        Draft202012Validator(schema, registry=registry).validate(whole)
-    assert len(checked) == 6
+    return checked
 
 
 def described(spec: dict, call: Call) -> str:
