@@ -1,15 +1,18 @@
-"""Many rooms on three platforms at once: `python -m bench.platforms [--messages 20000] [--rooms 200]`.
+"""Many rooms on three platforms at once: `python -m bench.platforms [--messages 20000] [--rooms 200] [--minutes M]`.
 
 Servers of Discord, Telegram and Slack on this machine, a `limen run` for each, a worker that echoes. Somebody in every
 room says one thing after the other, waits for each reply, and puts a thumb on every tenth. No reply may be lost, come
 twice or come into another room; every thumb must be on record, on the reply it was given to; and no bot process may
-grow by more than 2 % once it is warm.
+grow by more than 2 % once it is warm. One that takes longer than a minute is late: the machine is too small for so many
+rooms; one that has not come after ten is lost. With `--minutes` nothing more is said after so long.
 """
 
 import argparse
 import asyncio
 import json
 import logging
+import math
+import re
 import statistics
 import sys
 import tempfile
@@ -33,6 +36,8 @@ MESSAGES, ROOMS = 20_000, 200
 LIKED = 10  # of so many replies one
 WARM_UP, SAMPLE = 0.3, 0.1  # shares of the messages: until memory must be flat, and over which it is measured
 GROWTH = 2.0  # per cent
+LATE, LOST = 60.0, 600.0  # seconds
+WORD = re.compile(r"tide[a-z]+[-\w]*?x\d+x")  # see `word_of`
 
 
 class Tally:
@@ -40,7 +45,8 @@ class Tally:
 
     def __init__(self, messages: int) -> None:
         self.messages = messages
-        self.counts: dict[str, Counter[str]] = {name: Counter(said=0, lost=0, doubled=0, crossed=0) for name in WAYS}
+        none = {"said": 0, "late": 0, "lost": 0, "doubled": 0, "crossed": 0}
+        self.counts: dict[str, Counter[str]] = {name: Counter(none) for name in WAYS}
         self.likes: list[tuple[Room, str]] = []
         self.rss: dict[str, list[tuple[float, int]]] = {name: [] for name in WAYS}
 
@@ -51,7 +57,8 @@ class Tally:
 
     def growth(self, name: str) -> float:
         """Of a process since it was warm, in per cent."""
-        return round((around(self.rss[name], 1.0) / around(self.rss[name], WARM_UP) - 1) * 100, 2)
+        whole = self.share or 1.0  # less than all of it, if time ran out
+        return round((around(self.rss[name], whole) / around(self.rss[name], WARM_UP * whole) - 1) * 100, 2)
 
 
 def around(rss: list[tuple[float, int]], share: float) -> float:
@@ -69,20 +76,25 @@ def judge(shown: dict[str, str], word: str, room: Room) -> Counter[str]:
         said=1,
         lost=not any(is_whole(text, word) for text in ours),
         doubled=max(0, len(ours) - 1) + sum(again in text for text in strangers),
-        crossed=sum(again not in text for text in strangers),
+        crossed=sum(again not in text and WORD.search(text) is not None for text in strangers),
     )
 
 
-async def talk(room: Room, number: int, tally: Tally, patience: int) -> None:
-    """So many things, one after the other. `patience`: replies until the first that is liked."""
+async def talk(room: Room, number: int, tally: Tally, patience: int, end: float) -> None:
+    """So many things, one after the other, until the `end`. `patience`: replies until the first that is liked."""
     for at in range(1, number + 1):
-        word = word_of(room, at)
+        if time.monotonic() > end:
+            return
+        word, began = word_of(room, at), time.monotonic()
         room.say(word)
-        deadline = time.monotonic() + PATIENCE
-        while not any(is_whole(text, word) for text in room.shown().values()) and time.monotonic() < deadline:
+        while not any(is_whole(text, word) for text in room.shown().values()) and time.monotonic() < began + LOST:
             await asyncio.sleep(0.1)
         shown = room.shown()
-        tally.counts[room.platform].update(judge(shown, word, room))
+        found = judge(shown, word, room)
+        found["late"] = int(time.monotonic() > began + LATE)
+        tally.counts[room.platform].update(found)
+        if found["lost"] or found["doubled"] or found["crossed"]:
+            say(f"{room.place}: to {word} it said {list(shown.values())}")
         if at % LIKED == patience % LIKED:
             for message in [message for message, text in shown.items() if is_whole(text, word)][:1]:
                 room.like(message)
@@ -118,7 +130,7 @@ async def _is_recorded(p: Parts, room: Room, message: str) -> bool:
     return entry is not None and ["👍"] == [fact.emoji for fact in standing(entry.facts)]
 
 
-async def soak(url: str, home: Path, messages: int, number: int) -> tuple[Tally, int]:
+async def soak(url: str, home: Path, messages: int, number: int, seconds: float) -> tuple[Tally, int]:
     """All of it; and how many thumbs got lost."""
     settings = config.load({"LIMEN_HOME": str(home), "REDIS_URL": url})
     tally, bots = Tally(messages), dict[str, Process]()
@@ -133,7 +145,8 @@ async def soak(url: str, home: Path, messages: int, number: int) -> tuple[Tally,
             watching = asyncio.create_task(watch(tally, bots))
             shares = [messages // number + (at < messages % number) for at in range(number)]
             talks = zip(places, shares, strict=True)
-            await asyncio.gather(*(talk(room, share, tally, at) for at, (room, share) in enumerate(talks)))
+            end = time.monotonic() + seconds
+            await asyncio.gather(*(talk(room, share, tally, at, end) for at, (room, share) in enumerate(talks)))
             forgotten = await forgotten_likes(p, tally)
             watching.cancel()
         finally:
@@ -147,21 +160,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.platforms", description=__doc__)
     parser.add_argument("--messages", type=int, default=MESSAGES)
     parser.add_argument("--rooms", type=int, default=ROOMS)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="say nothing more after so long")
     given = parser.parse_args()
     if not 3 <= given.rooms <= given.messages:
         parser.error("there must be a room on each platform, and something said in all of them")
     logging.basicConfig(level=logging.ERROR)
     began = time.monotonic()
     with RedisForBench() as redis, tempfile.TemporaryDirectory(prefix="limen-platforms-") as home:
-        tally, forgotten = asyncio.run(soak(redis.url, Path(home), given.messages, given.rooms))
+        tally, forgotten = asyncio.run(soak(redis.url, Path(home), given.messages, given.rooms, given.minutes * 60))
     total = sum(tally.counts.values(), Counter[str]())
     growth = {name: tally.growth(name) for name in WAYS}
     figures = {
-        **{name: total[name] for name in ("said", "lost", "doubled", "crossed")},
+        **{name: total[name] for name in ("said", "late", "lost", "doubled", "crossed")},
         "liked": len(tally.likes),
         "likes_lost": forgotten,
         "growth_percent": growth,
-        "rss_mb": {name: round(around(tally.rss[name], 1.0) / 1e6, 1) for name in WAYS},
+        "rss_mb": {name: round(around(tally.rss[name], tally.share) / 1e6, 1) for name in WAYS},
         "seconds": round(time.monotonic() - began),
         "rooms": given.rooms,
     }

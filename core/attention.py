@@ -49,8 +49,12 @@ def attend(
 
 
 def _may_join_in(message: Message, rules: Attention) -> bool:
-    """Talk of people, to nobody in particular. (On Slack all in a thread is a reply; where we answer, we take part.)"""
-    return rules.ambient_per_hour > 0 and not message.author.is_bot and not message.reply_to
+    """Talk of people, to nobody in particular: it neither replies to anybody nor calls anybody by a mention.
+
+    (On Slack all in a thread is a reply; where we answer, we take part.)
+    """
+    to_somebody = message.reply_to or message.mentions
+    return rules.ambient_per_hour > 0 and not message.author.is_bot and not to_somebody
 
 
 def called(message: Message, names: Sequence[str], rules: Attention) -> str:

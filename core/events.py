@@ -85,6 +85,7 @@ class Addressed(StrEnum):
 class Message(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody said something. `id` is the platform's message id.
 
+    `mentions`: whom the text calls, in order, us left out; it has their names where the platform wrote ids.
     `files`: what came with it, as the conversation will hold it (`core/files.py`); it calls nobody.
     """
 
@@ -93,6 +94,7 @@ class Message(Event, frozen=True, kw_only=True, omit_defaults=True):
     attachments: tuple[Attachment, ...] = ()
     reply_to: str = ""
     files: str = ""
+    mentions: tuple[Person, ...] = ()
 
 
 class Edit(Event, frozen=True, kw_only=True, omit_defaults=True):

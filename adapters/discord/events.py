@@ -6,7 +6,7 @@ Nor does a moderator who clears all reactions: nobody has changed their mind by 
 
 import mimetypes
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -40,6 +40,7 @@ _JOIN = 7
 _FORWARD = 1
 _MANAGES = 1 << 3 | 1 << 5  # the rights Administrator and Manage Server
 _TEXT_CHANNELS = {0, 5}
+_CALL = re.compile(r"<@!?(\d{1,20})>")
 _TOKEN = re.compile(r"<(?:(@[!&]?|#)|(a?:\w+:)|(/[^:<>]+):)(\d{1,20})>")
 
 
@@ -150,6 +151,7 @@ def _message(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:
             addressed=_addressed(raw, world),
             attachments=_attachments(raw),
             reply_to=_reply_to(raw),
+            mentions=tuple(_mentions(raw, world)),
         )
     ]
 
@@ -238,9 +240,20 @@ def text_of(raw: Raw, world: World) -> str:
     return _named(content.lstrip("\n"), raw, world)
 
 
-def mentioned(raw: Raw) -> dict[str, str]:
-    """Who is mentioned in a message: their names, by user id."""
-    return {user["id"]: _person(user, user.get("member") or {}).name for user in raw.get("mentions") or ()}
+def mentioned(raw: Raw) -> dict[str, Person]:
+    """Who is mentioned in a message, or replied to in it, by user id."""
+    return {user["id"]: _person(user, user.get("member") or {}) for user in raw.get("mentions") or ()}
+
+
+def _mentions(raw: Raw, world: World) -> Iterator[Person]:
+    """Whom the text calls: a reply alone notifies its author, too, but says no name."""
+    content = raw.get("content") or ""
+    if "<@" not in content:
+        return
+    people = mentioned(raw)
+    for user in dict.fromkeys(_CALL.findall(content)):
+        if person_id(user) != world.account:
+            yield people.get(user) or Person(person_id(user))
 
 
 def _named(content: str, raw: Raw, world: World) -> str:
@@ -260,7 +273,7 @@ def _named(content: str, raw: Raw, world: World) -> str:
             return "#" + (world.channel_name(guild, number) or number)
         if sigil == "@&":
             return "@" + (world.role_name(guild, number) or number)
-        return "@" + (people.get(number) or number)
+        return "@" + ((number in people and people[number].name) or number)
 
     return _TOKEN.sub(name, content)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from adapters.slack.buttons import pressed
 from adapters.slack.names import key
-from adapters.slack.reading import calls_another, mentions_us, readable, source, users, without_us
+from adapters.slack.reading import calls_another, mentioned, mentions_us, readable, source, users, without_us
 from adapters.slack.view import Json, Us, View, person_id
 from core.events import (
     Addressed,
@@ -114,7 +114,7 @@ def _said(event: Json, view: View) -> Message | Command | None:
     thread = event.get("thread_ts") or ""
     return Message(
         **common, text=text, addressed=_addressed(event, place, aimed, view), attachments=_files(event),
-        reply_to=thread if thread != event["ts"] else "",
+        reply_to=thread if thread != event["ts"] else "", mentions=mentioned(written, view),
     )  # fmt: skip
 
 

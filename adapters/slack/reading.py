@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from adapters.slack.names import drawn
-from adapters.slack.view import Json, Us, View
+from adapters.slack.view import Json, Us, View, person_id
+from core.events import Person
 from core.text import clean
 
 _TOKEN = re.compile(r"<([^<>]+)>")
@@ -67,9 +68,12 @@ def without_us(text: str, view: View) -> str:
     return readable(re.sub(rf"\A(?:\s*{call}[\s,:]*)+|\s*{call}\s*\Z", "", text), view)
 
 
-def mentioned(message: Json, view: View) -> dict[str, str]:
-    """Who is mentioned in a message: their names as they stand in its text, by user id."""
-    return {user: _called(user, view) for user in dict.fromkeys(_USER.findall(source(message)))}
+def mentioned(text: str, view: View) -> tuple[Person, ...]:
+    """Whom a text calls, us left out. Whoever is not known has no name."""
+    if "<@" not in text:
+        return ()
+    others = [user for user in dict.fromkeys(_USER.findall(text)) if user != view.us.user]
+    return tuple(view.people.get(user) or Person(person_id(view.us.team, user)) for user in others)
 
 
 def source(message: Json) -> str:

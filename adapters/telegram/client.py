@@ -48,7 +48,7 @@ log = logging.getLogger("limen.telegram")
 K = TypeVar("K")
 V = TypeVar("V")
 
-CHATS, NAMES, CROWDS = 1024, 64, 4096  # what is remembered at most, while we run
+CHATS, NAMES, NAMED, CROWDS = 1024, 64, 4096, 4096  # what is remembered at most, while we run
 MOST_CARRIED = 64  # bytes behind a button
 MOST = 5_000_000  # bytes of a file that is fetched
 LARGEST = 10_000_000  # bytes of a file that is given: so much Telegram takes of a picture, and more of a document
@@ -88,6 +88,7 @@ class Telegram:
         self._move = move or _only_tell
         self._crowds: OrderedDict[tuple[int, int], list[str]] = OrderedDict()
         self._people: OrderedDict[str, OrderedDict[str, int]] = OrderedDict()
+        self._named: OrderedDict[str, int] = OrderedDict()  # by username
         self._updates: dict[int, tuple[AnyEvent, int, bool]] = {}  # the update of each event that is on its way
 
     # What happens there.
@@ -170,7 +171,7 @@ class Telegram:
             self._meet(update.message)
         if update.callback_query:
             self._replies.later(self._pressed(update.callback_query))
-        return to_events(update, me, time.time(), self._stood(update))
+        return to_events(update, me, time.time(), self._stood(update), self._named)
 
     async def _pressed(self, pressed: Pressed) -> None:
         """A button is for the one whom it was shown to, and for once."""
@@ -190,9 +191,11 @@ class Telegram:
         return stood
 
     def _meet(self, message: Said) -> None:
-        """Remember whom only an id can call."""
+        """Remember whom only an id can call, and who is behind a username."""
+        if (author := message.from_) and author.username:
+            _remember(self._named, author.username.lower(), author.id, NAMED)
         met = {name: int(person.rpartition(":")[2]) for name, person in mentioned(message).items()}
-        if (author := message.from_) and not author.username and not author.is_bot:
+        if author and not author.username and not author.is_bot:
             met[author.first_name] = author.id
         if met:
             people = self._people.pop(str(message.chat.id), OrderedDict())

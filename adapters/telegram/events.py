@@ -5,7 +5,7 @@ Message ids count anew in every chat, and a reaction does not say in which topic
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from adapters.emoji import canonical, custom
@@ -32,6 +32,8 @@ PLATFORM = "telegram"
 ANYBODY = "*"
 ALIASES = {"start": "persona", "settings": "privacy"}  # every Telegram bot is expected to know these
 
+NOBODY: Mapping[str, int] = {}
+
 _COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]+))?(?!\S)")
 _FILES = {
     "document": "application/octet-stream",
@@ -56,15 +58,18 @@ class Me(NamedTuple):
         return f"{PLATFORM}:{self.id}"
 
 
-def to_events(update: Update, me: Me, now: float = 0.0, stood: Collection[str] = ()) -> tuple[AnyEvent, ...]:
-    """All that an update tells. `now`: a pressed button says not when. `stood`: what a `crowd` felt before."""
-    return tuple(_events(update, me, now, stood))
+def to_events(
+    update: Update, me: Me, now: float = 0.0, stood: Collection[str] = (), known: Mapping[str, int] = NOBODY
+) -> tuple[AnyEvent, ...]:
+    """All that an update tells. `now`: a pressed button says not when. `stood`: what a `crowd` felt before. `known`:
+    people's ids by their usernames in small letters."""
+    return tuple(_events(update, me, now, stood, known))
 
 
-def _events(update: Update, me: Me, now: float, stood: Collection[str]) -> Iterator[AnyEvent]:
+def _events(update: Update, me: Me, now: float, stood: Collection[str], known: Mapping[str, int]) -> Iterator[AnyEvent]:
     for message in (update.message, update.channel_post):
         if message and not message.chat.is_direct_messages:
-            yield from _said(message, me)
+            yield from _said(message, me, known)
     for message in (update.edited_message, update.edited_channel_post):
         if message and not message.chat.is_direct_messages:
             yield from _edited(message, update.update_id, me)
@@ -120,7 +125,7 @@ def _is_the_chat(message: Message) -> bool:
 # What was said.
 
 
-def _said(message: Message, me: Me) -> Iterator[AnyEvent]:
+def _said(message: Message, me: Me, known: Mapping[str, int]) -> Iterator[AnyEvent]:
     for user in message.new_chat_members:
         if user.id != me.id:  # of ourselves we hear by `my_chat_member`, wherever it happens
             yield events.Joined(
@@ -141,7 +146,7 @@ def _said(message: Message, me: Me) -> Iterator[AnyEvent]:
         yield events.Message(
             id=str(message.message_id), account=me.account, place=_where(message), author=_author(message),
             time=message.date, text=text, addressed=_addressed(message, me), attachments=files,
-            reply_to=_reply_to(message),
+            reply_to=_reply_to(message), mentions=tuple(mentions(message, me, known)),
         )  # fmt: skip
 
 
@@ -222,6 +227,27 @@ def _is_us(units: bytes, entity: Entity, me: Me) -> bool:
         return entity.user is not None and entity.user.id == me.id
     said = _part(units, entity.offset, entity.offset + entity.length)
     return entity.type == "mention" and said.lower() == f"@{me.username.lower()}"
+
+
+def mentions(message: Message, me: Me, known: Mapping[str, int]) -> Iterator[Person]:
+    """Whom it calls, us left out. `known`: ids by username; whoever is not among them is `telegram:@username`."""
+    if not any(entity.type in ("mention", "text_mention") for entity in _entities(message)):
+        return
+    units, seen = _units(message.text or message.caption), set[str]()
+    for entity in _entities(message):
+        one = _mentioned(units, entity, known)
+        if one and one.id not in seen and not _is_us(units, entity, me):
+            seen.add(one.id)
+            yield one
+
+
+def _mentioned(units: bytes, entity: Entity, known: Mapping[str, int]) -> Person | None:
+    if entity.type == "text_mention":
+        return person(entity.user) if entity.user else None
+    if entity.type != "mention":
+        return None
+    name = _part(units, entity.offset, entity.offset + entity.length).lstrip("@")
+    return Person(f"{PLATFORM}:{known.get(name.lower()) or f'@{name.lower()}'}", name)
 
 
 def mentioned(message: Message) -> dict[str, str]:

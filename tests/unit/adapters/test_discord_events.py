@@ -192,7 +192,15 @@ def test_mentions_become_names():
         "@Tommy and @9 in #general, #902: @Moderators :wave: :ok: /help <t:1:R> 1 < 2"
         == heard(text, mentions=[tom]).text
     )
-    assert {"8": "Tommy"} == mentioned(said(mentions=[tom]))
+    assert {"8": Person("discord:8", "Tommy")} == mentioned(said(mentions=[tom]))
+    assert (Person("discord:8", "Tommy"), Person("discord:9")) == heard(text + " <@8>", mentions=[tom]).mentions
+
+
+def test_whom_a_message_calls_is_known_by_id():
+    """We are left out, and so is whoever is only replied to: Discord lists them too."""
+    tom = {"id": "8", "username": "tom8"}
+    assert () == heard("ahoy", mentions=[tom]).mentions
+    assert () == heard(f"<@{ME}> ahoy, all in <#901> and <@&66>", mentions=[]).mentions
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from adapters.slack.events import strangers, to_event
 from adapters.slack.names import drawn, key, spellings
-from adapters.slack.reading import mentioned
 from adapters.slack.view import Us, View
 from core.events import (
     Addressed,
@@ -229,9 +228,11 @@ def test_a_mention_in_the_middle_keeps_our_name():
 
 
 def test_ids_of_whoever_is_mentioned_are_kept():
-    """Beside the names in the text."""
-    raw = {"text": "<@UANN>, <@UNEW> and <@UBOT|mira>: <@UANN>"}
-    assert mentioned(raw, VIEW) == {"UANN": "Ann", "UNEW": "UNEW", "UBOT": "Mira"}
+    """Beside the names in the text. We are left out."""
+    event = message("<@UANN>, <@UNEW> and <@UBOT>: <@UANN>")
+    assert event.text == "@Ann, @UNEW and @Mira: @Ann"
+    assert [(person.id, person.name) for person in event.mentions] == [("slack:T1:UANN", "Ann"), ("slack:T1:UNEW", "")]
+    assert message("hello").mentions == ()
 
 
 def test_an_app_mention_and_its_message_are_one():

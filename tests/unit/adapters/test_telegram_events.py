@@ -201,6 +201,19 @@ def test_people_without_a_username_are_named_and_known():
     assert update
     assert update.message
     assert mentioned(update.message) == {"Bob": "telegram:8"}
+    assert [(person.id, person.name) for person in event.mentions] == [("telegram:8", "Bob")]
+
+
+def test_people_with_a_username_are_known_once_they_have_spoken():
+    """Telegram tells only the username; whom we have never met is known by that."""
+    update = read(said("@Ann7, @nobody and @TheBot", entities=[
+        entity("mention", 0, 5), entity("mention", 7, 7), entity("mention", 19, 7)]))  # fmt: skip
+    assert update
+    (event,) = to_events(update, ME, known={"ann7": 7})
+    assert isinstance(event, Message)
+    assert event.text == "@Ann7, @nobody and @TheBot"
+    assert [(person.id, person.name) for person in event.mentions] == [
+        ("telegram:7", "Ann7"), ("telegram:@nobody", "nobody")]  # fmt: skip
 
 
 def test_a_reply_to_us_is_for_us():

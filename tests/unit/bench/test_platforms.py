@@ -22,6 +22,8 @@ ROOM = Room("slack:b", Place("slack", "T1", "D1"), say=str, shown=dict, like=pri
         (["{0} 7-5", "{0} 7-5"], (0, 1, 0)),
         (["{0} 7-5", "tideslackD1x3x 7-5"], (0, 1, 0)),
         (["{0} 7-5", "tideslackD2x3x 7-5"], (0, 0, 1)),
+        (["{0} 7-5", "tidetelegram-77x3x 7-5"], (0, 0, 1)),
+        (["I heard 3 lines. You"], (1, 0, 0)),
     ],
 )
 def test_a_room_holds_one_whole_reply_and_nothing_else(shown: list[str], found: tuple[int, int, int]) -> None:

@@ -13,10 +13,14 @@ RULES = Attention()
 ANN = Person("discord:1", "Ann")
 
 
-def said(text: str, place: Place = ROOM, who: Person = ANN, to: Addressed = Addressed.NO, answers: str = "") -> Message:
+def said(
+    text: str, place: Place = ROOM, who: Person = ANN, to: Addressed = Addressed.NO, answers: str = "",
+    calls: tuple[Person, ...] = (),
+) -> Message:  # fmt: skip
     return Message(
-        id="1", account="discord:9", place=place, author=who, time=0.0, text=text, addressed=to, reply_to=answers
-    )
+        id="1", account="discord:9", place=place, author=who, time=0.0, text=text, addressed=to, reply_to=answers,
+        mentions=calls,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ def test_a_terminal_does_not_wait_for_more() -> None:
 people = st.sampled_from([ANN, Person("discord:3", "Other", is_bot=True), Person("discord:9", "Mira", is_bot=True)])
 messages = st.builds(
     said, st.sampled_from(["hello", "mira?", "  ", "stop"]), st.sampled_from([ROOM, DM]), people,
-    st.sampled_from(list(Addressed)), st.sampled_from(["", "m-7"]),
+    st.sampled_from(list(Addressed)), st.sampled_from(["", "m-7"]), st.sampled_from([(), (Person("discord:2"),)]),
 )  # fmt: skip
 rules = st.builds(
     Attention, names=st.booleans(), bots=st.booleans(), ambient_per_hour=st.sampled_from([0, 3]),
@@ -82,6 +86,7 @@ def test_the_overheard_is_answered_only_to_people_where_a_rate_is_set(
         assert not quiet
         assert not message.author.is_bot
         assert not message.reply_to
+        assert not message.mentions
         assert Kind.CHANNEL == message.place.kind
         assert Addressed.NO == message.addressed
     elif not quiet:
@@ -91,8 +96,8 @@ def test_the_overheard_is_answered_only_to_people_where_a_rate_is_set(
 
 @given(messages, rules)
 def test_talk_to_nobody_in_particular_may_be_joined(message: Message, rules: Attention) -> None:
-    """Where a rate is set; a reply to somebody else is between them, unless they call us."""
-    joins = bool(message.text.strip()) and rules.ambient_per_hour > 0 and not message.reply_to
+    """Where a rate is set; what replies to somebody else or calls them is between them, unless they call us."""
+    joins = bool(message.text.strip()) and rules.ambient_per_hour > 0 and not (message.reply_to or message.mentions)
     if message.author == ANN and attend(message, (), rules).speak != joins:
         assert message.place.kind == Kind.DM or message.addressed != Addressed.NO
 
