@@ -79,6 +79,7 @@ def serving(
     """A worker's day, and what runs beside it until it ends. `about`: what `limen status` says of it; `idle` and
     `occupied` as `Server` takes them."""
     from worker.compose import Composer
+    from worker.feeling import Feelings
     from worker.judge import Judge
     from worker.nearness import Nearness
     from worker.serve import Server
@@ -88,7 +89,8 @@ def serving(
     pool = p.settings.night.pool == "card"
     composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, p.growth, pool, judge, recall)
     tastes = _tastes(p, recall.embedding.embed)
-    server = Server(p.client, p.queue, composer, generator, p.settings.worker.batch, about, idle, occupied, tastes)
+    feelings, most = Feelings(p.settings.emotion.show, generator, recall.embedding.embed), p.settings.worker.batch
+    server = Server(p.client, p.queue, composer, generator, most, about, idle, occupied, tastes, feelings)
     return server, [recall.keep_on]
 
 

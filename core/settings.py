@@ -289,6 +289,18 @@ class Taste(Part, frozen=True):
     ] = 1
 
 
+class Emotion(Part, frozen=True):
+    """What a persona feels by its reply, shown beside it (docs/taste.md)."""
+
+    show: Annotated[
+        Literal["off", "reaction", "action", "both"],
+        Meta(
+            description="`reaction`: the emoji of a feeling that is clear, on the message answered. `action`: what it "
+            "does, as a line behind the reply. Only what the card lists, and by far not beside every reply."
+        ),
+    ] = "reaction"
+
+
 class Night(Part, frozen=True):
     """Once a day, what people liked and disliked becomes a new LoRA for each persona that earned enough of it."""
 
@@ -428,6 +440,7 @@ class Settings(Part, frozen=True):
     retention: Retention = Retention()
     personality: Personality = Personality()
     taste: Taste = Taste()
+    emotion: Emotion = Emotion()
     night: Night = Night()
     log: Log = Log()
     scope: Scope = Scope()

@@ -21,6 +21,7 @@ from core.store.presence import Presence
 from core.store.queue import Claim, Queue
 from core.taste import Head
 from worker.compose import Ask, Composer, finished, ruled, silent
+from worker.feeling import Feelings
 from worker.generator import Finished, Generator, Piece, Request
 from worker.names import is_dead, worker_name
 from worker.tasting import Tastes, whose
@@ -29,6 +30,7 @@ log = logging.getLogger("limen.worker")
 
 FLUSH = 0.04  # seconds between two partial sends: 25 a second look fluent, and cost little
 PATIENCE = 120.0
+FEEL = 5.0  # seconds that a whole reply waits for what is felt beside it
 
 
 class _Running:
@@ -68,13 +70,16 @@ class Server:
         idle_seconds: float = 0.0,
         occupied: Callable[[], bool] = lambda: False,
         tastes: Tastes | None = None,
+        feelings: Feelings | None = None,
     ) -> None:
         """`occupied`: something other than talk goes on here, so that it is no time to sleep. Without `tastes`, every
-        reply is the first that comes."""
+        reply is the first that comes; without `feelings`, nothing is felt beside it."""
         self._client, self._queue, self._composer, self._generator = client, queue, composer, generator
         self._most, self._about, self._idle_seconds, self._occupied = most, about, idle_seconds, occupied
         self._presence, self._loras, self._tastes = Presence(client), Loras(client), tastes
+        self._feelings = feelings
         self._picking: set[asyncio.Task[None]] = set()
+        self._weighed: dict[str, asyncio.Future[tuple[float, ...]]] = {}
         self._faults: dict[str, str] = {}
         self._doubtful: set[str] = set()  # LoRAs that could not be loaded before we came
         self._proven: set[str] = set()  # of these, those that have spoken since
@@ -210,6 +215,9 @@ class Server:
                 self._work.clear()
 
     async def _take(self, event: Piece | Finished) -> None:
+        if (weighed := self._weighed.get(event.id)) and isinstance(event, Finished):
+            weighed.set_result(event.scores)
+            return
         running = self._running.get(whose(event.id))
         if running is None:
             return
@@ -220,26 +228,53 @@ class Server:
         if not running.ended:
             return
         end = self._guard(running.ask.claim, self._end(running))
-        if len(running.requests) == 1:
+        if len(running.requests) == 1 and not (self._feelings and self._feelings.wanted(running.ask.card)):
             await end
-        else:  # to pick takes a moment, and others talk meanwhile
+        else:  # to pick and to feel takes a moment, and others talk meanwhile
             self._picking.add(task := asyncio.create_task(end))
             task.add_done_callback(self._picking.discard)
 
     async def _end(self, running: _Running) -> None:
+        claim, done = running.ask.claim, None
         try:
             ask, end = await self._picked(running)
+            came_to_nothing = end.finish == "error" or (end.finish == "cancelled" and not end.text.strip())
+            if self._is_ours(claim) and not came_to_nothing:
+                done = await self._beside(ask, finished(ask, end))
         finally:
             self._running.pop(running.ask.request.id, None)
-        claim = ask.claim
         if not self._is_ours(claim):
             return  # the lease was lost meanwhile, or the job is gone
-        if end.finish == "error" or (end.finish == "cancelled" and not end.text.strip()):
+        if done is None:
             await self._fail(claim, end.error or "stopped")
             return
         self._proven |= {end.lora} & self._doubtful
-        done = finished(ask, end)
         await self._complete(claim, done, self._composer.consequences(ask, done, str(self._about.get("model", ""))))
+
+    async def _beside(self, ask: Ask, done: Done) -> Done:
+        """The reply with what is felt and done beside it. Whatever goes wrong there, the reply is given."""
+        if self._feelings is None:
+            return done
+        try:
+            async with asyncio.timeout(FEEL):
+                return await self._feelings.beside(ask, done, self._weigh)
+        except TimeoutError:
+            log.info("job %s: no time to feel anything", ask.job.id)
+        except Exception:
+            log.exception("job %s: a fault in what is felt beside it", ask.job.id)
+        return done
+
+    async def _weigh(self, request: Request) -> tuple[float, ...]:
+        """How likely its choices are; nothing if that cannot be told now."""
+        weighed = self._weighed[request.id] = asyncio.get_running_loop().create_future()
+        try:
+            self._generator.add(request)
+            self._work.set()
+            scores: tuple[float, ...] = await weighed
+            return scores
+        finally:
+            del self._weighed[request.id]
+            self._generator.cancel(request.id)  # should nobody wait for it any more
 
     async def _picked(self, running: _Running) -> tuple[Ask, Finished]:
         """The reply that is given, and all that is to be known of its way; of several, the one that taste picks."""

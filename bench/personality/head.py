@@ -39,13 +39,13 @@ def measure(seed: int) -> dict[str, Any]:
     topics = _topics(pool)
     found = {name: _taste(pool, looks, topics, taste, seed) for name, taste in TASTES.items()}
     for name, one in found.items():
-        say(f"{name}: {one}")
+        say(f"{name}: {_told(one)}")
     every = list(found.values())
     accuracy, error = _over(every, "accuracy")
     return {
         "head_accuracy": accuracy,
         "head_interval": [round(accuracy - 1.96 * error, 3), round(accuracy + 1.96 * error, 3)],
-        "head_tastes": {name: {k: v for k, v in one.items() if k != "jackknife"} for name, one in found.items()},
+        "head_tastes": {name: _told(one) for name, one in found.items()},
         "head_shuffled": _over(every, "shuffled")[0],
         "head_longer": _over(every, "longer")[0],
         "head_update_ms": _update(looks, RATED),
@@ -80,7 +80,7 @@ def _taste(pool: Sequence[Reply], looks: Looks, topics: Sequence[str], taste: Ta
         "liked": round(float(liked.mean()), 3), "accuracy": round(statistics.mean(accuracies), 3),
         "middle_95": [round(float(np.percentile(accuracies, share)), 3) for share in (2.5, 97.5)],
         "shuffled": round(statistics.mean(shuffled), 3), "longer": round(pairs(looks.length.astype(float), liked), 3),
-        "jackknife": np.mean([left for _, left in marks[0]], axis=0),
+        "jackknife": np.mean([left for _, left in marks[0]], axis=0), "draws": accuracies,
     }  # fmt: skip
 
 
@@ -112,11 +112,17 @@ def _topics(pool: Sequence[Reply]) -> list[str]:
 
 
 def _over(found: Sequence[dict[str, Any]], key: str) -> tuple[float, float]:
-    """(mean over the tastes, its standard error by a jackknife that leaves out a twentieth of the topics)."""
+    """(mean over the tastes, its standard error): by what other people would have rated, and by a jackknife that leaves
+    out a twentieth of the topics."""
     mean = statistics.mean(one[key] for one in found)
     left = np.mean([one["jackknife"] for one in found], axis=0)
-    error = float(np.sqrt((GROUPS - 1) / GROUPS * ((left - left.mean()) ** 2).sum()))
-    return round(mean, 3), error
+    topics = (GROUPS - 1) / GROUPS * ((left - left.mean()) ** 2).sum()
+    people = np.var(np.mean([one["draws"] for one in found], axis=0), ddof=1) / DRAWS
+    return round(mean, 3), float(np.sqrt(topics + people))
+
+
+def _told(one: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in one.items() if key not in ("jackknife", "draws")}
 
 
 def _update(looks: Looks, count: int) -> float:

@@ -18,6 +18,7 @@ from core.store.ledger import Entry
 from tests.fakes.outlet import Shelf
 from worker.compose import Composer
 from worker.echo import Echo
+from worker.feeling import Feelings
 from worker.generator import Generator, Rendered
 from worker.judge import Judge
 from worker.recall import Recall
@@ -83,6 +84,7 @@ class House:
     judge: Judge | None = None
     recall: Recall | None = None
     tastes: Tastes | None = None
+    feelings: Feelings | None = None
 
     @asynccontextmanager
     async def at_work(self, generator: Generator | None = None) -> AsyncIterator[None]:
@@ -92,7 +94,16 @@ class House:
         composer = Composer(
             p.conversations, p.ledger, p.personas, p.loras, model, p.growth, self.pool, self.judge, self.recall
         )
-        server = Server(self.p.client, self.p.queue, composer, model, 4, {"model": "echo"}, tastes=self.tastes)
+        server = Server(
+            self.p.client,
+            self.p.queue,
+            composer,
+            model,
+            4,
+            {"model": "echo"},
+            tastes=self.tastes,
+            feelings=self.feelings,
+        )
         delivery = Delivery(self.p.client, self.p.ledger, self.shelf, BOT)
         tasks = [asyncio.create_task(server.run()), asyncio.create_task(delivery.run())]
         try:
