@@ -335,8 +335,8 @@ class Moving:
         """What it has become. What happened under the new id meanwhile happened later; a day of then goes as ended."""
         reads = [(verb, key(name), *more) for name in (old, new) for verb, key, *more in _SELF]
         knew = [name for name in await self._client.scan(keys.SELVES("*")) if await self._is_member(name, old)]
-        await swap(self._client, reads, _become(route, old, new))
         await self._client.do_all(("SADD", name, new) for name in knew)
+        await swap(self._client, reads, _become(route, old, new))
         await self._client.do_all(("SREM", name, old) for name in knew)
 
     async def _is_member(self, name: str, one: str) -> bool:

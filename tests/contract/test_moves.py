@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.changes import Born, Dial, Talked
 from core.errors import StoreUnreachable
 from core.events import Line, Message, Person, PersonaKey, Place
 from core.feedback import Fact
@@ -18,6 +19,7 @@ from core.store.conversations import Conversations, compacted, heard, said, spok
 from core.store.ledger import Ledger, Record, Told, message_key
 from core.store.loras import Loras, Made, family
 from core.store.nights import Nights
+from core.store.personalities import Personalities, appended
 from core.store.personas import Personas
 from core.store.queue import Limits, Offer, Queue
 
@@ -127,6 +129,12 @@ async def live(client: Client, running: bool = True) -> None:
               outcome=Outcome.PROMOTED)
     )  # fmt: skip
     await nights.leave([WAS])
+    heard_it = Talked(id="10", time=10.0, person=ANN.id, causes=("10",), where=TALK, name="Ann", known=1.0)
+    born = Born(id="card:c", time=9.0, card="c", dials={"warmth": Dial(0.5, 0.0, 1.0)})
+    grown = [[*effect] for effect in appended(WAS, [born, heard_it])]
+    for number, effect in enumerate(grown):
+        effect[2:3] = [f"{number + 1}-1"] if effect[0] == "XADD" else effect[2:3]
+    await client.do_all(tuple(effect) for effect in grown)
     await client.do("ZADD", keys.SPOKEN(f"{ACCOUNT}|telegram:-424242:-424242"), 5, "j0")
     await hear(queue, WAS, message("12", "and you?"))
     await queue.submit(job("dead"))
@@ -212,6 +220,12 @@ async def test_the_persona_goes_on(client: Client) -> None:
     assert {str(NOW)} == {(await _origin(client, version)).persona for version in VERSIONS}
     assert [NOW] == [night.persona for night in await Nights(client).of(NOW)]
     assert [NOW] == await Nights(client).left()
+    selves = Personalities(client)
+    talked = [entry.change for entry in await selves.history(NOW) if isinstance(entry.change, Talked)]
+    assert [(hello.id,)] == [change.causes for change in talked]
+    assert [TALK_NOW] == [change.where for change in talked]
+    assert ([NOW], 1.0) == (await selves.about(ANN.id), (await selves.read(NOW)).state.people[ANN.id].known)
+    assert (("r1",), ()) == ((await selves.read(NOW)).felt, (await selves.read(WAS)).felt)
 
 
 async def _origin(client: Client, version: str) -> Made:
@@ -261,6 +275,9 @@ async def test_what_came_into_the_new_room_meanwhile_is_kept(client: Client) -> 
     await hear(queue, NOW, message("12", "we moved", BOB, NEW))
     await queue.submit(job("later", NOW, NEW, ("12",)))
     await loras.promote(NOW, "mira-ffffffff/20260102-1", "command")
+    born = Born(id="card:c", time=20.0, card="c", dials={"warmth": Dial(0.5, 0.0, 1.0)})
+    heard_it = Talked(id="12", time=21.0, person=ANN.id, known=1.0, pushes={"warmth": 0.1})
+    await Personalities(client).append(NOW, [born, heard_it])
     await Moving(client).move(ACCOUNT, OLD, NEW)
 
     talk = await Conversations(client).talk(TALK_NOW)
@@ -270,6 +287,9 @@ async def test_what_came_into_the_new_room_meanwhile_is_kept(client: Client) -> 
     assert ("mira-ffffffff/20260102-1", (VERSIONS[1], VERSIONS[0])) == (serving.live, serving.before)
     assert serving.history[0].version == serving.live
     assert 3 == len(serving.history)
+    grown = await Personalities(client).read(NOW)
+    assert (4, 0, pytest.approx(0.6)) == (grown.state.events, grown.lost, grown.state.traits["warmth"])
+    assert pytest.approx(2.0) == grown.state.people[ANN.id].known
 
 
 async def test_a_taste_finds_what_was_rated(client: Client) -> None:

@@ -103,6 +103,22 @@ async def test_a_card_that_does_not_evolve_stays_as_it_is(house: House) -> None:
     assert done.persona_version == f"{still.hash}/1"
 
 
+async def test_whoever_is_forgotten_is_a_stranger_again(house: House) -> None:
+    """Export shows what they are to it, and why; afterwards nothing does, and what it has become stays."""
+    async with house.at_work():
+        (done,) = await house.talk(say(WARM, 1))
+        await house.engine.on_reaction(react(done.reply_id, "👍"))
+        before = await state(house, done.persona)
+        (part,) = (await house.p.privacy.export(ANN.id))["personalities"]
+        await house.p.privacy.forget(ANN.id)
+        after = await state(house, done.persona)
+        left = (await house.p.privacy.export(ANN.id))["personalities"]
+
+    assert ("Ann", str(done.persona)) == (part["relationship"]["name"], part["persona"])
+    assert ["Talked", "Rated"] == [change["type"] for change in part["changes"]]
+    assert (before.traits, {}, []) == (after.traits, after.people, left)
+
+
 async def test_scopes_are_walls(house: House) -> None:
     """What somebody is to one persona is nothing to another."""
     async with house.at_work():
