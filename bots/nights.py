@@ -154,7 +154,7 @@ def school(p: Parts, order: Order, tell: Tell) -> School:
         day=loras.day(p.settings.timezone), dry=order.dry_run, sweep=order.sweep, scheduled=order.scheduled,
         live=order.live, seed=order.seed, code=version(),
     )  # fmt: skip
-    teacher = Teacher(Tools(p.settings, p.ledger, consents, p.loras, p.personas, store), plan, tell)
+    teacher = Teacher(Tools(p.settings, p.ledger, consents, p.loras, p.personas, store, p.growth.store), plan, tell)
     return School(teacher.due, teacher.night)
 
 

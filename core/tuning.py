@@ -150,7 +150,7 @@ async def _pause(desk: "Desk", command: Command, on: bool) -> Answer:
         return Answer(text="Learning is paused already." if on else "I am learning.", error=True)
     if on:
         return Answer(text="What is said and felt from now on changes me no more, until /resume.", changed=True)
-    return Answer(text="I am learning again. What was said and felt meanwhile is left out.", changed=True)
+    return Answer(text="I am learning again. What was said and felt meanwhile has not moved me.", changed=True)
 
 
 async def reset(desk: "Desk", command: Command, words: list[str] | None = None) -> Answer:

@@ -12,6 +12,7 @@ import torch
 
 from bots.assemble import Parts, parts
 from bots.loras import store
+from core.changes import Paused
 from core.config import load
 from core.errors import StoreError
 from core.events import Kind, Person, PersonaKey, Place
@@ -72,7 +73,7 @@ async def p(redis_url: str, home: Path, model: Path) -> AsyncIterator[Parts]:
 
 def teacher(p: Parts, model: Path, plan: Plan | None = None, **night: object) -> Teacher:
     given = settings(p.settings.home, model, **night)
-    tools = Tools(given, p.ledger, Consents(p.client), p.loras, p.personas, store(given))
+    tools = Tools(given, p.ledger, Consents(p.client), p.loras, p.personas, store(given), p.growth.store)
     return Teacher(tools, plan or Plan(day="20261127", code="test"))
 
 
@@ -216,7 +217,7 @@ async def test_only_likes_or_only_dislikes_teach_nothing(p: Parts, model: Path, 
 
 
 async def test_who_is_pinned_learns_nothing(p: Parts, model: Path) -> None:
-    """Nor does who is on trial by the clock, or whose card does not evolve."""
+    """Nor does who is on trial by the clock, or was told to pause."""
     await talked(p)
     await p.loras.pin(HERE, BASE)
     pinned = await teacher(p, model).night(HERE)
@@ -224,7 +225,11 @@ async def test_who_is_pinned_learns_nothing(p: Parts, model: Path) -> None:
     await p.loras.canary(HERE, "x/1", 0.5)
     trial = await teacher(p, model, Plan("20261127", scheduled=True)).night(HERE)
 
+    await p.growth.store.append(HERE, [Paused(id="p", time=1.0, on=True)])
+    paused = await teacher(p, model).night(HERE)
+
     assert (Outcome.PINNED, Outcome.UNDECIDED) == (pinned.outcome, trial.outcome)
+    assert (Outcome.PINNED, "Learning is paused; /resume in the chat lets it go on.") == (paused.outcome, why(paused))
     assert "limen lora pin --off" in why(pinned)
     assert "x/1 is on trial" in why(trial)
 

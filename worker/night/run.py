@@ -28,6 +28,7 @@ from core.settings import Settings
 from core.store.consents import Consents
 from core.store.ledger import Ledger
 from core.store.loras import CARD, Loras, Serving, common, family
+from core.store.personalities import Personalities
 from core.store.personas import Personas
 from personas.card import Card
 from worker import fetch
@@ -52,7 +53,7 @@ log = logging.getLogger("limen.night")
 
 @dataclass(frozen=True)
 class Tools:
-    """What a night works with."""
+    """What a night works with. Without `selves` nobody's learning is paused."""
 
     settings: Settings
     ledger: Ledger
@@ -60,6 +61,7 @@ class Tools:
     loras: Loras
     personas: Personas
     store: LoraStore
+    selves: Personalities | None = None
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,18 @@ class Teacher:
     async def _fixed(self, persona: PersonaKey) -> Serving:
         """What serves now. Raises Over if it shall stay so."""
         serving = await self._tools.loras.serving(persona)
+        if await self._is_paused(persona):
+            raise Over(Outcome.PINNED, "Learning is paused; /resume in the chat lets it go on.")
         if serving.pinned:
             raise Over(Outcome.PINNED, f"It is pinned to {serving.live}; `limen lora pin --off` lets nights change it.")
         if serving.canary and self._plan.scheduled:
             raise Over(Outcome.UNDECIDED, f"{serving.canary} is on trial, and the reactions to it decide first.")
         return serving
+
+    async def _is_paused(self, persona: PersonaKey) -> bool:
+        """Has somebody said `/pause learning`?"""
+        selves = self._tools.selves
+        return selves is not None and (await selves.read(persona)).state.paused
 
     async def _collect(self, persona: PersonaKey, page: Draft) -> Collected:
         """Its examples. Raises Over if they are too few."""
@@ -196,8 +205,9 @@ class Teacher:
         )  # fmt: skip
 
     async def _scopes(self, pooled: PersonaKey) -> list[PersonaKey]:
-        """All personas of a card on one bot account."""
-        return [key for key in await self._tools.ledger.personas() if common(key) == pooled and key != pooled]
+        """All personas of a card on one bot account that learn."""
+        keys = [key for key in await self._tools.ledger.personas() if common(key) == pooled and key != pooled]
+        return [key for key in keys if not await self._is_paused(key)]
 
     async def _card(self, rows: Sequence[Example], page: Draft) -> Card:
         """The card as it was when it last spoke. Raises Over if it is gone, or shall not grow."""
