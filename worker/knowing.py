@@ -1,0 +1,262 @@
+"""Does a persona know about what it is asked? By meaning, by its era, by names, and by what its card says it does not.
+
+A question is compared with all that the card tells (domains, skills, details of the world, its own lines) and with
+questions that anybody might ask (`common.txt`): what is nearer to those is outside. The weights were fitted to
+questions for our own cards (`python -m bench.personality.calibrate`), and each card moves its threshold by its own
+lines. Blocks: call it in a thread. Knows no Redis and no prompt.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from core import era
+from personas.card import Card
+from worker.embed import Vectors
+from worker.nearness import Nearness
+
+KEPT = 64  # profiles of cards
+FAR = 0.85  # of the common questions are taken for outside; the rest are what this card is about
+THREE = 3
+
+
+class Weights(NamedTuple):
+    """What each sign weighs, in log odds of knowing."""
+
+    nearest: float  # of what the card tells
+    three: float  # the mean of the three nearest
+    elsewhere: float  # the mean of the three nearest common questions of elsewhere
+    personal: float  # it is about the one who is asked
+    name: float  # a name falls that is not in the card
+    bias: float
+
+
+WEIGHTS = Weights(6.0, 7.8, -9.06, 1.55, -1.86, -0.14)
+DENIED = 0.5  # how near a question must be to what the card says it does not know
+SHIFT = 1.0  # log odds by which a card's own lines may move its threshold, at most
+EVEN = 0.05  # so much better, in shares of both kinds, must another threshold be
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether it knows about what was asked. `score` is in log odds of knowing, 0 is the threshold; `why` for people.
+
+    `asked`: it was a question at all. `near` is what of the card is nearest.
+    """
+
+    known: bool
+    why: str
+    asked: bool = True
+    score: float = 0.0
+    near: str = ""
+
+
+class Signs(NamedTuple):
+    """What is seen of a question, in the order of `Weights`."""
+
+    nearest: float
+    three: float
+    elsewhere: float
+    personal: float
+    name: float
+
+    def score(self, weights: Weights) -> float:
+        """Log odds of knowing."""
+        return sum(sign * weight for sign, weight in zip(self, weights, strict=False)) + weights.bias
+
+
+class _Profile(NamedTuple):
+    """A card as questions are compared with it. `far` marks the common questions that are outside of it."""
+
+    texts: list[str]
+    rows: Vectors
+    far: Vectors
+    words: frozenset[str]
+    shift: float
+
+
+class Knowing:
+    """Of one embedder."""
+
+    def __init__(self, nearness: Nearness, weights: Weights = WEIGHTS) -> None:
+        self._nearness, self._weights = nearness, weights
+        self._profiles: OrderedDict[str, _Profile] = OrderedDict()
+
+    def look(self, card: Card, text: str, passages: float = 0.0) -> Verdict:
+        """The verdict on a message. `passages`: how near the nearest passage of its knowledge files is (0 to 1)."""
+        question = asks(text)
+        if not limited(card):
+            return Verdict(known=True, why="the card sets no limits", asked=bool(question))
+        if not question:
+            return Verdict(known=True, why="nothing is asked", asked=False)
+        if verdict := _past(card, question):
+            return verdict
+        if verdict := self._denied(card, question):
+            return verdict
+        if not card.knowledge.domains:
+            return Verdict(known=True, why="the card names no domains, and this is none of its unknowns")
+        return self._weigh(card, question, passages)
+
+    def signs(self, card: Card, question: str, passages: float = 0.0) -> Signs:
+        """What is seen of a question."""
+        profile = self._profile(card)
+        return _signs(profile, self._nearness, question, self._nearness.heard(question)[:1], passages)
+
+    def _weigh(self, card: Card, question: str, passages: float) -> Verdict:
+        profile = self._profile(card)
+        heard = self._nearness.heard(question)[:1]
+        signs = _signs(profile, self._nearness, question, heard, passages)
+        score = signs.score(self._weights) + profile.shift
+        near = profile.texts[int(np.argmax(profile.rows @ heard[0]))]
+        why = f"{signs.nearest:.2f} near what the card tells, {signs.elsewhere:.2f} near what others are asked"
+        return Verdict(known=score >= 0, why=why, score=score, near=near)
+
+    def _denied(self, card: Card, question: str) -> Verdict | None:
+        """What the card says itself that it does not know, unless it says more of what it does."""
+        unknowns = [gist(one) for one in card.knowledge.unknowns]
+        if not unknowns:
+            return None
+        heard = self._nearness.heard(question)[:1]
+        near = self._nearness.near(heard, unknowns)
+        place = max(range(len(unknowns)), key=lambda at: near[unknowns[at]])
+        found = near[unknowns[place]]
+        known = max(self._nearness.near(heard, self._profile(card).texts).values())
+        if found < DENIED or found < known:
+            return None
+        return Verdict(known=False, why=f"{found:.2f} near knowledge.unknowns[{place}]", score=known - found)
+
+    def _profile(self, card: Card) -> _Profile:
+        if card.hash not in self._profiles:
+            self._profiles[card.hash] = _profile(card, self._nearness, self._weights)
+            while len(self._profiles) > KEPT:
+                self._profiles.popitem(last=False)
+        return self._profiles[card.hash]
+
+
+def limited(card: Card) -> bool:
+    """Does the card say anything of what it knows and does not?"""
+    knowledge = card.knowledge
+    return bool(knowledge.domains or knowledge.unknowns or era.year(knowledge.era) is not None)
+
+
+def _past(card: Card, question: str) -> Verdict | None:
+    """What had not been heard of in its time."""
+    last = era.year(card.knowledge.era)
+    later = era.unheard(question, last) if last is not None else None
+    if later is None:
+        return None
+    thing, came = later
+    return Verdict(known=False, why=f"{thing!r} came in {came}, its era ends in {last}", score=-3.0)
+
+
+# What of a message asks.
+
+_OPENERS = (
+    r"do you (?:happen to )?know(?: about| of| anything about)?|have you (?:ever )?heard (?:about|of)|"
+    r"(?:can|could|would|will) you (?:please )?(?:tell|explain|teach|show|help|give)(?: to)?(?: me| us)?"
+    r"(?: with| about)?|what do you (?:think|know) (?:about|of)|(?:please )?tell (?:me|us)(?: about)?|"
+    r"i(?: would|'d)? (?:like|want) to know|i wonder|what(?:'s| is) your (?:opinion|view) (?:on|of|about)|"
+    r"(?:please )?explain(?: to me)?|any idea|what about|how about"
+)
+_POLITE = r"(?:(?:hey|hi|hello|so|well|ok|okay|please|and|but|oh|hmm|say)[,! ]+|\w+, )*"
+_OPENER = re.compile(rf"^{_POLITE}(?:{_OPENERS})\b", re.IGNORECASE)
+_ASKING = re.compile(
+    rf"^{_POLITE}(?:who|whom|whose|what|when|where|why|which|how|is|are|was|were|do|does|did|can|could|should|would|"
+    r"will|has|have|define|describe|name|list|write|calculate|compute|solve|translate|recommend|suggest|compare)\b",
+    re.IGNORECASE,
+)
+_YOU = re.compile(r"\b(?:you|your|yours|yourself|you're|you've|you'd|ya|thy|thee|thou)\b", re.IGNORECASE)
+_SENTENCE = re.compile(r"(?<=[.!?\n])\s+")
+
+
+def asks(text: str) -> str:
+    """The sentence of a message that asks for something to be known, the last if there are several; empty if none."""
+    for sentence in reversed([part.strip() for part in _SENTENCE.split(text.strip()) if part.strip()]):
+        if sentence.endswith("?") or _OPENER.match(sentence) or (_ASKING.match(sentence) and len(sentence.split()) > 2):
+            return sentence
+    return ""
+
+
+def personal(question: str) -> bool:
+    """Is it about the one who is asked? "Do you know" and its like ask for something else."""
+    return _YOU.search(_OPENER.sub("", question)) is not None
+
+
+def named(question: str, words: frozenset[str]) -> bool:
+    """Does a name fall, in the midst of the question, that is none of these words?"""
+    names = re.findall(r"(?<=[\w,] )[A-Z][a-z][\w'’-]+", question)
+    return any(name.casefold().removesuffix("'s").removesuffix("’s") not in words for name in names if len(name) > 2)
+
+
+def gist(unknown: str) -> str:
+    """What is not known, without the remark that follows: "Computers, which Finn sees to"."""
+    return re.split(r", (?:as|which|so|though|since|because|that|who)\b", unknown)[0]
+
+
+# A card as questions are compared with it.
+
+
+def told(card: Card) -> list[str]:
+    """All that a card tells of itself and its world, each once."""
+    world, knowledge = card.world, card.knowledge
+    sentences = [part for part in _SENTENCE.split(card.description) if part.strip()]
+    details = [text for detail in world.details for text in (detail.text, *detail.about)]
+    own = [example.user for example in card.voice.examples]
+    lists = (*knowledge.domains, *card.skills, *card.goals, *details, *sentences, world.scene, *own)
+    return list(dict.fromkeys(text for text in (*lists, card.title, card.tagline) if text.strip()))
+
+
+def _profile(card: Card, nearness: Nearness, weights: Weights) -> _Profile:
+    texts = told(card)
+    rows, common = nearness.rows(texts), nearness.background
+    own = _three(nearness.lifted(rows @ common.T).T)
+    words = frozenset(re.findall(r"\w+", msgspec.json.encode(card).decode().casefold()))
+    profile = _Profile(texts, rows, common[own < np.quantile(own, FAR)], words, 0.0)
+    return profile._replace(shift=_shift(card, profile, nearness, weights))
+
+
+def _signs(profile: _Profile, nearness: Nearness, question: str, heard: Vectors, passages: float) -> Signs:
+    near = nearness.lifted(profile.rows @ heard[0])
+    elsewhere = float(_three(nearness.lifted(profile.far @ heard[0])[None])[0])
+    nearest, three = max(float(near.max()), passages), max(float(_three(near[None])[0]), passages)
+    return Signs(nearest, three, elsewhere, float(personal(question)), float(named(question, profile.words)))
+
+
+def _three(rows: Vectors) -> Vectors:
+    """The mean of the three highest of each row; of fewer, if there are no more."""
+    found: Vectors = np.sort(rows, axis=1)[:, -THREE:].mean(axis=1)
+    return found
+
+
+def _shift(card: Card, profile: _Profile, nearness: Nearness, weights: Weights) -> float:
+    """How this card's own lines move the threshold: its domains and details, each asked about as if it stood nowhere
+    else, are to be known, and questions of elsewhere not. To where the two kinds part as well as they can, if they do
+    not where it is; within bounds."""
+    inside = [_own(profile, nearness, f"What do you know about {text}?", text, weights) for text in _subjects(card)]
+    outside = [_foreign(profile, nearness, at, weights) for at in range(0, len(profile.far), 4)]
+    if len(inside) < THREE or not outside:
+        return 0.0
+    marks = np.linspace(-2.0, 2.0, 41)
+    wrong = np.array([np.mean(np.array(inside) < mark) + np.mean(np.array(outside) >= mark) for mark in marks])
+    good = marks[wrong <= wrong.min() + EVEN]
+    return float(np.clip(-good[np.abs(good).argmin()], -SHIFT, SHIFT))
+
+
+def _subjects(card: Card) -> list[str]:
+    return [*card.knowledge.domains, *(detail.about[0] for detail in card.world.details)]
+
+
+def _own(profile: _Profile, nearness: Nearness, question: str, text: str, weights: Weights) -> float:
+    """The score of a question about one of its own subjects, as if that were not among what it tells."""
+    keep = [at for at, other in enumerate(profile.texts) if other != text]
+    left = profile._replace(rows=profile.rows[keep])
+    return _signs(left, nearness, question, nearness.rows([question]), 0.0)._replace(personal=0.0).score(weights)
+
+
+def _foreign(profile: _Profile, nearness: Nearness, place: int, weights: Weights) -> float:
+    """The score of one of the questions of elsewhere, as if it were not among them."""
+    left = profile._replace(far=np.delete(profile.far, place, axis=0))
+    return _signs(left, nearness, "", profile.far[place : place + 1], 0.0).score(weights)
