@@ -48,13 +48,21 @@ class Recalled(msgspec.Struct, frozen=True):
     text: str
 
 
+class Cited(msgspec.Struct, frozen=True):
+    """A passage of a text that it may look things up in."""
+
+    file: str
+    text: str
+
+
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What a prompt is composed from, as it stands when the job is claimed.
 
     `lines` is the history before the new message, `new` the lines to answer (of one person), oldest first.
     `group`: several people may speak, so everybody is named. `channel` is the platform's name or id of it.
     `touched`: places of the details of its world that the message is about, whatever its words. `steer`: a stage
-    direction for this one reply.
+    direction for this one reply. `cited`: passages of its knowledge files that are about it. `unknown`: it knows nothing
+    of what is asked. `declines`: the topic of the message, which it does not discuss.
     `traits`: the traits of the day by name (empty: those of the card); `mood` and `bond`: how it feels, and what the
     other is to it, in a few words (empty: nothing worth a word).
     """
@@ -67,6 +75,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     touched: tuple[int, ...] = ()
     steer: str = ""
+    cited: tuple[Cited, ...] = ()
+    unknown: bool = False
+    declines: str = ""
     traits: dict[str, float] = {}
     mood: str = ""
     bond: str = ""
@@ -150,7 +161,28 @@ def _asides(scene: Scene) -> list[Section]:
     """What concerns this one reply, the weightiest last: a small model heeds what it has just read."""
     feels = Section("mood", _sentence("Just now you feel ", [scene.mood]), 25)
     steer = Section("steer", _sentence("For this one reply: ", [scene.steer]), 95)
-    return [feels, *_details(scene), Section("bond", scene.bond, 28), *_memories(scene), steer]
+    limit = Section("limit", _limit(scene), 96)
+    return [feels, *_details(scene), *_cited(scene), Section("bond", scene.bond, 28), *_memories(scene), steer, limit]
+
+
+def _limit(scene: Scene) -> str:
+    """That it does not know, or does not discuss, what this is about: in its own words, which a small model repeats."""
+    card = scene.card
+    if scene.declines:
+        such = f' Say no, such as: "{card.limits.decline.strip()}"' if card.limits.decline else " Say no, kindly."
+        return f"This is about {scene.declines}, of which you do not talk.{such}"
+    if not scene.unknown:
+        return ""
+    such = f', such as: "{card.knowledge.admits[0].strip()}"' if card.knowledge.admits else ", in your own voice."
+    return f"You know nothing about this. Say that you do not know{such}"
+
+
+def _cited(scene: Scene) -> list[Section]:
+    """What its texts say about it."""
+    return [
+        Section(f"passage-{at}", f"From {_quoted(one.file)}: {' '.join(one.text.split())}", 37)
+        for at, one in enumerate(scene.cited)
+    ]
 
 
 DETAILS = 3  # that come to mind at once: each takes room, and a small model confuses many

@@ -61,6 +61,7 @@ class Knowledge(Noun, frozen=True):
     domains: Annotated[Lines, Meta(description="What it knows well.")] = ()
     era: Annotated[str, Meta(max_length=200, description="When it lives, and so what it cannot have heard of.")] = ""
     unknowns: Annotated[Lines, Meta(description="What it says that it does not know.")] = ()
+    admits: Annotated[Lines, Meta(description="How it says that it does not know something, in its own voice.")] = ()
     files: Annotated[Lines, Meta(description="Texts that it may look things up in, beside the card.")] = ()
 
 

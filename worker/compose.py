@@ -6,6 +6,7 @@ Reads and describes; `serve.py` does the waiting and the writing.
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,7 @@ from core.events import Kind, Line, Person
 from core.growth import Growth
 from core.jobs import Done, Generate
 from core.memory import Memory
-from core.prompt import Scene, compose, condense
+from core.prompt import Cited, Scene, compose, condense
 from core.store.client import Effect
 from core.store.conversations import Conversations, Talk, compacted, recalling, said, spoken
 from core.store.ledger import Ledger, Record, Told
@@ -84,7 +85,7 @@ class Composer:
         recalled = await self._remembered(job, talk, new)
         scene = Scene(
             card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel,
-            touched=judged.touched, steer=judged.decision.rule.steer if judged.decision else "",
+            **foreseen(judged),
             traits=now.traits, mood=now.mood, bond=now.bond,
             memories=self._recall.shown(recalled, new[-1].time) if self._recall else (),
         )  # fmt: skip
@@ -137,6 +138,17 @@ class Composer:
             people = dict.fromkeys([*ask.talk.people, *(old.author.id for old in gone if not old.ours)])
             effects += compacted(job.conversation, start, condense(ask.talk.summary, gone, ask.group), [*people])
         return effects
+
+
+def foreseen(judged: Judged) -> dict[str, Any]:
+    """What of a judgement reaches a prompt, as fields of a Scene."""
+    return {
+        "touched": judged.touched,
+        "steer": judged.decision.rule.steer if judged.decision else "",
+        "cited": tuple(Cited(passage.file, passage.text) for passage in judged.passages),
+        "unknown": judged.unknown,
+        "declines": "" if judged.decision else judged.declines,
+    }
 
 
 def _former(ask: Ask) -> list[str]:
@@ -238,6 +250,6 @@ def _record(ask: Ask, done: Done, model: str) -> Record:
         summed=bool(ask.talk.summary),
         source="file" if job.ephemeral else "chat", card_hash=ask.card.hash, persona_version=done.persona_version,
         lora_version=done.lora_version, model=model, sampling=msgspec.to_builtins(ask.request.sampling),
-        seed=ask.request.seed, finish=done.finish, tokens=done.tokens, regenerates=job.regenerates, by=by,
+        seed=ask.request.seed, finish=done.finish, tokens=done.tokens, regenerates=job.regenerates, by=by, sources=ask.judged.sources,
         candidates=ask.picked.of, score=ask.picked.score, emotion=done.emotion, action=done.action,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a message calls for before the model is asked: the card's rules, and what of its world comes to mind.
+"""What a message calls for before the model is asked: the card's rules, what comes to mind, and what it cannot know.
 
 Takes the talk as it stands when the job is claimed. Reads Redis for whether somebody is new, and asks the embedder for
 what means the same; decides with `core/rules.py`, and writes nothing.
@@ -17,17 +17,34 @@ from core.jobs import Generate
 from core.rules import Decision, Now, decide, phrases
 from core.store.conversations import Conversations, Talk
 from personas.card import Card
-from worker.embed import Vectors
-from worker.nearness import Nearness
+from worker.knowing import Knowing, Verdict
+from worker.nearness import Heard, Nearness
+from worker.shelf import Passage, Shelf
 
 TOUCHES = 0.45  # how near a message must be to a detail of the world for that to come to mind
+DECLINES = 0.45  # and to a topic that the card does not discuss
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """`decision`: the rule that holds, if one does. `touched`: places of the details of its world that come to mind."""
+    """`decision`: the rule that holds, if one does. `touched`: places of the details of its world that come to mind;
+    `passages`: of its knowledge files. `verdict`: does it know about it? `declines`: the topic it does not discuss.
+    """
 
     decision: Decision | None = None
     touched: tuple[int, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    verdict: Verdict | None = None
+    declines: str = ""
+
+    @property
+    def unknown(self) -> bool:
+        """Is it to say that it does not know? A rule of the card goes before."""
+        return self.decision is None and not self.declines and self.verdict is not None and not self.verdict.known
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What was drawn on, as the ledger keeps it."""
+        return (*(passage.name for passage in self.passages), *(f"world.details[{place}]" for place in self.touched))
 
 
 class Judge:
@@ -35,24 +52,39 @@ class Judge:
 
     def __init__(
         self, conversations: Conversations, nearness: Nearness | None = None, timezone: str = "UTC",
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time, shelf: Shelf | None = None,
     ) -> None:  # fmt: skip
         self._conversations, self._nearness = conversations, nearness
-        self._zone, self._clock = ZoneInfo(timezone), clock
+        self._zone, self._clock, self._shelf = ZoneInfo(timezone), clock, shelf
+        self._knowing = Knowing(nearness) if nearness else None
 
     async def look(
         self, job: Generate, card: Card, talk: Talk, older: Sequence[Line], new: Sequence[Line],
         dials: Mapping[str, float],
     ) -> Judged:  # fmt: skip
         """What new lines call for that follow `older` ones. `dials`: where each of its traits stands now."""
-        text = "\n".join(line.text for line in new)
-        now = Now(
-            text=text,
-            clock=datetime.fromtimestamp(self._clock(), self._zone).strftime("%H:%M"),
-            first_contact=await self._is_new(job, card, talk, older, new),
-            dials=dials,
-        )
-        return await asyncio.to_thread(judge, card, now, self._nearness)
+        now = self.now("\n".join(line.text for line in new), dials)
+        now = msgspec.structs.replace(now, first_contact=await self._is_new(job, card, talk, older, new))
+        return await self.judge(card, now)
+
+    def now(self, text: str, dials: Mapping[str, float]) -> Now:
+        """What is known of a message by itself."""
+        return Now(text=text, clock=datetime.fromtimestamp(self._clock(), self._zone).strftime("%H:%M"), dials=dials)
+
+    async def judge(self, card: Card, now: Now) -> Judged:
+        """Rules, details and limits, by what a message means as well if somebody can tell."""
+        if self._nearness is None or self._knowing is None:
+            return Judged(decision=decide(card.rules, now))
+        heard = await asyncio.to_thread(self._nearness.heard, now.text)
+        passages = await self._shelf.find(card.name, heard, self._nearness) if self._shelf else ()
+        return await asyncio.to_thread(_judged, card, now, heard, passages, self._nearness, self._knowing)
+
+    async def near(self, card: Card, text: str) -> dict[str, float]:
+        """How near a message is to each phrase of the card's rules: for people to look at."""
+        if self._nearness is None:
+            return {}
+        heard = await asyncio.to_thread(self._nearness.heard, text)
+        return await asyncio.to_thread(self._nearness.near, heard, phrases(card.rules))
 
     async def _is_new(
         self, job: Generate, card: Card, talk: Talk, older: Sequence[Line], new: Sequence[Line]
@@ -72,19 +104,27 @@ def answered(lines: Sequence[Line], person: str) -> bool:
     return any(line.ours and theirs & set(line.answers) for line in lines)
 
 
-def judge(card: Card, now: Now, nearness: Nearness | None) -> Judged:
-    """Rules and details, by what the message means as well if somebody can tell. Blocks."""
-    meant = phrases(card.rules)
-    details = [detail.text for detail in card.world.details]
-    if nearness is None or not (meant or details):
-        return Judged(decision=decide(card.rules, now))
-    heard = nearness.heard(now.text)
-    now = msgspec.structs.replace(now, near=nearness.near(heard, meant))
-    return Judged(decision=decide(card.rules, now), touched=touched(nearness, heard, details))
+def _judged(
+    card: Card, now: Now, heard: Heard, passages: tuple[Passage, ...], nearness: Nearness, knowing: Knowing
+) -> Judged:  # fmt: skip
+    """Blocks."""
+    now = msgspec.structs.replace(now, near=nearness.near(heard, phrases(card.rules)))
+    best = max((passage.near for passage in passages), default=0.0)
+    return Judged(
+        decision=decide(card.rules, now), passages=passages,
+        touched=touched(nearness, heard, [detail.text for detail in card.world.details]),
+        verdict=knowing.look(card, heard, best), declines=declined(card, nearness, heard),
+    )  # fmt: skip
 
 
-def touched(nearness: Nearness, heard: Vectors, details: Sequence[str]) -> tuple[int, ...]:
+def touched(nearness: Nearness, heard: Heard, details: Sequence[str]) -> tuple[int, ...]:
     """Places of the details that a message is near to, the nearest first."""
     near = nearness.near(heard, details)
     found = [place for place, text in enumerate(details) if near[text] >= TOUCHES]
     return tuple(sorted(found, key=lambda place: -near[details[place]]))
+
+
+def declined(card: Card, nearness: Nearness, heard: Heard) -> str:
+    """The topic that the card does not discuss and the message is about; empty if there is none."""
+    near = nearness.near(heard, card.limits.topics)
+    return max((topic for topic in near if near[topic] >= DECLINES), key=near.__getitem__, default="")

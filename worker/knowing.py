@@ -8,7 +8,6 @@ lines. Blocks: call it in a thread. Knows no Redis and no prompt.
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +16,7 @@ import numpy as np
 from core import era
 from personas.card import Card
 from worker.embed import Vectors
-from worker.nearness import Nearness
+from worker.nearness import Heard, Nearness, sentences
 
 KEPT = 64  # profiles of cards
 FAR = 0.85  # of the common questions are taken for outside; the rest are what this card is about
@@ -85,45 +84,43 @@ class Knowing:
         self._nearness, self._weights = nearness, weights
         self._profiles: OrderedDict[str, _Profile] = OrderedDict()
 
-    def look(self, card: Card, text: str, passages: float = 0.0) -> Verdict:
+    def look(self, card: Card, heard: Heard, passages: float = 0.0) -> Verdict:
         """The verdict on a message. `passages`: how near the nearest passage of its knowledge files is (0 to 1)."""
-        question = asks(text)
+        question = asks(heard.texts[0])
         if not limited(card):
             return Verdict(known=True, why="the card sets no limits", asked=bool(question))
         if not question:
-            return Verdict(known=True, why="nothing is asked", asked=False)
+            return Verdict(known=True, why="nothing is asked that one could know", asked=False)
         if verdict := _past(card, question):
             return verdict
-        if verdict := self._denied(card, question):
+        asked = heard.only(question)
+        if verdict := self._denied(card, asked, passages):
             return verdict
         if not card.knowledge.domains:
             return Verdict(known=True, why="the card names no domains, and this is none of its unknowns")
-        return self._weigh(card, question, passages)
+        return self._weigh(card, question, asked, passages)
 
-    def signs(self, card: Card, question: str, passages: float = 0.0) -> Signs:
+    def signs(self, card: Card, question: str) -> Signs:
         """What is seen of a question."""
-        profile = self._profile(card)
-        return _signs(profile, self._nearness, question, self._nearness.heard(question)[:1], passages)
+        return _signs(self._profile(card), self._nearness, question, self._nearness.heard(question).rows[0], 0.0)
 
-    def _weigh(self, card: Card, question: str, passages: float) -> Verdict:
+    def _weigh(self, card: Card, question: str, asked: Heard, passages: float) -> Verdict:
         profile = self._profile(card)
-        heard = self._nearness.heard(question)[:1]
-        signs = _signs(profile, self._nearness, question, heard, passages)
+        signs = _signs(profile, self._nearness, question, asked.rows[0], passages)
         score = signs.score(self._weights) + profile.shift
-        near = profile.texts[int(np.argmax(profile.rows @ heard[0]))]
+        near = profile.texts[int(np.argmax(profile.rows @ asked.rows[0]))]
         why = f"{signs.nearest:.2f} near what the card tells, {signs.elsewhere:.2f} near what others are asked"
-        return Verdict(known=score >= 0, why=why, score=score, near=near)
+        return Verdict(known=score >= 0, why=why, score=float(score), near=near)
 
-    def _denied(self, card: Card, question: str) -> Verdict | None:
+    def _denied(self, card: Card, asked: Heard, passages: float) -> Verdict | None:
         """What the card says itself that it does not know, unless it says more of what it does."""
         unknowns = [gist(one) for one in card.knowledge.unknowns]
         if not unknowns:
             return None
-        heard = self._nearness.heard(question)[:1]
-        near = self._nearness.near(heard, unknowns)
+        near = self._nearness.near(asked, unknowns)
         place = max(range(len(unknowns)), key=lambda at: near[unknowns[at]])
         found = near[unknowns[place]]
-        known = max(self._nearness.near(heard, self._profile(card).texts).values())
+        known = max(passages, *self._nearness.near(asked, self._profile(card).texts).values())
         if found < DENIED or found < known:
             return None
         return Verdict(known=False, why=f"{found:.2f} near knowledge.unknowns[{place}]", score=known - found)
@@ -169,12 +166,19 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _YOU = re.compile(r"\b(?:you|your|yours|yourself|you're|you've|you'd|ya|thy|thee|thou)\b", re.IGNORECASE)
-_SENTENCE = re.compile(r"(?<=[.!?\n])\s+")
+_OURS = re.compile(
+    r"^(?:what|who|where|when|which|how)(?:'s| is| are| was| were) (?:my|our)\b|\b(?:did|have) (?:i|we)\b|\bremember\b|"
+    r"\bi (?:told|said|mentioned)\b|\b(?:am i|who i am|my name)\b",
+    re.IGNORECASE,
+)
 
 
 def asks(text: str) -> str:
-    """The sentence of a message that asks for something to be known, the last if there are several; empty if none."""
-    for sentence in reversed([part.strip() for part in _SENTENCE.split(text.strip()) if part.strip()]):
+    """The sentence of a message that asks for something to be known, the last if there are several; empty if none. What
+    somebody asks about themselves is for the memory."""
+    for sentence in reversed(sentences(text)):
+        if _OURS.search(sentence):
+            continue
         if sentence.endswith("?") or _OPENER.match(sentence) or (_ASKING.match(sentence) and len(sentence.split()) > 2):
             return sentence
     return ""
@@ -202,10 +206,9 @@ def gist(unknown: str) -> str:
 def told(card: Card) -> list[str]:
     """All that a card tells of itself and its world, each once."""
     world, knowledge = card.world, card.knowledge
-    sentences = [part for part in _SENTENCE.split(card.description) if part.strip()]
     details = [text for detail in world.details for text in (detail.text, *detail.about)]
     own = [example.user for example in card.voice.examples]
-    lists = (*knowledge.domains, *card.skills, *card.goals, *details, *sentences, world.scene, *own)
+    lists = (*knowledge.domains, *card.skills, *card.goals, *details, *sentences(card.description), world.scene, *own)
     return list(dict.fromkeys(text for text in (*lists, card.title, card.tagline) if text.strip()))
 
 
@@ -219,8 +222,8 @@ def _profile(card: Card, nearness: Nearness, weights: Weights) -> _Profile:
 
 
 def _signs(profile: _Profile, nearness: Nearness, question: str, heard: Vectors, passages: float) -> Signs:
-    near = nearness.lifted(profile.rows @ heard[0])
-    elsewhere = float(_three(nearness.lifted(profile.far @ heard[0])[None])[0])
+    near = nearness.lifted(profile.rows @ heard)
+    elsewhere = float(_three(nearness.lifted(profile.far @ heard)[None])[0])
     nearest, three = max(float(near.max()), passages), max(float(_three(near[None])[0]), passages)
     return Signs(nearest, three, elsewhere, float(personal(question)), float(named(question, profile.words)))
 
@@ -253,10 +256,10 @@ def _own(profile: _Profile, nearness: Nearness, question: str, text: str, weight
     """The score of a question about one of its own subjects, as if that were not among what it tells."""
     keep = [at for at, other in enumerate(profile.texts) if other != text]
     left = profile._replace(rows=profile.rows[keep])
-    return _signs(left, nearness, question, nearness.rows([question]), 0.0)._replace(personal=0.0).score(weights)
+    return _signs(left, nearness, question, nearness.rows([question])[0], 0.0)._replace(personal=0.0).score(weights)
 
 
 def _foreign(profile: _Profile, nearness: Nearness, place: int, weights: Weights) -> float:
     """The score of one of the questions of elsewhere, as if it were not among them."""
     left = profile._replace(far=np.delete(profile.far, place, axis=0))
-    return _signs(left, nearness, "", profile.far[place : place + 1], 0.0).score(weights)
+    return _signs(left, nearness, "", profile.far[place], 0.0).score(weights)

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,18 @@ def common() -> list[str]:
     return files("worker").joinpath("common.txt").read_text(encoding="utf-8").splitlines()
 
 
+class Heard(NamedTuple):
+    """What somebody said: the whole, then sentence by sentence, and the vectors of that, [texts, width]."""
+
+    texts: list[str]
+    rows: Vectors
+
+    def only(self, sentence: str) -> "Heard":
+        """One of the sentences by itself; the whole, if it is none of them."""
+        place = self.texts.index(sentence) if sentence in self.texts else 0
+        return Heard([self.texts[place]], self.rows[place : place + 1])
+
+
 class Nearness:
     """Of one embedder."""
 
@@ -35,6 +48,15 @@ class Nearness:
     def id(self) -> str:
         """Of the embedder: vectors of another one cannot be compared."""
         return self._embedder.id
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector."""
+        return self._embedder.width
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Vectors that are kept elsewhere."""
+        return self._embedder.embed(texts)
 
     def rows(self, texts: Sequence[str]) -> Vectors:
         """A unit vector for each text of a card, [texts, width]. What was asked for lately is not worked out again."""
@@ -49,15 +71,16 @@ class Nearness:
             self._rows.popitem(last=False)
         return np.stack([found[text] for text in cut]) if cut else np.zeros((0, self._embedder.width), np.float32)
 
-    def heard(self, message: str) -> Vectors:
-        """A message's vector, and one for each of its sentences if there are several. It is not remembered."""
-        return self._embedder.embed(_parts(message))
+    def heard(self, message: str) -> Heard:
+        """A message with its vector, and one for each of its sentences if there are several. It is not remembered."""
+        texts = _parts(message)
+        return Heard(texts, self._embedder.embed(texts))
 
-    def near(self, heard: Vectors, phrases: Sequence[str]) -> dict[str, float]:
+    def near(self, heard: Heard, phrases: Sequence[str]) -> dict[str, float]:
         """How near what was `heard`, or the nearest of its sentences, is to each phrase."""
         if not phrases:
             return {}
-        cosines = heard @ self.rows(phrases).T
+        cosines = heard.rows @ self.rows(phrases).T
         return dict(zip(phrases, map(float, self.lifted(cosines.max(axis=0))), strict=True))
 
     def lifted(self, cosines: Vectors) -> Vectors:
@@ -80,5 +103,10 @@ class Nearness:
 
 def _parts(message: str) -> list[str]:
     """A message, and each of its sentences if it has several."""
-    sentences = [part.strip() for part in re.split(r"(?<=[.!?\n])\s+", message[:LONGEST]) if part.strip()]
-    return [message, *(sentences[:SENTENCES] if len(sentences) > 1 else [])]
+    parts = sentences(message[:LONGEST])
+    return [message[:LONGEST], *(parts[-SENTENCES:] if len(parts) > 1 else [])]
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, by their ends."""
+    return [part.strip() for part in re.split(r"(?<=[.!?\n])\s+", text) if part.strip()]

@@ -42,8 +42,8 @@ def measure(seed: int) -> dict[str, Any]:
     knowing = Knowing(nearness)
     by_card, kept, found = {}, [], []
     for card, inside, outside in questions():
-        kept_here = [knowing.look(card, question).known for question in inside]
-        found_here = [not knowing.look(card, question).known for question in outside]
+        kept_here = [knowing.look(card, nearness.heard(question)).known for question in inside]
+        found_here = [not knowing.look(card, nearness.heard(question)).known for question in outside]
         low, high = interval(kept_here, found_here, seed)
         by_card[card.name] = {"accuracy": round(balanced(kept_here, found_here), 3), "low": low, "high": high}
         kept, found = kept + kept_here, found + found_here

@@ -70,6 +70,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens: int = 0
     regenerates: str = ""
     by: str = ""
+    sources: tuple[str, ...] = ()
     candidates: int = 1
     score: float = 0.0
     emotion: str = ""
