@@ -12,6 +12,7 @@ from bots import loras, up
 from bots.assemble import DAY, Parts
 from core.errors import LimenError, UserError
 from core.settings import Settings
+from core.store.knowledge import Knowledge
 
 if TYPE_CHECKING:
     from worker.embed import Embedder
@@ -83,9 +84,11 @@ def serving(
     from worker.judge import Judge
     from worker.nearness import Nearness
     from worker.serve import Server
+    from worker.shelf import Shelf
 
     recall = _recall(p, embedder)
-    judge = Judge(p.conversations, Nearness(embedder) if embedder else None, p.settings.timezone)
+    nearness = Nearness(embedder) if embedder else None
+    judge = Judge(p.conversations, nearness, p.settings.timezone, shelf=Shelf(Knowledge(p.client)))
     pool = p.settings.night.pool == "card"
     composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, p.growth, pool, judge, recall)
     tastes = _tastes(p, recall.embedding.embed)

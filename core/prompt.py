@@ -61,8 +61,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     `lines` is the history before the new message, `new` the lines to answer (of one person), oldest first.
     `group`: several people may speak, so everybody is named. `channel` is the platform's name or id of it.
     `touched`: places of the details of its world that the message is about, whatever its words. `steer`: a stage
-    direction for this one reply. `cited`: passages of its knowledge files that are about it. `unknown`: it knows nothing
-    of what is asked. `declines`: the topic of the message, which it does not discuss.
+    direction for this one reply. `cited`: passages of its knowledge files that are about it. `unknown`: it knows
+    nothing of what is asked. `declines`: the topic of the message, which it does not discuss.
     `traits`: the traits of the day by name (empty: those of the card); `mood` and `bond`: how it feels, and what the
     other is to it, in a few words (empty: nothing worth a word).
     """

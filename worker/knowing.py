@@ -98,6 +98,8 @@ class Knowing:
             return verdict
         if not card.knowledge.domains:
             return Verdict(known=True, why="the card names no domains, and this is none of its unknowns")
+        if not self._nearness.means:
+            return Verdict(known=True, why="the embedder compares spelling alone, so this cannot be told")
         return self._weigh(card, question, asked, passages)
 
     def signs(self, card: Card, question: str) -> Signs:
@@ -217,7 +219,7 @@ def _profile(card: Card, nearness: Nearness, weights: Weights) -> _Profile:
     rows, common = nearness.rows(texts), nearness.background
     own = _three(nearness.lifted(rows @ common.T).T)
     words = frozenset(re.findall(r"\w+", msgspec.json.encode(card).decode().casefold()))
-    profile = _Profile(texts, rows, common[own < np.quantile(own, FAR)], words, 0.0)
+    profile = _Profile(texts, rows, common[np.sort(np.argsort(own, kind="stable")[: int(FAR * len(own))])], words, 0.0)
     return profile._replace(shift=_shift(card, profile, nearness, weights))
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from worker.embed import Embedder, Vectors
+from worker.embed import Embedder, HashEmbedder, Vectors
 
 KEPT = 4_096  # texts whose vectors are remembered: cards' phrases, mostly
 LONGEST = 1_000  # characters of a text that are looked at
@@ -48,6 +48,11 @@ class Nearness:
     def id(self) -> str:
         """Of the embedder: vectors of another one cannot be compared."""
         return self._embedder.id
+
+    @property
+    def means(self) -> bool:
+        """Does it know what texts mean, and not only how they are spelt?"""
+        return not isinstance(self._embedder, HashEmbedder)
 
     @property
     def width(self) -> int:

@@ -19,10 +19,12 @@ PARTS: dict[str, tuple[str, ...]] = {
     "speaker": ("speaker_accuracy",),
     "head": ("head_accuracy", "head_update_ms"),
     "replay": ("replay_s",),
+    "knowledge": ("knowledge_accuracy",),
+    "intents": ("intent_precision", "intent_recall"),
 }
 FIGURES = (
     *("told_apart", "speaker_accuracy", "probe_failure_ratio", "head_accuracy", "head_update_ms"),
-    *("knowledge_accuracy", "replay_s"),
+    *("knowledge_accuracy", "replay_s", "intent_precision", "intent_recall"),
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Does a persona know what it does not know? Four cards and 40 questions inside and 40 outside of each, written for this.
+"""Does a persona know what it does not know? Four cards, each with 40 questions inside and 40 outside of it.
 
-Neither cards nor questions were looked at when the weights were fitted (`python -m bench.personality.calibrate` did
-that, on questions to the cards that we ship). Loads the embedder of the settings, no language model.
+Cards and questions were written for this, and not looked at when the weights were fitted: that was done on questions to
+the cards that we ship (`python -m bench.personality.calibrate`). Loads the embedder, and no language model.
 """
 
 import json
@@ -40,7 +40,9 @@ def measure(seed: int) -> dict[str, Any]:
     """Balanced accuracy: of questions inside that are taken for such, and of those outside; the mean of both."""
     nearness = Nearness(load(config.load(os.environ)))
     knowing = Knowing(nearness)
-    by_card, kept, found = {}, [], []
+    by_card: dict[str, dict[str, float]] = {}
+    kept: list[bool] = []
+    found: list[bool] = []
     for card, inside, outside in questions():
         kept_here = [knowing.look(card, nearness.heard(question)).known for question in inside]
         found_here = [not knowing.look(card, nearness.heard(question)).known for question in outside]
