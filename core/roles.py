@@ -45,6 +45,12 @@ CHANGES: dict[str, Callable[[str], bool]] = {
 }
 
 
+# What everybody may ask for, and an operator gets more of: they may let it forget what others said.
+COUNTS: dict[str, Callable[[str], bool]] = {
+    "forget": lambda args: args.lower().split()[:1] == ["that"],
+}
+
+
 def changes(name: str, args: str) -> bool:
     """Does this command change the character for all who share it?"""
     found = CHANGES.get(name)
@@ -53,7 +59,9 @@ def changes(name: str, args: str) -> bool:
 
 def asks_for_role(command: Command) -> bool:
     """Must it be known whether its author is an operator? An adapter that has to ask its platform asks only then."""
-    return command.place.kind != Kind.DM and changes(command.name, command.args)
+    counts = COUNTS.get(command.name)
+    matters = changes(command.name, command.args) or (counts is not None and counts(command.args))
+    return command.place.kind != Kind.DM and matters
 
 
 def is_own(place: Place, scope: str) -> bool:
@@ -63,7 +71,7 @@ def is_own(place: Place, scope: str) -> bool:
 
 def refusal(command: Command, scope: str, operators: str = "") -> str:
     """Why a command may not be carried out, for its author; empty if it may. `operators` are ids: `Settings`."""
-    if not asks_for_role(command) or is_own(command.place, scope):
+    if not changes(command.name, command.args) or is_own(command.place, scope):
         return ""
     if command.operator or named(command.author.id, operators):
         return ""

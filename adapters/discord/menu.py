@@ -33,7 +33,23 @@ _OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"type": _TEXT, "name": "emoji", "description": "What to take back"},
         {"type": _NUMBER, "name": "back", "description": "How many replies back", "min_value": 1},
     ],
+    "memory": [{"type": _TEXT, "name": "words", "description": "What to look for"}],
+    "remember": [
+        {
+            "type": _TEXT,
+            "name": "text",
+            "description": "What to remember for good",
+            "required": True,
+            "max_length": 500,
+        },
+    ],
     "forget": [
+        {
+            "type": _TEXT,
+            "name": "what",
+            "description": "Only what was noted, recalled or said last; or bring that back",
+            "choices": [{"name": said, "value": said} for said in ("that", "undo")],
+        },
         {"type": _YES, "name": "everything", "description": "For every character, not only this one"},
         {"type": _YES, "name": "yes", "description": "I mean it: this cannot be undone"},
     ],
@@ -101,8 +117,8 @@ def is_there(wanted: list[dict[str, Any]], there: list[dict[str, Any]]) -> bool:
 
 def _plain(commands: list[dict[str, Any]]) -> dict[str, Any]:
     kept = (
-        "type", "name", "description", "required", "min_value", "max_value", "contexts", "choices", "autocomplete",
-        "default_member_permissions",
+        "type", "name", "description", "required", "min_value", "max_value", "max_length", "contexts", "choices",
+        "autocomplete", "default_member_permissions",
     )  # fmt: skip
 
     def plain(of: dict[str, Any]) -> dict[str, Any]:

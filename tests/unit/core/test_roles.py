@@ -93,3 +93,12 @@ def test_a_platform_is_asked_only_when_it_matters() -> None:
     assert roles.asks_for_role(command("switch", "orrin"))
     assert not roles.asks_for_role(command("switch", "orrin", where=DM))
     assert not roles.asks_for_role(command("help"))
+    assert not roles.asks_for_role(command("forget", "yes"))
+
+
+def test_an_operator_may_let_it_forget_what_others_said() -> None:
+    """So it must be known who is one; and nobody is refused for it here."""
+    asked = command("forget", "that")
+
+    assert roles.asks_for_role(asked)
+    assert "" == roles.refusal(asked, SHARED)
