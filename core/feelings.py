@@ -11,7 +11,10 @@ from core.changes import Pad
 
 PULL = 1.0  # what a mood that moved by one adds to the log-chance of a feeling that lies that way
 SURE = 0.6  # a feeling is shown when its chance is at least this; else it stays inside
-NOTHING = 3.0  # how far the likeliest action must rise above what is usual, in nats: mostly, nothing is done
+RISEN = 1.0  # nats by which the likeliest action must rise above what is usual
+ALONE = 3.0  # the same, where nearness in meaning cannot be asked as well
+CLOSE = 0.3  # the least cosine, where likelihoods cannot be asked
+REST = 2  # replies without any action after one with
 
 # Pleasure, arousal and dominance of feelings, -1 to 1: rough values of our own in the space of J. Russell and
 # A. Mehrabian, "Evidence for a three-factor theory of emotions" (1977). A word that is not here is pulled by no mood.
@@ -64,9 +67,10 @@ def usual(rows: Sequence[Sequence[float]]) -> list[float]:
     return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
 
 
-def chances(scores: Sequence[float], usually: Sequence[float], prior: Sequence[float]) -> list[float]:
-    """The chance of each choice, from the log of its likelihood now, and usually, and what speaks for it beforehand."""
-    logs = [score - base + pull for score, base, pull in zip(scores, usually, prior, strict=True)]
+def chances(above: Sequence[float], prior: Sequence[float]) -> list[float]:
+    """The chance of each choice, from how far the log of its likelihood is `above` the usual, and what speaks for it
+    beforehand."""
+    logs = [one + pull for one, pull in zip(above, prior, strict=True)]
     most = max(logs)
     shares = [math.exp(log - most) for log in logs]
     return [share / sum(shares) for share in shares]
@@ -78,8 +82,13 @@ def likeliest(shares: Sequence[float]) -> tuple[int, float]:
     return at, shares[at]
 
 
-def rises(scores: Sequence[float], usually: Sequence[float]) -> int | None:
-    """Which action the reply makes so much likelier than usual that it is done; None: nothing is."""
-    above = [score - base for score, base in zip(scores, usually, strict=True)]
+def action(above: Sequence[float] | None, near: Sequence[float] | None) -> int | None:
+    """Which action a reply calls for; None: nothing is done. It must be likelier than `above` what is usual and the
+    nearest in meaning: each alone finds an action for every reply. One of the two may be missing."""
+    if above is None:
+        at, most = likeliest(near) if near else (0, 0.0)
+        return at if most >= CLOSE else None
     at, most = likeliest(above)
-    return at if most >= NOTHING else None
+    if near is None:
+        return at if most >= ALONE else None
+    return at if most >= RISEN and likeliest(near)[0] == at else None

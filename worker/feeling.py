@@ -13,8 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from core.feelings import SURE, chances, likeliest, pulls, rises, usual
-from core.jobs import Done
+from core.feelings import REST, SURE, action, chances, likeliest, pulls, usual
+from core.jobs import BASE, Done
 from core.personality import faded
 from personas.card import Card
 from worker.compose import Ask
@@ -29,15 +29,21 @@ Weigh = Callable[[Request], Awaitable[tuple[float, ...]]]
 LONGEST = 240  # characters of a reply that are looked at, from its end: so it costs the same after any reply
 PLAIN = ("The box is on the table.", "I will see.", "It is what it is.")
 KNOWN = 64  # cards whose usual weights are kept, with each LoRA
-NEARNESS = {"emotion": 20.0, "action": 15.0}  # a cosine times that is taken for a log-likelihood
+TALKS = 4096  # of which it is known when something was done last
+NEARNESS = 20.0  # a cosine times that is taken for a log-likelihood
 
 
 class Sign(msgspec.Struct, frozen=True):
-    """What is to be weighed after a reply: `choices` as they follow the `lead`."""
+    """What is to be weighed beside a reply: `choices` as they follow the reply between `before` and `after`."""
 
     kind: str
-    lead: str
+    before: str
+    after: str
     choices: tuple[str, ...]
+
+    def lead(self, text: str) -> str:
+        """All that stands before a choice."""
+        return f"{self.before}{shortened(text)}{self.after}"
 
 
 class Feelings:
@@ -46,80 +52,99 @@ class Feelings:
     def __init__(self, show: Show, generator: Generator, embed: Embed) -> None:
         self._show, self._generator, self._embed = show, generator, embed
         self._usual: OrderedDict[tuple[str, str, str], list[float]] = OrderedDict()
+        self._rests: OrderedDict[str, int] = OrderedDict()  # conversation → replies until something is done again
 
     def wanted(self, card: Card) -> bool:
         """Is there anything to feel or to do?"""
-        return bool(self._signs(card))
+        return self._emotion(card) is not None or self._action(card) is not None
 
     async def beside(self, ask: Ask, done: Done, weigh: Weigh) -> Done:
         """The reply with what is felt and done beside it, as far as people shall see that."""
         if done.act != "say" or done.cancelled or not done.text.strip():
             return done
-        signs = self._signs(ask.card)
-        found = await asyncio.gather(*(self._told(sign, ask, done, weigh) for sign in signs))
-        told = dict(zip((sign.kind for sign in signs), found, strict=True))
-        return self._acted(ask, self._felt(ask, done, told.get("emotion")), told.get("action"))
+        felt, acted = await asyncio.gather(self._felt(ask, done, weigh), self._acted(ask, done, weigh))
+        return msgspec.structs.replace(done, **felt, **acted)
 
-    def _felt(self, ask: Ask, done: Done, told: "Told | None") -> Done:
-        if told is None:
-            return done
-        emotions = ask.card.emotions
+    async def _felt(self, ask: Ask, done: Done, weigh: Weigh) -> dict[str, str]:
+        sign, emotions = self._emotion(ask.card), ask.card.emotions
+        if sign is None:
+            return {}
+        above = await self._above(sign, ask, done, weigh)
+        if above is None:
+            near = await self._near(sign, done.text)
+            above = [NEARNESS * cosine for cosine in near] if near else None
+        if above is None:
+            return {}
         moved = faded(ask.inner.state, ask.inner.state.last)
-        at, chance = likeliest(chances(*told, pulls([one.name for one in emotions], moved)))
-        shows = self._show in ("reaction", "both") and chance >= SURE
-        return msgspec.structs.replace(done, emotion=emotions[at].name, emoji=emotions[at].emoji if shows else "")
+        at, chance = likeliest(chances(above, pulls([one.name for one in emotions], moved)))
+        return {"emotion": emotions[at].name, "emoji": emotions[at].emoji if chance >= SURE else ""}
 
-    def _acted(self, ask: Ask, done: Done, told: "Told | None") -> Done:
-        at = rises(*told) if told else None
-        return done if at is None else msgspec.structs.replace(done, action=ask.card.actions[at].strip(" *"))
+    async def _acted(self, ask: Ask, done: Done, weigh: Weigh) -> dict[str, str]:
+        sign = self._action(ask.card)
+        if sign is None or "*" in done.text or "```" in done.text:  # it does something already, or ends in code
+            return {}
+        if left := self._rests.pop(done.conversation, 0):
+            self._rest(done.conversation, left - 1)
+            return {}
+        above, near = await asyncio.gather(self._above(sign, ask, done, weigh), self._near(sign, done.text))
+        at = action(above, near)
+        if at is None:
+            return {}
+        self._rest(done.conversation, REST)
+        return {"action": sign.choices[at]}
 
-    def _signs(self, card: Card) -> list[Sign]:
-        signs = []
-        if self._show != "off" and len(card.emotions) > 1:
-            signs.append(Sign("emotion", " The speaker sounds", tuple(f" {one.name}" for one in card.emotions)))
-        if self._show in ("action", "both") and card.actions:
-            name = card.title.split()[-1]
-            signs.append(Sign("action", f" {name}", tuple(f" {action.strip(' *')}" for action in card.actions)))
-        return signs
-
-    async def _told(self, sign: Sign, ask: Ask, done: Done, weigh: Weigh) -> "Told | None":
-        """(what the choices weigh after this reply, what they weigh usually); None if that cannot be told."""
-        if sign.kind == "action" and ("*" in done.text or "```" in done.text):
-            return None  # it does something already, or ends in code
-        asked = msgspec.structs.replace(ask.request, loras=() if done.lora_version == "base" else (done.lora_version,))
+    async def _above(self, sign: Sign, ask: Ask, done: Done, weigh: Weigh) -> list[float] | None:
+        """How much likelier than usual each choice is after this reply; None if that cannot be told."""
+        asked = msgspec.structs.replace(ask.request, loras=() if done.lora_version == BASE else (done.lora_version,))
         now = await self._weighed(sign, "now", done.text, asked, weigh)
-        if now is None:
-            return None
-        key = (ask.card.hash, done.lora_version, sign.kind)
+        usually = await self._usually(sign, ask.card, done.lora_version, asked, weigh) if now else None
+        return [score - base for score, base in zip(now, usually, strict=True)] if now and usually else None
+
+    async def _usually(
+        self, sign: Sign, card: Card, lora: str, asked: Request, weigh: Weigh
+    ) -> Sequence[float] | None:  # fmt: skip
+        """What the choices weigh after the card's own example lines: once for each card and LoRA."""
+        key = (card.hash, lora, sign.kind)
         if key not in self._usual:
-            texts = [one.reply for one in ask.card.voice.examples[:5]]
+            texts = [one.reply for one in card.voice.examples[:5]]
             texts = texts if len(texts) > 1 else [*texts, *PLAIN]
-            rows = await asyncio.gather(
-                *(self._weighed(sign, str(at), text, asked, weigh) for at, text in enumerate(texts))
-            )
-            if not (good := [row for row in rows if row]):
+            weights = [self._weighed(sign, str(at), text, asked, weigh) for at, text in enumerate(texts)]
+            rows = [row for row in await asyncio.gather(*weights) if row]
+            if not rows:
                 return None
-            self._usual[key] = usual(good)
-            while len(self._usual) > KNOWN:
-                self._usual.popitem(last=False)
-        return now, self._usual[key]
+            self._usual[key] = usual(rows)
+        self._usual.move_to_end(key)
+        while len(self._usual) > KNOWN:
+            self._usual.popitem(last=False)
+        return self._usual[key]
 
     async def _weighed(
         self, sign: Sign, number: str, text: str, asked: Request, weigh: Weigh
     ) -> Sequence[float] | None:  # fmt: skip
-        quoted = f'"{shortened(text)}"'
         request_id = f"{asked.id}~{sign.kind}{number}"
-        request = self._generator.weighing(request_id, quoted + sign.lead, sign.choices, asked)
-        if request is not None:
-            return await weigh(request) or None
+        request = self._generator.weighing(request_id, sign.lead(text), sign.choices, asked)
+        return (await weigh(request) or None) if request else None
+
+    async def _near(self, sign: Sign, text: str) -> list[float] | None:
+        """How near each choice is to the reply in meaning, as a cosine."""
         vectors = await self._embed([shortened(text), *(choice.strip() for choice in sign.choices)])
-        if vectors is None:
+        return None if vectors is None else [float(vectors[0] @ row) for row in vectors[1:]]
+
+    def _emotion(self, card: Card) -> Sign | None:
+        if self._show not in ("reaction", "both") or len(card.emotions) < 2:
             return None
-        measure = NEARNESS[sign.kind]
-        return [measure * float(vectors[0] @ row) for row in vectors[1:]]
+        return Sign("emotion", '"', '" The speaker sounds', tuple(f" {one.name}" for one in card.emotions))
 
+    def _action(self, card: Card) -> Sign | None:
+        choices = tuple(text for action in card.actions if (text := action.strip(" *")))
+        if self._show not in ("action", "both") or not choices:
+            return None
+        return Sign("action", f"{card.title}: ", " *", choices)
 
-Told = tuple[Sequence[float], Sequence[float]]
+    def _rest(self, conversation: str, replies: int) -> None:
+        self._rests[conversation] = replies
+        while len(self._rests) > TALKS:
+            self._rests.popitem(last=False)
 
 
 def shortened(text: str) -> str:

@@ -3,14 +3,14 @@
 import pytest
 
 from core.changes import STILL
-from core.feelings import PADS, SURE, chances, likeliest, pulls, rises, usual
+from core.feelings import PADS, SURE, action, chances, likeliest, pulls, usual
 
 NAMES = ("cheerful", "cross", "floofy")
 
 
-def test_a_common_word_does_not_win_by_being_common() -> None:
-    """What a word weighs after any reply says nothing of this one."""
-    after = chances([-2.0, -9.0, -8.0], [-2.0, -12.0, -8.0], [0, 0, 0])
+def test_what_rose_most_is_felt() -> None:
+    """A word that is common after any reply has not risen."""
+    after = chances([0.0, 3.0, 0.0], [0, 0, 0])
 
     assert 1 == likeliest(after)[0]
     assert sum(after) == pytest.approx(1.0)
@@ -19,7 +19,7 @@ def test_a_common_word_does_not_win_by_being_common() -> None:
 
 def test_where_nothing_is_unusual_nothing_is_sure() -> None:
     """All are as likely as ever."""
-    assert [1 / 3] * 3 == pytest.approx(chances([-5, -1, -9], [-5, -1, -9], [0, 0, 0]))
+    assert [1 / 3] * 3 == pytest.approx(chances([0, 0, 0], [0, 0, 0]))
 
 
 def test_a_mood_pulls_towards_what_is_felt_in_it() -> None:
@@ -36,15 +36,23 @@ def test_every_known_feeling_lies_in_the_space() -> None:
     assert len(PADS) > 80
 
 
-def test_an_action_is_done_only_if_the_reply_calls_for_it() -> None:
-    """Else none."""
-    usually = usual([[-10.0, -20.0], [-12.0, -18.0]])
+def test_usual_is_the_mean() -> None:
+    """Of each choice."""
+    assert [-11.0, -19.0] == usual([[-10.0, -20.0], [-12.0, -18.0]])
 
-    assert [-11.0, -19.0] == usually
-    assert 1 == rises([-11.0, -12.0], usually)
-    assert rises([-10.5, -18.0], usually) is None
+
+@pytest.mark.parametrize(("above", "near", "done"), [
+    ([0.1, 2.0], [0.1, 0.2], 1), ([0.1, 0.9], [0.1, 0.2], None), ([0.1, 2.0], [0.3, 0.2], None),
+    ([0.1, 2.0], None, None), ([0.1, 4.0], None, 1), (None, [0.1, 0.2], None), (None, [0.1, 0.4], 1),
+    (None, None, None),
+])  # fmt: skip
+def test_an_action_is_done_only_if_the_reply_calls_for_it(
+    above: list[float] | None, near: list[float] | None, done: int | None
+) -> None:
+    """By likelihood and by meaning; where one of the two cannot be asked, by far more of the other."""
+    assert done == action(above, near)
 
 
 def test_huge_numbers_are_no_trouble() -> None:
     """Long actions have tiny chances."""
-    assert [1.0, 0.0] == pytest.approx(chances([-10.0, -9e5], [-9e5, -10.0], [0, 0]))
+    assert [1.0, 0.0] == pytest.approx(chances([9e5, -9e5], [0, 0]))

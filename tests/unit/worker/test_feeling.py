@@ -62,8 +62,8 @@ async def told(asked: Request) -> tuple[float, ...]:
 
 
 async def near(texts: Sequence[str]) -> Floats | None:
-    """By spelling."""
-    return HashEmbedder().embed(texts)
+    """By spelling; and who speaks of a day is near to a song."""
+    return HashEmbedder().embed([f"{text} sings a song" if "day" in text else text for text in texts])
 
 
 def feelings(show: Any, generator: Any) -> Feelings:
@@ -85,11 +85,20 @@ async def test_an_action_is_shown_where_the_reply_calls_for_it() -> None:
     it = feelings("both", Scores("day", sings=-1.0))
     calm, acts = (msgspec.structs.replace(DONE, text=text) for text in ("Well.", "*bows* what a day"))
 
-    assert "sings a song" == (await it.beside(ask(), DONE, told)).action
     assert ["", ""] == [(await it.beside(ask(), done, told)).action for done in (calm, acts)]
+    assert "sings a song" == (await it.beside(ask(), DONE, told)).action
 
 
-@pytest.mark.parametrize(("show", "wanted"), [("off", 0), ("reaction", 1), ("action", 2), ("both", 2)])
+async def test_not_every_reply_comes_with_an_action() -> None:
+    """After one, the next two have none; another conversation has its own."""
+    it = feelings("action", Scores("day", sings=-1.0))
+    elsewhere = msgspec.structs.replace(DONE, conversation="other")
+
+    found = [bool((await it.beside(ask(), done, told)).action) for done in (DONE, DONE, elsewhere, DONE, DONE)]
+    assert [True, False, True, False, True] == found
+
+
+@pytest.mark.parametrize(("show", "wanted"), [("off", 0), ("reaction", 1), ("action", 1), ("both", 2)])
 async def test_only_what_is_shown_is_weighed(show: str, wanted: int) -> None:
     """What is usual for a card is weighed once."""
     scores = Scores("day")
