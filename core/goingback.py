@@ -22,12 +22,14 @@ TRIED = "trial: worse"  # why a version is in the history that only lost its tri
 
 
 class Back(msgspec.Struct, frozen=True):
-    """How it is now. `lora`: what it speaks with now; `note`: why that is not what it spoke with then."""
+    """How it was and is. `lora`: what it speaks with now; `note`: why that is not what it spoke with then. `turned`: it
+    spoke with something else before."""
 
     before: State
     now: State
     lora: str = BASE
     note: str = ""
+    turned: bool = False
 
 
 async def go_back(
@@ -44,7 +46,7 @@ async def go_back(
         await loras.promote(persona, then, f"rollback to {days.date(day)}")
     except LoraError as error:
         return Back(before, now, serving.live, str(error))
-    return Back(before, now, then)
+    return Back(before, now, then, turned=True)
 
 
 def told(back: Back, day: str) -> str:
@@ -53,6 +55,8 @@ def told(back: Back, day: str) -> str:
     dials = ", ".join(f"{move.dial} {move.before:.2f} → {move.now:.2f}" for move in found)
     at = "at the end of " if day[0].isdigit() else ""
     rows = [f"I am as I was {at}{day}{': ' + dials if dials else ''}."]
+    if back.turned:
+        rows.append(f"I speak with {'the base' if back.lora == BASE else back.lora} again.")
     if back.note:
         rows.append(f"I go on speaking with {back.lora}: {back.note}.")
     return "\n".join([*rows, "Memories stay."])

@@ -8,12 +8,12 @@ counts (`core/weighing.py`).
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from core import polarity
-from core.changes import AnyChange, Paused, Reset, Rolled, Talked, Tuned
+from core.changes import AnyChange, Paused, Rated, Reset, Rolled, Talked, Tuned
 from core.days import day_of
 from core.errors import InputError
 from core.events import Line, PersonaKey
@@ -33,7 +33,6 @@ from personas.card import Card
 _encode = msgspec.msgpack.Encoder().encode
 _fact = msgspec.msgpack.Decoder(Fact).decode
 _weighed = msgspec.msgpack.Decoder(Weighed).decode
-C = TypeVar("C", bound=AnyChange)
 FEW = 200  # replies that are weighed at a time
 
 
@@ -97,37 +96,46 @@ class Growth:
 
     async def _weigh(self, persona: PersonaKey, read: Read) -> Read:
         """Let the reactions that came since count, each once, and those that went no more."""
+        state = read.state
         for at in range(0, len(read.felt), FEW):
             some = read.felt[at : at + FEW]
             entries = {entry.record.id: entry for entry in await self._ledger.outlines(some)}
             for reply in some:
-                await self._weigh_one(persona, reply, entries.get(reply), read.state)
+                state = replay(state, await self._weigh_one(persona, reply, entries.get(reply), state))
         return await self.store.read(persona)
 
-    async def _weigh_one(self, persona: PersonaKey, reply: str, entry: Entry | None, state: State) -> None:
+    async def _weigh_one(
+        self, persona: PersonaKey, reply: str, entry: Entry | None, state: State
+    ) -> list[Rated]:  # fmt: skip
+        """What people think of a reply now, as changes, which are written."""
         done: Effect = ("SREM", keys.FELT(str(persona)), reply)
         if entry is None or entry.record.persona != persona or entry.record.source != "chat":
             await self._client.do(*done)
-            return
+            return []
+        changes: list[Rated] = []
 
         def decide(found: list[Any]) -> list[Effect]:
             facts = tuple(_fact(body) for body in found[0])
             known = {user.decode(): _weighed(body) for user, body in zip(found[1][::2], found[1][1::2], strict=True)}
-            return [*self._opinions(persona, entry, facts, known, state), done]
+            changes[:], now = self._opinions(entry, facts, known, state)
+            effects: list[Effect] = [("HSET", keys.WEIGHED(reply), user, _encode(one)) for user, one in now.items()]
+            effects += [("EXPIRE", keys.WEIGHED(reply), self._ledger.kept.rated)] if now else []
+            return [*appended(persona, changes), *effects, done]
 
         await swap(self._client, [("LRANGE", keys.REACTIONS(reply), 0, -1), ("HGETALL", keys.WEIGHED(reply))], decide)
+        return changes
 
     def _opinions(
-        self, persona: PersonaKey, entry: Entry, facts: tuple[Fact, ...], known: dict[str, Weighed], state: State
-    ) -> list[Effect]:
-        """The writes that follow from what people think of a reply now."""
-        record, effects = entry.record, list[Effect]()
-        place = record.place
+        self, entry: Entry, facts: tuple[Fact, ...], known: dict[str, Weighed], state: State
+    ) -> tuple[list[Rated], dict[str, Weighed]]:
+        """What people think of a reply now: as changes, and as it is known from now on where that is new."""
+        record, place = entry.record, entry.record.place
         seen = Seen(
             reply=record.id, time=record.time, length=len(record.text), facts=facts, platform=place.platform,
             workspace=place.workspace,
         )  # fmt: skip
         think, stands = opinions(seen, self._polarity), standing(facts)
+        changes, new = list[Rated](), dict[str, Weighed]()
         for user in dict.fromkeys([*known, *think]):
             theirs = [fact for fact in stands if fact.user == user]
             causes = [fact.id for fact in theirs or facts if fact.user == user]
@@ -136,12 +144,10 @@ class Growth:
                 state, user, record.id, record.text, opinion, causes, known.get(user), self.now(),
                 self._settings.personality.pace,
             )  # fmt: skip
-            effects += appended(persona, [change]) if change else []
+            changes += [change] if change else []
             if now != known.get(user):
-                effects.append(("HSET", keys.WEIGHED(record.id), user, _encode(now)))
-        if effects:
-            effects.append(("EXPIRE", keys.WEIGHED(record.id), self._ledger.kept.rated))
-        return effects
+                new[user] = now
+        return changes, new
 
     # What people decide.
 

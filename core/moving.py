@@ -10,16 +10,16 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
-from core import changes
 from core.errors import LimenError
 from core.events import Line, PersonaKey, Place, quote, unquote
 from core.jobs import BASE, Generate
 from core.movingmemory import carry, remembering
+from core.movingself import become
 from core.nights import Night
 from core.store import keys
 from core.store.client import Client, Effect
@@ -126,15 +126,6 @@ class Route(msgspec.Struct, frozen=True):
         return _encode(
             msgspec.structs.replace(record, persona=persona, place=place, conversation=talk, answers=answers)
         )
-
-    def change(self, body: bytes) -> bytes:
-        """A change of a personality. One that cannot be read stays as it is."""
-        with suppress(msgspec.MsgspecError):
-            change = changes.decode(body)
-            causes = change.causes if isinstance(change, changes.Rated) else self.answers(change.causes)
-            there = {"where": self.talk(change.where)} if isinstance(change, changes.Talked) else {}
-            return changes.encode(msgspec.structs.replace(change, causes=causes, **there))
-        return body
 
     def night(self, body: bytes) -> bytes:
         """What a night found."""
@@ -286,7 +277,7 @@ class Moving:
             if await self._client.do("EXISTS", keys.NIGHTS_OF(new)):
                 await self._client.do("EXPIRE", keys.NIGHTS_OF(new), keys.NIGHT_FOR)
             await self._weights(persona, route.persona(persona))
-            await self._self(route, old, new)
+            await become(self._client, route, old, new)
             await carry(self._client, route, persona)
             await self._names(old, new)
         return True
@@ -330,17 +321,6 @@ class Moving:
             now = msgspec.structs.replace(about, persona=str(new))
             await self._client.do("HSET", keys.LORAS_MADE.pattern, version, _encode(now))
         await swap(self._client, [("GET", keys.LORA(str(old))), ("GET", keys.LORA(str(new)))], _served(old, new))
-
-    async def _self(self, route: Route, old: str, new: str) -> None:
-        """What it has become. What happened under the new id meanwhile happened later; a day of then goes as ended."""
-        reads = [(verb, key(name), *more) for name in (old, new) for verb, key, *more in _SELF]
-        knew = [name for name in await self._client.scan(keys.SELVES("*")) if await self._is_member(name, old)]
-        await self._client.do_all(("SADD", name, new) for name in knew)
-        await swap(self._client, reads, _become(route, old, new))
-        await self._client.do_all(("SREM", name, old) for name in knew)
-
-    async def _is_member(self, name: str, one: str) -> bool:
-        return bool(await self._client.do("SISMEMBER", name, one))
 
     async def _names(self, old: str, new: str) -> None:
         """Where personas are listed."""
@@ -444,33 +424,6 @@ def _together(was: Serving, now: Serving) -> Serving:
 def _versions(serving: Serving) -> set[str]:
     past = (one.version for one in serving.history)
     return {serving.live, serving.canary, *serving.before, *past} - {BASE, ""}
-
-
-_SELF = (
-    ("XRANGE", keys.SELF, "-", "+"),
-    ("HGETALL", keys.SELF_AT),
-    ("HGETALL", keys.SELF_DAYS),
-    ("SMEMBERS", keys.FELT),
-)
-
-
-def _become(route: Route, old: str, new: str) -> Callable[[list[Any]], list[Effect]]:
-    """The writes that make one history of two: snapshots begin anew behind it, and days are those of the old one."""
-
-    def decide(found: list[Any]) -> list[Effect]:
-        (was, at, days, felt), (now, _, _, felt_new) = found[:4], found[4:]
-        if not (was or at or felt):
-            return []
-        effects: list[Effect] = [("DEL", *(key(new) for _, key, *_ in _SELF))]
-        pairs = ((keys.SELF_AT, at), (keys.SELF_DAYS, days), (keys.FELT, felt))
-        effects += [("RENAME", key(old), key(new)) for key, there in pairs if there]
-        effects += [("XADD", keys.SELF(new), id, "b", route.change(fields[1])) for id, fields in was]
-        effects += [("XADD", keys.SELF(new), "*", "b", fields[1]) for _, fields in now]
-        effects += [("HINCRBY", keys.SELF_AT(new), "written", len(now))] if now else []
-        effects += [("SADD", keys.FELT(new), *felt_new)] if felt_new else []
-        return [*effects, ("DEL", keys.SELF(old))]
-
-    return decide
 
 
 def _listed(key: str, old: str, new: str) -> Callable[[list[Any]], list[Effect]]:

@@ -18,6 +18,7 @@ from personas.card import Card
 
 RATED, TALKED = 0.02, 0.004
 RUBS_OFF = ("verbosity", "warmth", "humour", "playfulness", "formality", "politeness", "curiosity", "extraversion")
+MOST_CAUSES = 20  # messages that are named for one change
 RATES_MANY = 8.0  # ratings within a day or so, after which the next of the same person counts half
 OVERHEARD = 0.3  # of a turn, for somebody who spoke to others
 KIND, LIKED = 0.05, 0.05  # of warmth between two: for a kind turn, and for a like
@@ -59,8 +60,8 @@ def talked(
     author, seen = lines[-1].author, marks("\n".join(line.text for line in lines))
     turn, kind = 1.0 if reply else OVERHEARD, kindness(seen)
     return Talked(
-        id=lines[-1].id, time=when.time, day=when.day, person=author.id, causes=tuple(line.id for line in lines),
-        where=where, name=author.name, lines=len(lines), known=turn, warmth=KIND * kind * turn,
+        id=lines[-1].id, time=when.time, day=when.day, person=author.id,
+        causes=tuple(line.id for line in lines[-MOST_CAUSES:]), where=where, name=author.name, lines=len(lines), known=turn, warmth=KIND * kind * turn,
         pull=(0.5 * PLEASED * kind * turn, STIRRED * (seen.exclaims + seen.asks / 2) * turn, 0.0),
         pushes=rubbed(state, seen, pace * turn), reply=reply, style=style(marks(answer)) if answer else None,
     )  # fmt: skip

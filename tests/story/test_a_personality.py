@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.changes import Rated, Talked
+from core.changes import Born, Rated, Talked
 from core.events import Command, Person, PersonaKey, Place
 from core.personality import State, bond, replay
 from core.settings import Scope
+from personas.card import Trait
 from tests.fakes.commands import meanwhile
 from tests.fakes.house import ANN, BOB, BOT, DM, ROOM, House, house_at, quick, react, say
 
@@ -168,6 +169,52 @@ async def test_it_says_why_and_goes_back(house: House) -> None:
     assert "My warmth is as it was since we met" in again
     assert "Ann took it back to the end of yesterday" in again
     assert after.traits == pytest.approx(now.traits)
+
+
+async def test_the_lora_of_then_serves_again(house: House) -> None:
+    """One that went live today does not speak for yesterday; one that may not serve any more is named."""
+    async with house.at_work():
+        (done,) = await house.talk(say(WARM, 1, where=DM))
+        await house.p.loras.promote(done.persona, "mira-x/1", "command")
+        told = await ask(house, "persona rollback yesterday")
+
+    assert "base" == (await house.p.loras.serving(done.persona)).live
+    assert "I speak with the base again." in told
+
+
+async def test_many_thumbs_at_once_count_no_more_than_one_by_one(house: House) -> None:
+    """They are weighed together before the next reply, and damped all the same."""
+    async with house.at_work():
+        replies = await house.talk(*(say(WARM, number, where=DM) for number in range(1, 13)))
+        before = await state(house, replies[0].persona)
+        for done in replies:
+            await house.engine.on_reaction(react(done.reply_id, "👍", where=DM))
+        after = await state(house, replies[0].persona)
+
+    steps = [
+        entry.change.pushes["warmth"]
+        for entry in await house.p.growth.store.history(replies[0].persona)
+        if isinstance(entry.change, Rated)
+    ]
+    assert (12, 12.0) == (len(steps), pytest.approx(after.people[ANN.id].rated, rel=0.01))
+    assert min(steps) < max(steps) / 2
+    assert after.traits["warmth"] - before.traits["warmth"] < 12 * max(steps) * 0.75
+
+
+async def test_an_edited_card_holds_from_the_next_reply_on(house: House) -> None:
+    """Its bands at once, and what was learned as far as they allow; it is noted once."""
+    async with house.at_work():
+        (first,) = await house.talk(say("Hello", 1, where=DM))
+        await ask(house, "tune warmth +2")
+        card = house.p.card("mira")
+        tame = {**card.traits, "warmth": Trait(value=0.5, band=(0.4, 0.6))}
+        edited = msgspec.structs.replace(card, traits=tame)
+        house.engine.cards = lambda name: edited
+        await house.talk(say("Hello", 2, where=DM), say("Hello", 3, where=DM))
+        now = await house.p.growth.state(first.persona, edited)
+
+    born = [entry for entry in await house.p.growth.store.history(first.persona) if isinstance(entry.change, Born)]
+    assert (2, 0.6, edited.hash) == (len(born), now.traits["warmth"], now.card)
 
 
 async def test_dials_are_turned_by_hand(house: House) -> None:

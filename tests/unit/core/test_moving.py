@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from core import moving, movingmemory
+from core import moving, movingmemory, movingself
 from core.events import Kind, Person, PersonaKey, Place
 from core.moving import STAYS, Route
 from core.scopes import scopes_of
@@ -24,7 +24,7 @@ ROOMLESS = {
     "WEIGHED", "COUNTED_IN", "NIGHT_RUN", "CONSENT", "WORKER", "WORKERS", "SESSIONS",
 }  # fmt: skip
 
-SOURCES = "".join(inspect.getsource(module) for module in (moving, movingmemory, memories))
+SOURCES = "".join(inspect.getsource(module) for module in (moving, movingmemory, movingself, memories))
 
 
 @pytest.mark.parametrize("name", sorted(keys.every()))
