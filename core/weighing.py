@@ -59,11 +59,12 @@ def talked(
     """One person's lines. `reply`: ours to them, if they were for us, and `answer`, what we said in it if anything."""
     author, seen = lines[-1].author, marks("\n".join(line.text for line in lines))
     turn, kind = 1.0 if reply else OVERHEARD, kindness(seen)
+    causes = tuple(line.id for line in lines[-MOST_CAUSES:])
     return Talked(
-        id=lines[-1].id, time=when.time, day=when.day, person=author.id,
-        causes=tuple(line.id for line in lines[-MOST_CAUSES:]), where=where, name=author.name, lines=len(lines), known=turn, warmth=KIND * kind * turn,
-        pull=(0.5 * PLEASED * kind * turn, STIRRED * (seen.exclaims + seen.asks / 2) * turn, 0.0),
-        pushes=rubbed(state, seen, pace * turn), reply=reply, style=style(marks(answer)) if answer else None,
+        id=lines[-1].id, time=when.time, day=when.day, person=author.id, causes=causes, where=where, name=author.name,
+        lines=len(lines), known=turn, warmth=KIND * kind * turn, pushes=rubbed(state, seen, pace * turn),
+        pull=(0.5 * PLEASED * kind * turn, STIRRED * (seen.exclaims + seen.asks / 2) * turn, 0.0), reply=reply,
+        style=style(marks(answer)) if answer else None,
     )  # fmt: skip
 
 
