@@ -8,7 +8,11 @@ was measured.
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.nights import Check, Outcome
 from worker.night.voice import Voice
@@ -19,7 +23,10 @@ RESAMPLES = 2000
 EACH = 3  # likes and dislikes that must be held out, at least
 PERPLEXITY, LINES, KNOWS, KL = 1.03, 1.5, 0.25, 1.0
 DISTINCT, REPEATED, OPENING = 0.87, 0.05, 0.25  # of 32 replies, 0.05 less variety may be luck
+CELLS = 1 << 20  # weights that are drawn at a time
 LENGTH, REFUSALS, ABUSE = 1.4, 0.08, 0.05  # of 32 replies: two, and one, may be luck
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -142,58 +149,82 @@ def _least(name: str, value: float, bound: float, said: str) -> Check:
 def auc(rows: Sequence[Held], scores: Sequence[float]) -> float:
     """The share of pairs of a liked and a disliked row of one fold in which the liked one has the higher score,
     weighted; ties are half. NaN where there are not both."""
-    folds: dict[int, list[int]] = {}
-    for at, row in enumerate(rows):
-        folds.setdefault(row.fold, []).append(at)
-    found = [_wins([rows[at] for at in some], [scores[at] for at in some]) for some in folds.values()]
-    wins, pairs = (sum(part) for part in zip(*found, strict=True)) if found else (0.0, 0.0)
-    return wins / pairs if pairs else float("nan")
+    liked, disliked = _weights(rows)
+    return float(_Ranks(rows, scores).auc(liked[None], disliked[None])[0])
 
 
-def _wins(rows: Sequence[Held], scores: Sequence[float]) -> tuple[float, float]:
-    """(pairs that are in the right order, all pairs), by weight."""
-    order = sorted(range(len(rows)), key=lambda at: scores[at])
-    below = wins = liked = 0.0
-    at = 0
-    while at < len(order):
-        tied = [order[at]]
-        while at + len(tied) < len(order) and scores[order[at + len(tied)]] == scores[tied[0]]:
-            tied.append(order[at + len(tied)])
-        up = sum(rows[one].weight for one in tied if rows[one].liked)
-        down = sum(rows[one].weight for one in tied if not rows[one].liked)
-        wins += up * (below + down / 2)
-        below, liked, at = below + down, liked + up, at + len(tied)
-    return wins, below * liked
+def _weights(rows: Sequence[Held]) -> tuple[Floats, Floats]:
+    """The weight of each row, [rows], where it was liked, and where it was not; else 0."""
+    kinds = np.array([row.liked for row in rows], bool)
+    weights = np.array([row.weight for row in rows], float)
+    return np.where(kinds, weights, 0.0), np.where(kinds, 0.0, weights)
+
+
+class _Ranks:
+    """Rows in the order of their folds and scores. They are ranked once, for thousands of draws of their weights."""
+
+    def __init__(self, rows: Sequence[Held], scores: Sequence[float]) -> None:
+        places = [(row.fold, score) for row, score in zip(rows, scores, strict=True)]
+        self._order = sorted(range(len(rows)), key=places.__getitem__)
+        ranked = [places[at] for at in self._order]
+        self._ties = [at for at, place in enumerate(ranked) if at == 0 or place != ranked[at - 1]]
+        firsts = [ranked[at][0] for at in self._ties]
+        self._folds = [at for at, fold in enumerate(firsts) if at == 0 or fold != firsts[at - 1]]
+
+    def auc(self, liked: Floats, disliked: Floats) -> Floats:
+        """[draws] for weights of [draws, rows]."""
+        if not self._order:
+            return np.full(len(liked), np.nan)
+        up, down = (np.add.reduceat(kind[:, self._order], self._ties, 1) for kind in (liked, disliked))
+        wins = pairs = np.zeros(len(liked))
+        for begin, end in pairwise([*self._folds, len(self._ties)]):
+            high, low = up[:, begin:end], down[:, begin:end]
+            below = low.cumsum(1)
+            wins = wins + (high * (below - low / 2)).sum(1)
+            pairs = pairs + high.sum(1) * below[:, -1]
+        found: Floats = np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+        return found
 
 
 def beats_live(rows: Sequence[Held], dice: random.Random, resamples: int = RESAMPLES) -> float:
     """How often the new one's AUC is above the live one's when whole conversations are drawn anew (paired bootstrap,
     Efron 1979); equal counts half."""
-    groups: dict[str, list[Held]] = {}
-    for row in rows:
-        groups.setdefault(row.group, []).append(row)
-    kinds = list(groups.values())
+    names = {name: at for at, name in enumerate(dict.fromkeys(row.group for row in rows))}
+    group = [names[row.group] for row in rows]
+    liked, disliked = _weights(rows)
+    ranks = [_Ranks(rows, scores) for scores in ([row.new for row in rows], [row.live for row in rows])]
     better = valid = 0.0
-    for _ in range(resamples):
-        drawn = [row for group in dice.choices(kinds, k=len(kinds)) for row in group]
-        new, live = auc(drawn, [row.new for row in drawn]), auc(drawn, [row.live for row in drawn])
-        if new == new and live == live:
-            valid += 1
-            better += 1.0 if new > live else 0.5 * (new == live)
-    return better / valid if valid else 0.0
+    for count in _parts(resamples, len(rows)):
+        drawn = [np.bincount(dice.choices(range(len(names)), k=len(names)), minlength=len(names)) for _ in range(count)]
+        times = np.array(drawn)[:, group]
+        new, live = (one.auc(times * liked, times * disliked) for one in ranks)
+        both = ~(np.isnan(new) | np.isnan(live))
+        valid += both.sum()
+        better += ((new > live) + 0.5 * (new == live))[both].sum()
+    return float(better / valid) if valid else 0.0
 
 
 def beats_chance(rows: Sequence[Held], dice: random.Random, shuffles: int = RESAMPLES) -> float:
     """The share of votes shuffled within each fold under which the same scores have a lower AUC (permutation test)."""
-    scores, found = [row.new for row in rows], auc(rows, [row.new for row in rows])
     folds: dict[int, list[int]] = {}
     for at, row in enumerate(rows):
         folds.setdefault(row.fold, []).append(at)
-    worse = 0
-    for _ in range(shuffles):
-        mixed = list(rows)
-        for places in folds.values():
-            for at, to in zip(places, dice.sample(places, len(places)), strict=True):
-                mixed[to] = Held(rows[to].group, rows[at].liked, rows[at].weight, 0, 0, rows[to].fold)
-        worse += auc(mixed, scores) < found
+    places = [at for some in folds.values() for at in some]
+    ranks, (liked, disliked) = _Ranks(rows, [row.new for row in rows]), _weights(rows)
+    found, worse = ranks.auc(liked[None], disliked[None])[0], 0
+    for count in _parts(shuffles, len(rows)):
+        draws = [[at for some in folds.values() for at in dice.sample(some, len(some))] for _ in range(count)]
+        to = np.array(draws, int).reshape(count, len(rows))
+        mixed = [np.zeros((count, len(rows))) for _ in range(2)]
+        for kind, weights in zip(mixed, (liked, disliked), strict=True):
+            np.put_along_axis(kind, to, np.broadcast_to(weights[places], to.shape), 1)
+        worse += int((ranks.auc(*mixed) < found).sum())
     return worse / shuffles
+
+
+def _parts(draws: int, rows: int) -> Iterator[int]:
+    """So many draws in parts that fit into the memory."""
+    most = max(1, CELLS // max(rows, 1))
+    while draws > 0:
+        yield min(draws, most)
+        draws -= most
