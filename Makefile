@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 EXTRAS ?= worker
 ARGS ?=
 PY := .venv/bin/python
+# A file of tests stays together, and in the order of the folders: the long stories begin first, so none is left for the end.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
 	@echo 'make TARGET [ARGS="..."] [TORCH=auto|cpu|cuda] [PYTHON=python3.12]'
@@ -18,9 +20,9 @@ chat: ## talk to a persona in this terminal; ARGS="--persona NAME --plain"
 	@scripts/install worker
 	@exec .venv/bin/limen chat $(ARGS)
 
-test: ## run the tests; ARGS="-k queue -x"
+test: ## run the tests, on up to four cores; ARGS="-k queue -x", ARGS="-n 0" on one
 	@scripts/install dev,worker
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: ## ruff: faults and formatting
 	@scripts/install dev,worker
