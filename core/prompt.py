@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from core.events import Line
+from core.speakers import named, quoted, show_names, tidy
 from core.text import falls
 from personas.card import Card, Exchange
 
@@ -86,7 +87,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
 def compose(scene: Scene) -> Prompt:
     """The structured prompt for one reply: stable sections first, so that the cached prefix lasts."""
-    names = show_names([*scene.lines, *scene.new])
+    names = show_names([*scene.lines, *scene.new], own_names(scene.card))
     return Prompt(
         system=tuple(section for section in _character(scene) if section.text),
         examples=tuple(said for example in scene.card.voice.examples for said in _exchange(example)),
@@ -199,49 +200,39 @@ def _details(scene: Scene) -> list[Section]:
 
 def _memories(scene: Scene) -> list[Section]:
     """What it remembers that the new message touches: kept short, for a small model takes all of it for important."""
-    rows = (f"- {one.when}{f', {one.who}' if one.who else ''}: {_quoted(one.text)}" for one in scene.memories)
+    rows = (
+        f"- {one.when}{f', {tidy(one.who)}' if one.who else ''}: {quoted(one.text, MEMORY_CHARACTERS)}"
+        for one in scene.memories
+    )
     return [Section("memories", "\n".join(("You remember from before:", *rows)), 38)] if scene.memories else []
 
 
-def _quoted(text: str) -> str:
-    """On one line, so that nobody's words look like ours."""
-    line = " ".join(text.split())
-    return line if len(line) <= MEMORY_CHARACTERS else f"{line[: MEMORY_CHARACTERS - 1]}…"
+def own_names(card: Card) -> tuple[str, ...]:
+    """What the persona itself is called."""
+    return (card.title, card.name, *card.names)
 
 
 def _said(line: Line, names: dict[str, str], group: bool) -> Said:
     if line.ours:
         return Said("assistant", line.text, line.id)
-    return Said("user", f"{names[line.author.id]}: {line.text}" if group else line.text, line.id)
-
-
-def show_names(lines: Sequence[Line]) -> dict[str, str]:
-    """A name for each person by id: two of the same name are told apart by a number, in the order they first spoke."""
-    latest = {line.author.id: " ".join(line.author.name.split())[:40] for line in lines if not line.ours}
-    taken: dict[str, int] = {}
-    names = {}
-    for person, name in latest.items():
-        name = name.replace(":", "") or "Somebody"
-        taken[name] = taken.get(name, 0) + 1
-        names[person] = name if taken[name] == 1 else f"{name} ({taken[name]})"
-    return names
+    return Said("user", named(names[line.author.id], line.text) if group else line.text, line.id)
 
 
 SUMMARY_CHARACTERS = 600
 MEMORY_CHARACTERS = 200
 
 
-def condense(summary: str, gone: Sequence[Line], group: bool) -> str:
+def condense(summary: str, gone: Sequence[Line], group: bool, ours: Iterable[str] = ()) -> str:
     """A summary with what people said of themselves in the lines that leave, newest kept when it grows too long.
 
-    Extractive: sentences in the first person, word for word, so that nothing is made up.
+    Extractive: sentences in the first person, word for word, so that nothing is made up. `ours`: what we are called.
     """
-    names = show_names(gone)
+    names = show_names(gone, ours)
     told = [part for part in summary.split("\n") if part]
     for line in gone:
         if not line.ours:
             speaker = names[line.author.id] if group else "They"
-            told += [f'{speaker} said: "{said}"' for said in _OF_SELF.findall(line.text) if len(said) <= 160]
+            told += [f"{speaker} said: {quoted(said)}" for said in _OF_SELF.findall(line.text) if len(said) <= 160]
     unique = list(dict.fromkeys(told))
     while unique and sum(map(len, unique)) + len(unique) > SUMMARY_CHARACTERS:
         unique.pop(0)

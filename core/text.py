@@ -3,13 +3,18 @@
 import re
 from collections.abc import Iterable
 
+_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+
 
 def clean(text: str) -> str:
-    """Text that can be kept and shown: no NUL, U+FFFD for lone surrogates, no control characters but \\n and \\t."""
+    """Text that can be kept and shown: no NUL, U+FFFD for lone surrogates, no control characters but \\n and \\t.
+
+    Every sign that ends a line is a \\n, so that nobody begins a line in secret.
+    """
     if text.isascii() and text.isprintable():
         return text
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _ENDS.sub("\n", text)
     return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and not 0x7F <= ord(c) < 0xA0))
 
 

@@ -14,7 +14,7 @@ from core.events import Kind, Line, Person
 from core.growth import Growth
 from core.jobs import Done, Generate
 from core.memory import Memory
-from core.prompt import Cited, Scene, compose, condense
+from core.prompt import Cited, Scene, compose, condense, own_names
 from core.store.client import Effect
 from core.store.conversations import Conversations, Talk, compacted, recalling, said, spoken
 from core.store.ledger import Ledger, Record, Told
@@ -136,7 +136,8 @@ class Composer:
                 score for old, score in zip(ask.talk.lines, ask.talk.scores, strict=True) if old.id == first_kept(ask)
             )
             people = dict.fromkeys([*ask.talk.people, *(old.author.id for old in gone if not old.ours)])
-            effects += compacted(job.conversation, start, condense(ask.talk.summary, gone, ask.group), [*people])
+            summary = condense(ask.talk.summary, gone, ask.group, own_names(ask.card))
+            effects += compacted(job.conversation, start, summary, [*people])
         return effects
 
 

@@ -4,7 +4,9 @@ What goes first when room is short: the oldest history (in chunks, so that the p
 for many turns), then examples, then the sections of lowest priority, then the middle of the message.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +15,7 @@ from jinja2.exceptions import TemplateError
 from core.errors import ModelError
 from core.prompt import Prompt, Said, Section
 from core.text import clean
+from worker.controls import Controls, marks
 from worker.generator import Rendered
 
 Messages = list[dict[str, str]]
@@ -61,7 +64,7 @@ class Renderer:
 
     def __init__(self, tokenizer: Tokenizer, context: int) -> None:
         self._tokenizer, self._context = tokenizer, context
-        self._special = _control_tokens(tokenizer)
+        self._controls = _controls(tokenizer)
         self._lengths: dict[str, int] = {}
         self._each, self._once = self._overhead()
 
@@ -105,12 +108,10 @@ class Renderer:
         return each, max(0, one - each)
 
     def safe(self, text: str) -> str:
-        """Nobody's text may hold a control token: `<|im_start|>` becomes `< |im_start|>`."""
-        text = clean(text)
-        for token in self._special:
-            if token in text:
-                text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
+        """Nobody's text may hold a control token: `<|im_start|>` becomes `< |im_start|>`. Nor, in a play script, a line
+        of somebody else: `User: hi` becomes `“User”: hi`."""
+        text = self._controls.apart(clean(text))
+        return text if self._tokenizer.chat_template else _SPEAKER.sub(r"\1“\2”\3", text)
 
     def _length(self, text: str) -> int:
         """Tokens of a text by itself."""
@@ -183,13 +184,6 @@ class Renderer:
         return cut
 
 
-def _control_tokens(tokenizer: Tokenizer) -> list[str]:
-    """Every text that this tokenizer reads as a control token, the longest first."""
-    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
-    names = {*tokenizer.all_special_tokens, *(token.content for token in added if token.special)}
-    return sorted((name for name in names if len(name) > 2), key=lambda name: (-len(name), name))
-
-
 def _without_middle(text: str, keep: int) -> str:
     if keep >= len(text):
         return text
@@ -246,3 +240,26 @@ def _plain(messages: Messages, answer: bool) -> str:
     names = {"system": "", "user": "User: ", "assistant": "Assistant: "}
     text = "\n".join(names[message["role"]] + message["content"] for message in messages)
     return f"{text}\nAssistant:" if answer else text
+
+
+_SPEAKER = re.compile(r"^(\s*)(system|user|assistant)(\s*:)", re.MULTILINE | re.IGNORECASE)
+
+
+def _controls(tokenizer: Tokenizer) -> Controls:
+    """All that nobody may type for this tokenizer and its chat template."""
+    written = _written(tokenizer) if tokenizer.chat_template else ""
+    return Controls(marks(tokenizer, written), getattr(tokenizer, "control_shapes", ()))
+
+
+def _written(tokenizer: Tokenizer) -> str:
+    """What the chat template writes around messages, as it can be seen; nothing of what they say."""
+    roles = ("system", "user", "assistant", "user")
+    for shape in SHAPES:
+        messages = shape([{"role": role, "content": _NOTHING} for role in roles])
+        with suppress(TemplateError, TypeError, ValueError):
+            text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            return text.replace(_NOTHING, "") if isinstance(text, str) else ""
+    return ""
+
+
+_NOTHING = "\x1a"  # no letter, and in no template

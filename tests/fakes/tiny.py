@@ -42,7 +42,9 @@ class Bytes:
         """What they say, control tokens left out."""
         return bytes(token for token in ids if token < 256).decode("utf-8", "replace")
 
-    def apply_chat_template(self, conversation: Any, add_generation_prompt: bool = True, **_: Any) -> list[int]:
+    def apply_chat_template(
+        self, conversation: Any, add_generation_prompt: bool = True, tokenize: bool = True, **_: Any
+    ) -> list[int] | str:
         """As transformers does it: Jinja, then tokens."""
         from jinja2.exceptions import TemplateError
 
@@ -53,7 +55,7 @@ class Bytes:
         text = template.render(
             messages=conversation, add_generation_prompt=add_generation_prompt, raise_exception=refuse
         )
-        return self.encode(text)
+        return self.encode(text) if tokenize else text
 
 
 @cache

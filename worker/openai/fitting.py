@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.prompt import Prompt
+from worker.controls import ANY_TOKEN, FAMILIES
 from worker.generator import Rendered
 from worker.render import Messages, Renderer
 
@@ -16,24 +17,16 @@ MARGIN = 1.08  # texts differ; better a little room that is not used than a prom
 EACH, ONCE = 5, 4  # tokens that chat templates add to a message, and once (about)
 ENOUGH = 200  # bytes from which a prompt says something about texts, and not only about templates
 
-# What the tokenizers of common model families read as control tokens. The server's own list cannot be asked for.
-CONTROL = [
-    *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"),
-    *("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>"),
-    *("<|start|>", "<|message|>", "<|channel|>", "<|return|>", "<|call|>"),
-    *("<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>", "[INST]", "[/INST]"),
-    *("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>"),
-]
-
 
 class _Estimate:
     """A tokenizer that only knows how many."""
 
     chat_template = "estimated"
-    all_special_tokens = CONTROL
+    control_shapes = (ANY_TOKEN,)
 
     def __init__(self, density: float) -> None:
         self._density = density
+        self.all_special_tokens = [*FAMILIES]  # the server's own list cannot be asked for
 
     def encode(self, text: str, **_: Any) -> list[int]:
         return [0] * math.ceil(size(text) * self._density)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from core.prompt import Prompt, Said, Section
-from worker.openai.fitting import CONTROL, DENSE, Fitting, size
+from worker.controls import FAMILIES
+from worker.openai.fitting import DENSE, Fitting, size
 from worker.openai.trouble import complaint, refusal
 
 FIELDS = ("top_k", "min_p", "seed", "stop", "temperature")
@@ -141,6 +142,6 @@ def test_a_prompt_that_did_not_fit_is_smaller_the_next_time():
 
 def test_nobody_speaks_in_control_tokens():
     """Those of every common family of models are taken apart."""
-    said = Fitting(4000).render(prompt(0, " ".join(CONTROL)), 100).messages[-1]["content"]
+    said = Fitting(4000).render(prompt(0, " ".join(FAMILIES)), 100).messages[-1]["content"]
 
-    assert [] == [token for token in CONTROL if token in said]
+    assert [] == [token for token in FAMILIES if token in said]
