@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from core.events import Line
-from core.speakers import named, quoted, show_names, tidy
+from core.speakers import named, quoted, show_names
 from core.text import falls
 from personas.card import Card, Exchange
 
@@ -201,7 +201,7 @@ def _details(scene: Scene) -> list[Section]:
 def _memories(scene: Scene) -> list[Section]:
     """What it remembers that the new message touches: kept short, for a small model takes all of it for important."""
     rows = (
-        f"- {one.when}{f', {tidy(one.who)}' if one.who else ''}: {quoted(one.text, MEMORY_CHARACTERS)}"
+        f"- {one.when}{f', {one.who}' if one.who else ''}: {quoted(one.text, MEMORY_CHARACTERS)}"
         for one in scene.memories
     )
     return [Section("memories", "\n".join(("You remember from before:", *rows)), 38)] if scene.memories else []

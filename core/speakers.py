@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from core.events import Line
 
-ROLES = ("system", "user", "assistant", "developer", "tool")  # of chat templates: nobody is called that
+ROLES = ("system", "user", "assistant", "developer", "tool", "you")  # nobody is called that
 LONGEST = 40  # letters of a name that are shown
 
 _COLONS = ":\u02d0\u02f8\u0589\u05c3\u2236\ua789\ufe13\ufe55\uff1a"  # and what looks like one
@@ -23,7 +23,7 @@ def show_names(lines: Sequence[Line], ours: Iterable[str] = ()) -> dict[str, str
 
     Names that only look the same count as the same, and so do those that are `ours`, or a role of a chat template.
     """
-    latest = {line.author.id: tidy(line.author.name) for line in lines if not line.ours}
+    latest = {line.author.id: _tidy(line.author.name) for line in lines if not line.ours}
     taken = {looks(name) for name in (*ROLES, *ours)}
     names = {}
     for person, name in latest.items():
@@ -36,7 +36,7 @@ def show_names(lines: Sequence[Line], ours: Iterable[str] = ()) -> dict[str, str
     return names
 
 
-def tidy(name: str) -> str:
+def _tidy(name: str) -> str:
     """On one line, short, with no colon and nothing that is not seen."""
     seen = "".join(letter for letter in name if letter not in _COLONS and unicodedata.category(letter) != "Cf")
     return " ".join(seen.split())[:LONGEST].strip() or "Somebody"

@@ -27,7 +27,7 @@ from personas.sampling import Sampling
 from worker.generator import Finished, Generator, Rendered, Request
 from worker.inner import Inner, heard, inner
 from worker.judge import Judge, Judged
-from worker.recall import Recall
+from worker.recall import Recall, met
 from worker.tasting import Picked
 
 RULE = "rule"  # how a reply ends that a rule of the card gave
@@ -83,11 +83,12 @@ class Composer:
         now = await inner(self._growth, job, card, new)
         judged = await self._judge.look(job, card, talk, older, new, now.state.traits)
         recalled = await self._remembered(job, talk, new)
+        names = met(recalled, [*older, *new], own_names(card))
         scene = Scene(
             card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel,
             **foreseen(judged),
             traits=now.traits, mood=now.mood, bond=now.bond,
-            memories=self._recall.shown(recalled, new[-1].time) if self._recall else (),
+            memories=self._recall.shown(recalled, new[-1].time, names) if self._recall else (),
         )  # fmt: skip
         sampling = card.sampling.merged(job.overrides)
         rendered = self._generator.render(compose(scene), sampling.max_tokens)

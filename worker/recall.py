@@ -10,7 +10,7 @@ import logging
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,6 +21,7 @@ from core.memory import Memory, dated, faded, turn_id
 from core.prompt import Recalled
 from core.recall import Hit, Index, Question, Row, Weights, near
 from core.settings import Settings
+from core.speakers import show_names
 from core.store.memories import Change, Memories, State
 from core.terms import terms
 from core.when import span
@@ -85,11 +86,11 @@ class Recall:
         hits = await self.search(persona, text, self._shown, new[-1].author.id, skip, new[-1].time)
         return tuple(hit.memory for hit in hits if near(hit))
 
-    def shown(self, memories: Sequence[Memory], now: float) -> tuple[Recalled, ...]:
-        """Memories as a prompt tells them."""
+    def shown(self, memories: Sequence[Memory], now: float, names: Mapping[str, str]) -> tuple[Recalled, ...]:
+        """Memories as a prompt tells them. `names`: what it calls people, by id; nobody else is called by a name."""
         return tuple(
-            Recalled(dated(memory, now, self._zone), "You" if memory.ours else memory.author.name, memory.text)
-            for memory in memories
+            Recalled(dated(one, now, self._zone), "You" if one.ours else names.get(one.author.id, ""), one.text)
+            for one in memories
         )
 
     async def _current(self, persona: PersonaKey) -> _Held:
@@ -195,3 +196,10 @@ def unpack(packed: bytes, maker: str) -> Row | None:
     vector = np.frombuffer(packed[12:], np.int8).astype(np.float32) * np.float32(struct.unpack("<f", packed[8:12])[0])
     length = float(np.linalg.norm(vector))
     return vector / np.float32(length) if np.isfinite(length) and length > 0 else None
+
+
+def met(recalled: Sequence[Memory], talk: Sequence[Line], ours: Sequence[str]) -> dict[str, str]:
+    """What to call who talks here and who is remembered, by id: all are told apart, under the names of the talk."""
+    here = {line.author.id for line in talk}
+    away = {one.author.id: Line(one.id, one.author, "", one.time) for one in recalled if one.author.name}
+    return show_names([*talk, *(line for person, line in away.items() if person not in here)], ours)

@@ -43,7 +43,7 @@ async def test_what_was_said_elsewhere_in_the_scope_is_recalled_with_its_speaker
         other = await asked(house, "Well well", 4)
         there = await asked(house, "parrot parrot", 5, ANN, ROOM)
 
-    assert ", Ann: My parrot is called Pepper" in told
+    assert ', Ann: "My parrot is called Pepper"' in told
     assert "You remember from before:" in told
     assert 1 == again.count("My parrot is called Pepper")
     assert "You remember from before:" not in other
