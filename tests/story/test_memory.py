@@ -198,7 +198,7 @@ async def test_a_note_reaches_a_reply_and_can_be_taken_back(house: House) -> Non
     back = await desk.answer(given("forget", "undo", where=GARDEN, number=3))
 
     assert 1 == count
-    assert ", Ann: Bob is allergic to nuts" in before
+    assert ', Ann: "Bob is allergic to nuts"' in before
     assert "Forgotten: “Bob is allergic to nuts”" in gone.text
     assert "Bob is allergic to nuts" not in after
     assert wrong.error
