@@ -181,7 +181,7 @@ def _limit(scene: Scene) -> str:
 def _cited(scene: Scene) -> list[Section]:
     """What its texts say about it."""
     return [
-        Section(f"passage-{at}", f"From {_quoted(one.file)}: {' '.join(one.text.split())}", 37)
+        Section(f"passage-{at}", f"From {' '.join(one.file.split())}: {quoted(one.text)}", 37)
         for at, one in enumerate(scene.cited)
     ]
 

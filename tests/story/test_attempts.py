@@ -23,7 +23,7 @@ from adapters.telegram import payloads
 from core import prompt as prompts
 from core import speakers
 from core.events import AnyEvent, Command, Line, Message, Person
-from core.prompt import Recalled, Scene, compose, condense, own_names
+from core.prompt import Cited, Recalled, Scene, compose, condense, own_names
 from core.store.ledger import Told
 from core.text import clean
 from personas.card import Card, Detail, Exchange, Voice, World
@@ -76,7 +76,7 @@ def scene(text: str) -> Scene:
     new = (Line("5", EVE, f"parrot {text}", 0.0),)
     return Scene(
         card=card(text), lines=lines, new=new, summary=condense("", gone, True), group=True, steer=text,
-        memories=(Recalled("on Friday", text, text),),
+        memories=(Recalled("on Friday", text, text),), cited=(Cited("notes.md", text),),
     )  # fmt: skip
 
 
