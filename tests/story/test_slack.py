@@ -175,7 +175,7 @@ async def test_a_thread_goes_on_without_a_mention(fake: Fake, house: House) -> N
         async with bot(fake, house) as it:
             fake.say("C1", "UBOB", "nobody asked you")
             fake.say("C1", "UANN", "three", thread=asked)
-            reply = await it.reply(number=2)
+            reply = await it.reply(number=2, holds="three")
             assert ("I heard 3 lines. You said: Ann: three", asked) == (reply["text"], reply["thread_ts"])
     assert 3 == len(fake.replies("C1"))
 
