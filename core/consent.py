@@ -50,12 +50,13 @@ class Asking:
         if person is None or person.is_bot or person.id in self._known or not self._suits(done):
             return None
         asks = self._asks(done)
-        if asks and not await self._consents.ask(person.id, asks.text):
-            asks = None
+        if asks is None:
+            return None
+        is_new = await self._consents.ask(person.id, asks.text)
         self._known[person.id] = None
         if len(self._known) > KNOWN:
             self._known.popitem(last=False)
-        return asks
+        return asks if is_new else None
 
     def _suits(self, done: Done) -> bool:
         """A talk that has begun; not one that was broken off."""

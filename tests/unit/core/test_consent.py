@@ -1,0 +1,120 @@
+"""core/consent.py: the one question, whom it is put to, and in which words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from core import cards
+from core.consent import Asking, hint, question
+from core.errors import CardError
+from core.events import Kind, Person, PersonaKey, Place
+from core.jobs import Done
+from core.privacy import WORDING
+from core.store.consents import Purpose
+from personas import library
+from personas.card import Card
+
+FOLDERS = library.folders(Path("/nowhere"))
+PLAIN_CARD = Card(name="x", title="X", description="You are X.")
+ROOM, DM = Place("discord", "7", "9"), Place("discord", "dm", "5", kind=Kind.DM)
+DONE = Done(
+    job="j", reply_id="r", conversation="c", place=DM, persona=PersonaKey("discord:1", "x", "s"), text="Arr!",
+    author=Person("discord:2", "Ann"),
+)  # fmt: skip
+
+
+class Once:
+    """Whom it was asked of: nobody twice."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def ask(self, person: str, wording: str) -> bool:
+        self.asked.append((person, wording))
+        return [one for one, _ in self.asked].count(person) == 1
+
+
+def asking(consents: Any = None, when: Any = "everywhere", whispers: bool = False, card: Any = None) -> Asking:
+    """Of one bot account."""
+    return Asking(consents or Once(), when, card or (lambda name: PLAIN_CARD), whispers)
+
+
+@pytest.mark.parametrize("name", library.names(FOLDERS))
+def test_every_card_of_ours_asks_in_a_voice_of_its_own(name: str) -> None:
+    """And always says what a yes means, word for word."""
+    card = cards.load(name, FOLDERS)
+
+    assert card.consent
+    assert card.consent in question(card).text
+    assert WORDING[Purpose.TRAIN] in question(card).text
+    assert "/privacy" in hint(card).text
+
+
+def test_a_card_without_a_voice_asks_plainly() -> None:
+    """The choices are a yes and a no, which can be typed as well."""
+    asked = question(PLAIN_CARD)
+
+    assert "may I learn" in asked.text
+    assert [("privacy", "train yes"), ("privacy", "train no")] == [(one.name, one.args) for one in asked.choices]
+    assert all(f"/privacy {one.args}" in asked.text for one in asked.choices)
+
+
+async def test_somebody_is_asked_once_in_their_life() -> None:
+    """By this process, which remembers them, and by another, which asks the store."""
+    consents = Once()
+    first, second = asking(consents), asking(consents)
+
+    assert [True, False, False] == [bool(await one.due(DONE)) for one in (first, first, second)]
+    assert [("discord:2", question(PLAIN_CARD).text)] * 2 == consents.asked
+
+
+async def test_in_a_room_where_all_read_it_there_is_a_hint() -> None:
+    """Unless the platform can say something to one person alone."""
+    in_a_room = replace(DONE, place=ROOM)
+
+    assert hint(PLAIN_CARD) == await asking().due(in_a_room)
+    assert question(PLAIN_CARD) == await asking(whispers=True).due(in_a_room)
+    assert question(PLAIN_CARD) == await asking().due(DONE)
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        replace(DONE, author=None),
+        replace(DONE, author=Person("discord:3", "Robot", is_bot=True)),
+        replace(DONE, act="react", emoji="👍"),
+        replace(DONE, act="silent", text=""),
+        replace(DONE, cancelled=True),
+    ],
+)
+async def test_only_who_was_answered_is_asked(done: Done) -> None:
+    """Not a bot, and not whoever stopped us."""
+    consents = Once()
+
+    assert await asking(consents).due(done) is None
+    assert [] == consents.asked
+
+
+async def test_the_operator_says_where_people_are_asked() -> None:
+    """Somebody met in a room is asked later, in private."""
+    private, in_a_room = asking(when="private"), replace(DONE, place=ROOM)
+
+    assert [False, True] == [bool(await private.due(done)) for done in (in_a_room, DONE)]
+    assert await asking(when="never").due(DONE) is None
+
+
+async def test_a_card_that_has_broken_asks_nobody() -> None:
+    """A reply must not fail for it; when it is mended, they are asked."""
+    mended: list[Card] = []
+
+    def card(name: str) -> Card:
+        if not mended:
+            raise CardError("broken")
+        return mended[0]
+
+    it = asking(card=card)
+    assert await it.due(DONE) is None
+    mended.append(PLAIN_CARD)
+    assert question(PLAIN_CARD) == await it.due(DONE)
