@@ -58,6 +58,10 @@ class Adapter(Outlet, Protocol):
     async def fetch(self, attachment: Attachment, most: int) -> bytes:
         """What somebody attached, from the platform's own hosts. Raises TooLong, or InputError if it cannot be had."""
 
+    async def ranked(self, command: Command) -> Command:
+        """The same, with `operator` true if the platform's own roles say so; asked for where that matters, and only
+        there: what the platform does not tell is a no."""
+
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
         """The engine has taken an event: show its note, if there is one."""
 

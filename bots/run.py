@@ -18,6 +18,7 @@ from core.errors import LimenError
 from core.events import AnyEvent, Command, Message
 from core.intake import Intake
 from core.lanes import Lanes
+from core.roles import asks_for_role
 from core.store.client import patiently
 
 T = TypeVar("T")
@@ -93,7 +94,8 @@ class _Talk:
 
     async def _answer(self, command: Command) -> None:
         try:
-            answer = await patiently(lambda: self._desk.answer(command), PATIENCE)
+            asked = await self._adapter.ranked(command) if asks_for_role(command) else command
+            answer = await patiently(lambda: self._desk.answer(asked), PATIENCE)
             await self._adapter.answered(command, answer)
         except LimenError as error:
             await self._adapter.refused(command, error)

@@ -190,6 +190,10 @@ class Discord:
     def done(self, event: AnyEvent) -> None:
         """Discord wants to know nothing of it, and brings nothing again."""
 
+    async def ranked(self, command: Command) -> Command:
+        """Discord has said it with the command."""
+        return command
+
     async def answered(self, command: Command, answer: Answer) -> None:
         """Show an answer to the one who asked, and only there."""
         if answer.job:

@@ -14,8 +14,7 @@ from adapters.slack.events import strangers
 from adapters.slack.recent import Recent
 from adapters.slack.view import Json, Us, View, person_id
 from adapters.slack.web import Busy, Call, Refused, Unsure, Web
-from core.events import AnyEvent, Command, Person
-from core.roles import asks_for_role
+from core.events import Command, Person
 
 AT_ONCE = 20  # names that are asked for, for one message
 HOLDS = 60.0  # seconds; who is no admin any more is still one for so long, should Slack not tell us of it
@@ -60,12 +59,10 @@ class Acquaintances:
             name = profile.get("display_name") or profile.get("real_name") or found.get("name") or ""
             self.people.keep(user, Person(person_id(self._us.team, user), name, bool(found.get("is_bot"))))
 
-    async def ranked(self, event: AnyEvent) -> AnyEvent:
-        """The same event; a command that needs it says whether its author is an operator of the workspace."""
-        if not isinstance(event, Command) or not asks_for_role(event):
-            return event
-        is_manager = await self._manages(event.author.id.rpartition(":")[2])
-        return msgspec.structs.replace(event, operator=True) if is_manager else event
+    async def ranked(self, command: Command) -> Command:
+        """With whether its author is an operator of the workspace."""
+        is_manager = await self._manages(command.author.id.rpartition(":")[2])
+        return msgspec.structs.replace(command, operator=True) if is_manager else command
 
     async def _manages(self, user: str) -> bool:
         """What Slack does not tell now counts as a no, and is asked again."""

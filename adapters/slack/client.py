@@ -165,7 +165,7 @@ class Slack:
             return None
         if isinstance(event, Command):
             self._note(event, body)
-        return await self._known.ranked(event)
+        return event
 
     def _note(self, command: Command, body: Json) -> None:
         """Where its answer goes. A slash command may be called otherwise than ours: another app may have that name."""
@@ -188,6 +188,10 @@ class Slack:
         return await files.fetch(self._web, attachment, most)
 
     # What the engine made of it.
+
+    async def ranked(self, command: Command) -> Command:
+        """Admins and owners of the workspace are operators."""
+        return await self._known.ranked(command)
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
         """We take part from now on, and are at it; or there is a note."""

@@ -103,9 +103,8 @@ class Telegram:
                 if not events:
                     self._door.done(number)
                 for at, event in enumerate(events, 1):
-                    ranked = await self._ranks.ranked(event)
-                    self._updates[id(ranked)] = (ranked, number, at == len(events))
-                    yield ranked
+                    self._updates[id(event)] = (event, number, at == len(events))
+                    yield event
 
     def done(self, event: AnyEvent) -> None:
         """With the last event of an update Telegram may know that we have it: they are of one chat, and keep order."""
@@ -208,6 +207,10 @@ class Telegram:
         return self._people.get(place.channel, {})
 
     # What the engine says of it.
+
+    async def ranked(self, command: Command) -> Command:
+        """Administrators of a group are operators there."""
+        return await self._ranks.ranked(command)
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
         """A reply is due now, or there is a note."""

@@ -9,11 +9,10 @@ import msgspec
 
 from adapters.telegram.wire import Wire
 from core.errors import LimenError
-from core.events import AnyEvent, Command
-from core.roles import asks_for_role
+from core.events import Command
 
 HOLDS = 60.0  # seconds; who is no administrator any more is still one for so long
-PATIENCE = 5.0  # seconds that other events wait for the answer
+PATIENCE = 5.0  # seconds that a command waits for the answer
 MOST = 1024
 
 
@@ -24,14 +23,12 @@ class Ranks:
         self._wire, self._clock = wire, clock
         self._known: OrderedDict[tuple[str, str], tuple[bool, float]] = OrderedDict()
 
-    async def ranked(self, event: AnyEvent) -> AnyEvent:
-        """The same event; a command that needs it says whether its author is an operator there."""
-        if not isinstance(event, Command) or event.operator or not asks_for_role(event):
-            return event
-        chat, user = event.place.channel, event.author.id.rpartition(":")[2]
-        if not user.isdecimal() or not await self._manages(chat, user):
-            return event
-        return msgspec.structs.replace(event, operator=True)
+    async def ranked(self, command: Command) -> Command:
+        """With whether its author is an operator there."""
+        chat, user = command.place.channel, command.author.id.rpartition(":")[2]
+        if command.operator or not user.isdecimal() or not await self._manages(chat, user):
+            return command
+        return msgspec.structs.replace(command, operator=True)
 
     async def _manages(self, chat: str, user: str) -> bool:
         known, until = self._known.get((chat, user), (False, 0.0))

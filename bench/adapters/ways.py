@@ -127,6 +127,10 @@ class Hearing:
     async def answered(self, command: Command, answer: Answer) -> None:
         """Nobody gives commands."""
 
+    async def ranked(self, command: Command) -> Command:
+        """As the other does it."""
+        return await self._adapter.ranked(command)
+
     async def fetch(self, attachment: Attachment, most: int) -> bytes:
         """As the other does it."""
         return await self._adapter.fetch(attachment, most)
