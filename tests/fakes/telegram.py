@@ -103,6 +103,7 @@ class Fake:
         self.hook_trouble = ""
         self.setup = {"can_join_groups": True, "can_read_all_group_messages": False, "supports_inline_queries": False}
         self.uploads: dict[str, bytes] = {}
+        self.lies: dict[str, int] = {}  # what is said of a file's length, where that is not true
         self.pushed: list[tuple[int, int]] = []  # (update, what the webhook answered)
         self._pusher: asyncio.Task[None] | None = None
         self.on_quiet: Callable[[], None] | None = None
@@ -345,7 +346,7 @@ class Fake:
     async def _getFile(self, asked: Body) -> Body:
         if asked["file_id"] not in self.uploads:
             raise No(400, "Bad Request: invalid file_id")
-        size = len(self.uploads[asked["file_id"]])
+        size = self.lies.get(asked["file_id"], len(self.uploads[asked["file_id"]]))
         return {"file_id": asked["file_id"], "file_unique_id": "u", "file_size": size, "file_path": asked["file_id"]}
 
     async def _sendPhoto(self, asked: Body) -> Body:
@@ -402,7 +403,8 @@ class Fake:
         """Answer a request; whether the connection may go on."""
         path, form = await _request(reader)
         if path.startswith(f"/file/bot{self.token}/"):
-            return await _send(writer, 200, self.uploads[path.rpartition("/")[2]])
+            content = self.uploads.get(path.rpartition("/")[2])
+            return await _send(writer, 404 if content is None else 200, content or b"")
         _, bot, method = path.split("/", 2)
         asked, faults = self.spec.asked(method, form)
         if bot != f"bot{self.token}":

@@ -475,15 +475,17 @@ async def test_the_menu_is_shown_once(fake: Fake):
 
 async def test_attachments_are_fetched_within_limits(fake: Fake, bot: Telegram):
     """Whatever was said of their size."""
-    fake.uploads = {"T": b"Dear Ann", "L": b"x" * 200}
-    for file, size in (("T", 8), ("L", 3), ("L", 200), ("GONE", 5)):
+    fake.uploads, fake.lies = {"T": b"Dear Ann", "L": b"x" * 200, "M": b"x" * 200_000}, {"M": 5}
+    for file, size in (("T", 8), ("L", 3), ("M", 5), ("L", 200), ("GONE", 5)):
         document = {"file_id": file, "file_unique_id": file, "file_size": size, "file_name": f"{file}.txt"}
         fake.say("", document={**document, "mime_type": "text/plain"})
     files = [event.attachments[0] for event in await heard(bot, fake) if isinstance(event, Message)]
 
     assert await bot.fetch(files[0], 100) == b"Dear Ann"
     for file, why in zip(
-        files[1:], ("longer than it was said", "too long: 200 bytes", "cannot be fetched"), strict=True
+        files[1:],
+        ("longer than it was said", "longer than it was said", "too long: 200 bytes", "cannot be fetched"),
+        strict=True,
     ):
         with pytest.raises(InputError, match=why):
             await bot.fetch(file, 100)
