@@ -289,9 +289,11 @@ class Api:
         return False
 
     async def leave(self) -> None:
-        """Close the gateway. Calls still work."""
+        """Close the gateway. Calls still work. The library would wait half a minute for the other side's goodbye."""
         if self._client is not None and not self._client.is_closed():
-            await self._client.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self._client.close()
 
     async def close(self) -> None:
         """Nothing more is heard or sent."""

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -28,8 +28,8 @@ from adapters.telegram.events import (
     to_events,
 )
 from adapters.telegram.pace import Pace
+from adapters.telegram.payloads import Chat, Pressed, Update, read
 from adapters.telegram.payloads import Message as Said
-from adapters.telegram.payloads import Pressed, Update, read
 from adapters.telegram.ranks import Ranks
 from adapters.telegram.replies import Replies
 from adapters.telegram.text import LIMIT
@@ -55,7 +55,7 @@ LARGEST = 10_000_000  # bytes of a file that is given: so much Telegram takes of
 LONG = 3 * LIMIT  # an answer that is longer is a file
 NATIVE = ("react", "unreact")  # on Telegram people react
 
-Move = Callable[[Place, Place], Awaitable[None]]
+Move = Callable[[Place, Place], Coroutine[Any, Any, None]]
 
 
 class Telegram:
@@ -78,7 +78,7 @@ class Telegram:
         below: Below = nothing,
     ) -> None:
         self._below = below
-        self._wire = Wire(token, base_url)
+        self._wire = Wire(token, base_url, self._migrated)
         self.account = f"{PLATFORM}:{self._wire.id}"
         self._stop = asyncio.Event()
         self._door: Door = Webhook(self._wire, self._stop, hook) if hook else Polling(self._wire, self._stop, poll)
@@ -171,6 +171,11 @@ class Telegram:
         if update.callback_query:
             self._replies.later(self._pressed(update.callback_query))
         return to_events(update, me, time.time(), self._stood(update), self._named)
+
+    def _migrated(self, old: str, new: str) -> None:
+        """We were not there when Telegram told it."""
+        was, now = place_of(Chat(int(old), "group")), place_of(Chat(int(new), "supergroup"))
+        self._replies.later(self._move(was, now))
 
     async def _pressed(self, pressed: Pressed) -> None:
         """A button is for the one whom it was shown to, and for once."""

@@ -36,9 +36,10 @@ Step = Callable[[], Coroutine[Any, Any, None]]
 
 @dataclass
 class _Message:
-    """A message of ours; `piece` is what it reads, if we know."""
+    """A message of ours, in the chat where it was said; `piece` is what it reads, if we know."""
 
     id: str
+    place: Place
     piece: Piece | None = None
 
 
@@ -155,7 +156,7 @@ class Replies:
                 shown.ending.set()
             if len(self._shown) >= OPEN:
                 self._shown.pop(next(iter(self._shown))).ending.set()
-            known = [_Message(message) for _, ids in sorted(sending.ids.items()) for message in ids]
+            known = [_Message(message, place) for _, ids in sorted(sending.ids.items()) for message in ids]
             answered = answers[-1] if answers and place.kind != Kind.DM else ""
             mouth = self._mouths.setdefault(sending.reply_id, asyncio.Lock())
             shown = self._shown[sending.reply_id] = _Shown(sending, place, answered, known, mouth)
@@ -255,17 +256,18 @@ class Replies:
     async def _said(self, shown: _Shown, at: int, piece: Piece) -> None:
         if await shown.sending.begin(at) == "sent" and at >= len(shown.messages):
             await shown.sending.recall()  # another carrier was quicker
-            shown.messages += [_Message(message) for message in shown.sending.ids.get(at, ())]
+            shown.messages += [_Message(message, shown.place) for message in shown.sending.ids.get(at, ())]
             if at < len(shown.messages):
                 return
         message = await self._wire.say(shown.place, piece, shown.answers if at == 0 else "")
-        shown.messages[at:] = [_Message(message, piece), *shown.messages[at + 1 :]]
-        shown.sending.place = self._wire.current(shown.place)  # reactions come from where the chat is by now
+        there = self._wire.current(shown.place)  # reactions come from where the chat is by now
+        shown.messages[at:] = [_Message(message, there, piece), *shown.messages[at + 1 :]]
+        shown.sending.place = there
         await patiently(lambda: shown.sending.sent(at, (message,)), PATIENCE)  # or it would be said again
 
     async def _edit(self, shown: _Shown, at: int, piece: Piece) -> None:
         try:
-            await self._wire.change(shown.place, shown.messages[at].id, piece)
+            await self._wire.change(shown.messages[at].place, shown.messages[at].id, piece)
         except Missing:
             if not shown.ending.is_set():
                 raise
@@ -275,7 +277,7 @@ class Replies:
     async def _unsay(self, shown: _Shown) -> None:
         """The last message is one too many. If it cannot be deleted any more, it stays."""
         with suppress(Refused, ConfigError):
-            await self._wire.unsay(shown.place, shown.messages[-1].id)
+            await self._wire.unsay(shown.messages[-1].place, shown.messages[-1].id)
         shown.messages.pop()
 
     async def _tell(self, place: Place, piece: Piece, answers: str, buttons: Buttons) -> None:

@@ -101,9 +101,13 @@ class _Line(Bot):
 
 
 class Wire:
-    """One bot account's calls. `base_url` is another server's address, with or without the `/bot` at its end."""
+    """One bot account's calls. `base_url` is another server's address, with or without the `/bot` at its end.
 
-    def __init__(self, token: str, base_url: str = "") -> None:
+    What we say follows a group that became a supergroup; what happens to a message does not, for its number would be
+    another message's there. `migrated` is told if that is how we learn of it.
+    """
+
+    def __init__(self, token: str, base_url: str = "", migrated: Callable[[str, str], None] | None = None) -> None:
         bot_id, _, secret = token.partition(":")
         if not (bot_id.isascii() and bot_id.isdigit() and secret):
             raise _bad_token()
@@ -111,6 +115,7 @@ class Wire:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         self._server = server = (base_url or OFFICIAL).rstrip("/").removesuffix("/bot")
         self.id = int(bot_id)
+        self._migrated = migrated or _nobody
         self._moved: dict[str, str] = {}  # groups that became supergroups while we spoke in them
         self._calls = HTTPXRequest(connection_pool_size=64, read_timeout=30.0, pool_timeout=30.0)
         self._polls = HTTPXRequest(connection_pool_size=1, pool_timeout=30.0)
@@ -179,7 +184,10 @@ class Wire:
     # What we say.
 
     async def say(self, place: Place, piece: Piece, answers: str = "", buttons: Buttons = ()) -> str:
-        """Say something, with buttons below; its message id. Plain, if the format is refused."""
+        """Say something, with buttons below; its message id. Plain, if the format is refused.
+
+        What it answers is left out where that was said in the group as it was before.
+        """
 
         async def send(piece: Piece) -> str:
             sent = await self._bot.send_message(
@@ -187,32 +195,27 @@ class Wire:
                 piece.text,
                 entities=_entities(piece),
                 message_thread_id=_thread(place),
-                reply_parameters=_reply(answers),
+                reply_parameters=self._answering(place, answers),
                 reply_markup=_keyboard(buttons),
                 link_preview_options=UNASKED,
             )
             return str(sent.message_id)
 
-        with _translated():
-            try:
-                return await self._formatted(piece, send)
-            except ChatMigrated as moved:
-                self.move(place.channel, str(moved.new_chat_id))
-                return await self._formatted(piece, send)
+        return await self._following(place, lambda: self._formatted(piece, send))
 
     async def change(self, place: Place, message: str, piece: Piece) -> None:
         """Let a message of ours read differently; that it does so already is no error."""
 
         async def edit(piece: Piece) -> None:
             await self._bot.edit_message_text(
-                piece.text, self._chat(place), int(message), entities=_entities(piece), link_preview_options=UNASKED
+                piece.text, int(place.channel), int(message), entities=_entities(piece), link_preview_options=UNASKED
             )
 
         with _translated():
             try:
                 await self._formatted(piece, edit)
             except ChatMigrated as moved:  # what was said there stays there
-                self.move(place.channel, str(moved.new_chat_id))
+                self._learned(place, moved)
                 raise Missing(moved.message) from moved
             except BadRequest as error:
                 if "not modified" not in error.message:
@@ -235,17 +238,17 @@ class Wire:
     async def unbutton(self, place: Place, message: str) -> None:
         """Take the buttons below a message of ours away."""
         with _translated():
-            await self._bot.edit_message_reply_markup(self._chat(place), int(message))
+            await self._bot.edit_message_reply_markup(int(place.channel), int(message))
 
     async def button(self, place: Place, message: str, buttons: Buttons) -> None:
         """Put buttons below a message of ours."""
         with _translated():
-            await self._bot.edit_message_reply_markup(self._chat(place), int(message), reply_markup=_keyboard(buttons))
+            await self._bot.edit_message_reply_markup(int(place.channel), int(message), reply_markup=_keyboard(buttons))
 
     async def unsay(self, place: Place, message: str) -> None:
         """Delete a message of ours."""
         with _translated():
-            await self._bot.delete_message(self._chat(place), int(message))
+            await self._bot.delete_message(int(place.channel), int(message))
 
     async def feel(self, place: Place, message: str, emoji: str) -> bool:
         """Put an emoji on a message. False: it is not one of those that Telegram lets bots use."""
@@ -254,7 +257,7 @@ class Wire:
             return False
         with _translated():
             reaction = ReactionTypeCustomEmoji(custom) if kind == PLATFORM else ReactionTypeEmoji(_ALLOWED[emoji])
-            await self._bot.set_message_reaction(self._chat(place), int(message), [reaction])
+            await self._bot.set_message_reaction(int(place.channel), int(message), [reaction])
             return True
 
     async def fetch(self, file: str, most: int) -> bytes | None:
@@ -290,14 +293,18 @@ class Wire:
 
     async def hand(self, place: Place, file: File, caption: str, answers: str = "") -> str:
         """Give a file to whoever is there: a picture is shown. Its message id."""
-        chat, sent = self._chat(place), InputFile(file.content, file.name)
-        common: dict[str, Any] = {
-            "caption": caption, "message_thread_id": _thread(place), "reply_parameters": _reply(answers),
-        }  # fmt: skip
-        with _translated():
+
+        async def give() -> str:
+            chat, sent = self._chat(place), InputFile(file.content, file.name)
+            common: dict[str, Any] = {
+                "caption": caption, "message_thread_id": _thread(place),
+                "reply_parameters": self._answering(place, answers),
+            }  # fmt: skip
             if file.media_type in _PICTURES:
                 return str((await self._bot.send_photo(chat, sent, **common)).message_id)
             return str((await self._bot.send_document(chat, sent, **common)).message_id)
+
+        return await self._following(place, give)
 
     def move(self, old: str, new: str) -> None:
         """A group has another id from now on."""
@@ -308,8 +315,30 @@ class Wire:
         chat = self._moved.get(place.channel)
         return msgspec.structs.replace(place, workspace=chat, channel=chat) if chat else place
 
+    async def _following(self, place: Place, act: Callable[[], Awaitable[T]]) -> T:
+        """Do it; once more in the chat that it is by now, if it was another."""
+        with _translated():
+            try:
+                return await act()
+            except ChatMigrated as moved:
+                self._learned(place, moved)
+                return await act()
+
+    def _learned(self, place: Place, moved: ChatMigrated) -> None:
+        old, new = place.channel, str(moved.new_chat_id)
+        if self._moved.get(old) != new:
+            self.move(old, new)
+            self._migrated(old, new)
+
+    def _answering(self, place: Place, answers: str) -> ReplyParameters | None:
+        return _reply(answers) if place.channel not in self._moved else None
+
     def _chat(self, place: Place) -> int:
         return int(self.current(place).channel)
+
+
+def _nobody(old: str, new: str) -> None:
+    """Nobody wants to know."""
 
 
 _ALLOWED = {str(emoji.value).replace("\ufe0f", ""): str(emoji.value) for emoji in ReactionEmoji}

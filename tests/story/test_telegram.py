@@ -817,6 +817,46 @@ async def test_a_reply_that_has_begun_before_its_group_moved_is_said_anew(fake: 
     assert await reply.ids() == [str(fake.ours(GROUP)[-1]["message_id"])]
 
 
+async def test_what_happens_to_a_message_never_happens_to_another_of_the_same_number(
+    fake: Fake, bot: Telegram, ledger: Ledger
+):
+    """A group that moved counts anew: an edit, a reaction or an answer of before finds nothing there."""
+    fake.chats[-5] = old = {"id": -5, "type": "group", "title": "Old"}
+    asked = fake.say("hi", ANN, old)
+    reply, felt = (Reply(ledger, place=place_of(Chat(-5, "group")), answers=str(asked)) for _ in range(2))
+    sending = await reply.sending()
+    await bot.draft("Arr", 1, sending)
+    begun = fake.ours(old)[-1]["message_id"]
+    fake.messages[GROUP["id"], begun] = ours = {**fake.messages[-5, begun], "chat": GROUP, "text": "another of ours"}
+    fake.messages[GROUP["id"], asked] = {**fake.messages[-5, asked], "chat": GROUP, "text": "somebody else's"}
+    fake.moved[-5] = GROUP["id"]
+    bot._wire.move("-5", str(GROUP["id"]))
+    await bot.final(reply.done(), sending)
+    await bot.final(felt.done(act="react", emoji="❤", text=""), await felt.sending())
+
+    assert ours["text"] == "another of ours"
+    assert (GROUP["id"], asked, ME["id"]) not in fake.feelings
+    assert fake.shown(GROUP)[1:] == ["Arr, matey!", "❤"]
+    assert all("reply_to_message" not in one for one in fake.ours(GROUP)[1:])
+
+
+async def test_whoever_was_away_when_a_group_moved_tells_it_on(fake: Fake, ledger: Ledger):
+    """By the first thing that is said there, and once."""
+    told: list[tuple[Place, Place]] = []
+
+    async def move(old: Place, new: Place) -> None:
+        told.append((old, new))
+
+    fake.chats[-5] = {"id": -5, "type": "group", "title": "Old"}
+    fake.moved[-5] = GROUP["id"]
+    bot = Telegram(TOKEN, fake.url, move=move)
+    for _ in range(2):
+        reply = Reply(ledger, place=place_of(Chat(-5, "group")))
+        await bot.final(reply.done(), await reply.sending())
+    await bot.close()
+    assert told == [(place_of(Chat(-5, "group")), place_of(Chat(GROUP["id"], "supergroup")))]
+
+
 async def test_a_feeling_is_a_reaction(fake: Fake, bot: Telegram, ledger: Ledger):
     """On what was answered; one that Telegram does not let bots use is said."""
     number = fake.say("hi", ANN, GROUP)
