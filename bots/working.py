@@ -114,4 +114,4 @@ def _tastes(p: Parts, embed: "Embed") -> "Tastes":
     s = p.settings
     meanings, half_life = polarity.load(s.night.polarity), s.retention.half_life_days * DAY
     count, most = s.taste.candidates, s.worker.batch
-    return Tastes(p.ledger, p.privacy.consents, embed, meanings, count, most, half_life)
+    return Tastes(p.ledger, p.privacy.consents, embed, meanings, count, most, half_life, p.growth.store.history)

@@ -56,7 +56,7 @@ class Feelings:
 
     def wanted(self, card: Card) -> bool:
         """Is there anything to feel or to do?"""
-        return self._emotion(card) is not None or self._action(card) is not None
+        return self._feels(card) is not None or self._acts(card) is not None
 
     async def beside(self, ask: Ask, done: Done, weigh: Weigh) -> Done:
         """The reply with what is felt and done beside it, as far as people shall see that."""
@@ -66,7 +66,7 @@ class Feelings:
         return msgspec.structs.replace(done, **felt, **acted)
 
     async def _felt(self, ask: Ask, done: Done, weigh: Weigh) -> dict[str, str]:
-        sign, emotions = self._emotion(ask.card), ask.card.emotions
+        sign, feelings = self._feels(ask.card), ask.card.emotions
         if sign is None:
             return {}
         above = await self._above(sign, ask, done, weigh)
@@ -76,11 +76,11 @@ class Feelings:
         if above is None:
             return {}
         moved = faded(ask.inner.state, ask.inner.state.last)
-        at, chance = likeliest(chances(above, pulls([one.name for one in emotions], moved)))
-        return {"emotion": emotions[at].name, "emoji": emotions[at].emoji if chance >= SURE else ""}
+        at, chance = likeliest(chances(above, pulls([one.name for one in feelings], moved)))
+        return {"emotion": feelings[at].name, "emoji": feelings[at].emoji if chance >= SURE else ""}
 
     async def _acted(self, ask: Ask, done: Done, weigh: Weigh) -> dict[str, str]:
-        sign = self._action(ask.card)
+        sign = self._acts(ask.card)
         if sign is None or "*" in done.text or "```" in done.text:  # it does something already, or ends in code
             return {}
         if left := self._rests.pop(done.conversation, 0):
@@ -130,21 +130,28 @@ class Feelings:
         vectors = await self._embed([shortened(text), *(choice.strip() for choice in sign.choices)])
         return None if vectors is None else [float(vectors[0] @ row) for row in vectors[1:]]
 
-    def _emotion(self, card: Card) -> Sign | None:
-        if self._show not in ("reaction", "both") or len(card.emotions) < 2:
-            return None
-        return Sign("emotion", '"', '" The speaker sounds', tuple(f" {one.name}" for one in card.emotions))
+    def _feels(self, card: Card) -> Sign | None:
+        return emotions(card) if self._show in ("reaction", "both") else None
 
-    def _action(self, card: Card) -> Sign | None:
-        choices = tuple(text for action in card.actions if (text := action.strip(" *")))
-        if self._show not in ("action", "both") or not choices:
-            return None
-        return Sign("action", f"{card.title}: ", " *", choices)
+    def _acts(self, card: Card) -> Sign | None:
+        return actions(card) if self._show in ("action", "both") else None
 
     def _rest(self, conversation: str, replies: int) -> None:
         self._rests[conversation] = replies
         while len(self._rests) > TALKS:
             self._rests.popitem(last=False)
+
+
+def emotions(card: Card) -> Sign | None:
+    """What it may feel; None if there is no choice."""
+    choices = tuple(f" {one.name}" for one in card.emotions)
+    return Sign("emotion", '"', '" The speaker sounds', choices) if len(choices) > 1 else None
+
+
+def actions(card: Card) -> Sign | None:
+    """What it may do; None if there is nothing."""
+    choices = tuple(text for one in card.actions if (text := one.strip(" *")))
+    return Sign("action", f"{card.title}: ", " *", choices) if choices else None
 
 
 def shortened(text: str) -> str:

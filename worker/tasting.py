@@ -17,11 +17,14 @@ from core.events import PersonaKey
 from core.polarity import Polarity
 from core.store.consents import Consents
 from core.store.ledger import Entry, Ledger
+from core.store.personalities import Entry as Change
 from core.taste import MOST, Floats, Head, Looks, counted
+from core.unlearned import counting, spans
 from worker.generator import Finished, Request
 from worker.night.sight import people, seen, shared
 
 Embed = Callable[[Sequence[str]], Awaitable[Floats | None]]
+History = Callable[[PersonaKey], Awaitable[Sequence[Change]]]
 
 PERSONAS = 64  # whose heads are kept: some 600 KB each
 STALE = 60.0  # seconds after which consent is asked for again
@@ -49,15 +52,17 @@ class Picked(msgspec.Struct, frozen=True):
 class Tastes:
     """`embed` may give None: then nobody's taste is known. `count`: replies to choose from, where a card says nothing.
 
-    `most`: no more than so many, whatever a card says.
+    `most`: no more than so many, whatever a card says. `half_life` of a vote in seconds. `history` of a personality
+    tells which votes are not learned from (`core/unlearned.py`).
     """
 
     def __init__(
         self, ledger: Ledger, consents: Consents, embed: Embed, polarity: Polarity, count: int = 1, most: int = 8,
-        half_life: float = float("inf"), clock: Callable[[], float] = time.time,
+        half_life: float = float("inf"), history: History | None = None, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._ledger, self._consents, self._embed, self._polarity = ledger, consents, embed, polarity
         self._count, self._most, self._half_life, self._clock = count, most, half_life, clock
+        self.history = history
         self._known: OrderedDict[PersonaKey, _Known] = OrderedDict()
 
     async def candidates(self, persona: PersonaKey, request: Request) -> tuple[tuple[Request, ...], Head | None]:
@@ -96,7 +101,7 @@ class Tastes:
         return ends[good[chosen]], Picked(good[chosen], len(ends), round(float(belief.mean[chosen]), 4))
 
     async def _learned(self, persona: PersonaKey, marks: dict[str, float], known: _Known) -> Head | None:
-        entries = await self._ledger.outlines(list(marks))
+        entries = await self._undone(persona, await self._ledger.outlines(list(marks)))
         everybody = await self._consents.allowing({person for entry in entries for person in people(entry)})
         told = seen(entries, everybody, weak=False)
         votes = counted(
@@ -108,6 +113,11 @@ class Tastes:
             return None
         looks = Looks.joined([known.looks[reply] for reply in votes.replies])
         return await asyncio.to_thread(Head, looks, votes.values, votes.weights)
+
+    async def _undone(self, persona: PersonaKey, entries: Sequence[Entry]) -> list[Entry]:
+        """Without the votes of times in which nothing was to be learned."""
+        void = spans([one.change for one in await self.history(persona)]) if self.history and entries else []
+        return [msgspec.structs.replace(entry, facts=counting(entry.facts, void)) for entry in entries]
 
     async def _look(self, entries: Sequence[Entry], wanted: set[str], known: _Known) -> bool:
         """Looks of all these replies, and of no others. False: there is no embedder, or it is another one by now."""

@@ -18,12 +18,14 @@ PARTS: dict[str, tuple[str, ...]] = {
     "apart": ("told_apart", "probe_failure_ratio"),
     "speaker": ("speaker_accuracy",),
     "head": ("head_accuracy", "head_update_ms"),
+    "feelings": ("feelings_accuracy", "emotion_cost", "candidates_cost"),
     "replay": ("replay_s",),
     "knowledge": ("knowledge_accuracy",),
     "intents": ("intent_precision", "intent_recall"),
 }
 FIGURES = (
     *("told_apart", "speaker_accuracy", "probe_failure_ratio", "head_accuracy", "head_update_ms"),
+    *("feelings_accuracy", "emotion_cost", "candidates_cost"),
     *("knowledge_accuracy", "replay_s", "intent_precision", "intent_recall"),
 )  # fmt: skip
 

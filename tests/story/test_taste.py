@@ -138,6 +138,27 @@ async def test_what_is_taken_back_forgotten_or_not_allowed_is_no_taste(evening: 
     assert [] == await p.client.scan("limen:rated-of:*")
 
 
+async def test_what_is_felt_while_learning_is_paused_is_no_taste(evening: Evening) -> None:
+    """Nor what was before a reset."""
+    growth = evening.house.p.growth
+    card = evening.house.p.card("mira")
+
+    async def knows() -> bool:
+        tastes = evening.tastes(4)
+        tastes.history = growth.store.history
+        return await tastes.head(one.persona) is not None
+
+    async with evening.house.at_work(Fickle()):
+        one, two = await evening.hear(2)
+        await growth.pause(one.persona, card, ANN.id, True)
+        await evening.rate(one, "👍", time=growth.now().time + 1)
+        assert not await knows()
+        await evening.rate(two, "👍", time=1.0)  # before it
+        assert await knows()
+        await growth.reset(one.persona, card, ANN.id)
+        assert not await knows()
+
+
 async def test_a_taste_is_of_one_scope_alone(evening: Evening) -> None:
     """The same card in another channel knows nothing of it."""
     tastes = evening.tastes(4)
