@@ -139,23 +139,25 @@ def diff(ctx: click.Context, /, first: str, second: str, as_json: bool, **option
         if as_json:
             show_json({"from": begin, "to": end, "moves": msgspec.to_builtins(moves)})
             return
-        rows = _difference(found, moves, asked)
-        click.echo("\n".join(wrapped(row, " " * 12) for row in rows) if rows else "Nothing differs.")
+        rows = _difference(found, moves, asked, end)
+        click.echo("\n".join(rows) or "Nothing differs.")
 
     _do(ctx, options, act)
 
 
-def _difference(found: Account, moves: list[telling.Move], asked: _Asked) -> list[str]:
+def _difference(found: Account, moves: list[telling.Move], asked: _Asked, until: int) -> list[str]:
     width = max((len(move.dial) for move in moves), default=0)
     rows = []
     for move in moves:
         by = f"{move.now - move.before:+.2f}, card {move.card:.2f}"
-        rows.append(f"{move.dial:<{width}}  {move.before:.2f} → {move.now:.2f}  ({by})")
-        rows += [f"{'':{width}}    {cause.by:+.3f}  {cause.text}" for cause in move.causes[: telling.SHOWN]]
+        rows.append(wrapped(f"{move.dial:<{width}}  {move.before:.2f} → {move.now:.2f}  ({by})"))
+        causes = telling.weighty(move)[0]
+        rows += [wrapped(f"{'':{width}}  {cause.by:+.2f}  {cause.text}", " " * (width + 9)) for cause in causes]
     now = asked.p.growth.now().time
-    rows += telling.people(found.before, found.now, found.before.last or now, found.now.last or now)
+    rows += map(wrapped, telling.people(found.before, found.now, found.before.last or now, found.now.last or now))
     count = many(len(found.entries), "change")
-    return [*rows, f"{count} between the end of {asked.shown(found.since)} and then."] if rows else []
+    end = "now" if until >= asked.p.growth.now().day else f"the end of {asked.shown(until)}"
+    return [*rows, f"{count} between the end of {asked.shown(found.since)} and {end}."] if rows else []
 
 
 @click.command(epilog="Example: limen persona rollback yesterday --persona mira")

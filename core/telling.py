@@ -163,11 +163,17 @@ def why(found: Iterable[Move], since: str) -> list[str]:
             f"{move.dial} {verb} by {abs(move.now - move.before):.2f} {since}, to {move.now:.2f} "
             f"(my card: {move.card:.2f})"
         )
-        rows += [f"  {cause.by:+.2f}  {cause.text}" if cause.by else f"  {cause.text}" for cause in move.causes[:SHOWN]]
-        if len(move.causes) > SHOWN:
-            rest = move.causes[SHOWN:]
-            rows.append(f"  {sum(cause.by for cause in rest):+.2f}  and {len(rest):,} more")
+        shown, rest = weighty(move)
+        rows += [f"  {cause.by:+.2f}  {cause.text}" if cause.by else f"  {cause.text}" for cause in shown]
+        if abs(by := sum(cause.by for cause in rest)) >= LEAST:
+            rows.append(f"  {by:+.2f}  and {len(rest):,} more")
     return rows
+
+
+def weighty(move: Move) -> tuple[list[Cause], list[Cause]]:
+    """(the causes that are worth a row, the rest)."""
+    shown = [cause for cause in move.causes if not cause.by or abs(cause.by) >= LEAST][:SHOWN]
+    return shown, [cause for cause in move.causes if cause not in shown]
 
 
 def standing(state: State, now: float, you: str = "") -> list[str]:

@@ -19,6 +19,7 @@ from personas.card import Card
 RATED, TALKED = 0.02, 0.004
 RUBS_OFF = ("verbosity", "warmth", "humour", "playfulness", "formality", "politeness", "curiosity", "extraversion")
 MOST_CAUSES = 20  # messages that are named for one change
+UNCLEAR = 0.3  # what shows less in a reply than this may be chance
 RATES_MANY = 8.0  # ratings within a day or so, after which the next of the same person counts half
 OVERHEARD = 0.3  # of a turn, for somebody who spoke to others
 KIND, LIKED = 0.05, 0.05  # of warmth between two: for a kind turn, and for a like
@@ -121,11 +122,17 @@ def _moved(state: State, person: str, text: str, opinion: tuple[float, str], whe
     value, emoji = opinion
     before = state.people[person].rated if person in state.people else 0.0
     counts = value / (1 + before / RATES_MANY)
-    pushes = {dial: RATED * pace * counts * far for dial, far in showing(text, state.dials).items() if pace and value}
+    found = showing(text, state.dials).items()
+    pushes = {dial: RATED * pace * counts * clear(far) for dial, far in found if pace and value and clear(far)}
     return Weighed(
         value, emoji, state.events, when.time, LIKED * counts, (PLEASED * counts, STIRRED * abs(counts), 0.1 * counts),
         pushes,
     )  # fmt: skip
+
+
+def clear(far: float) -> float:
+    """How far a dial clearly shows, -1 to 1: a text without marks says nothing, and what is liked is mostly that."""
+    return math.copysign(max(abs(far) - UNCLEAR, 0.0) / (1 - UNCLEAR), far)
 
 
 def _faded(was: Weighed, now: float) -> Weighed:

@@ -37,6 +37,18 @@ def test_a_liked_reply_moves_what_it_showed() -> None:
     assert up.pull[0] > 0 > down.pull[0]
 
 
+@pytest.mark.parametrize(
+    "text", ["The bus leaves at nine from the station.", "It is a quarter past four now, I think."]
+)
+def test_a_plain_reply_teaches_next_to_nothing(text: str) -> None:
+    """What is not there is no sign of its opposite: liking plain answers makes nobody cold."""
+    change, _ = rated(ALIVE, "x:ann", "r1", text, (1.0, "👍"), ("f1",), None, NOW, 1.0)
+
+    assert change
+    assert not {"warmth", "agreeableness", "humour", "boldness", "neuroticism"} & set(change.pushes)
+    assert all(abs(by) < RATED / 4 for dial, by in change.pushes.items() if dial != "verbosity")
+
+
 def test_who_rates_much_counts_less_and_less() -> None:
     """Nobody can turn a character by a hundred thumbs in an hour."""
     state, steps = ALIVE, []
