@@ -18,20 +18,20 @@ import msgspec
 
 from adapters.base import Below, Limits, nothing
 from adapters.discord import files
-from adapters.discord.api import Api, Dispatch, Refused, Upload, patiently
+from adapters.discord.api import Api, Dispatch, Refused, patiently
 from adapters.discord.beside import BRIEFLY, Beside
-from adapters.discord.buttons import rows
 from adapters.discord.events import KINDS, manages, to_events
-from adapters.discord.growing import NOBODY, PACE, Growing, channel_of
-from adapters.discord.interactions import LARGEST, Interactions
-from adapters.discord.text import LENGTH, pieces, spelled
+from adapters.discord.growing import PACE, Growing, channel_of
+from adapters.discord.interactions import Interactions
+from adapters.discord.telling import Telling
+from adapters.discord.text import LENGTH, spelled
 from adapters.discord.typing import Typing
 from adapters.discord.world import Known
-from core.answers import Answer, Choice
+from core.answers import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
-from core.errors import InputError, LimenError, TooLong
-from core.events import AnyEvent, Attachment, Command, Deletion, Kind, Message, Person, Place
+from core.errors import InputError, LimenError
+from core.events import AnyEvent, Attachment, Command, Deletion, Message, Person, Place
 from core.files import File
 from core.jobs import Done, Failed
 
@@ -73,13 +73,13 @@ class Discord:
         self._beside = Beside()
         self._world = Known(self._api, self.account)
         self._typing = Typing(self._api)
+        self._telling = Telling(self._api, self._beside)
         self._interactions = Interactions(self._api, self._beside, cards, hides)
         self._heard: asyncio.Queue[tuple[str, dict[str, Any], str] | None] = asyncio.Queue()
         self._session, self._shards = "", set[tuple[int, int]]()
         self._replies: OrderedDict[str, Growing] = OrderedDict()
         self._taken_back: OrderedDict[str, None] = OrderedDict()
         self._complaints: OrderedDict[tuple[Place, str], None] = OrderedDict()
-        self._noting: set[Place] = set()
 
     async def login(self) -> str:
         """Make sure of the token, and of who we are: the account. Raises ConfigError."""
@@ -206,7 +206,7 @@ class Discord:
         if outcome.act in (Act.QUEUED, Act.MERGED):
             self._typing.begin(channel_of(event.place), outcome.job)
         elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED) and isinstance(event, Message):
-            await self._note(event, outcome.note)
+            await self._telling.note(event, outcome.note)
 
     async def refused(self, event: AnyEvent, error: LimenError) -> None:
         """It could not be taken: say why, where somebody waits for an answer."""
@@ -214,22 +214,9 @@ class Discord:
         if isinstance(event, Command):
             await self._interactions.answer(event, Answer(text=said, error=True))
         elif isinstance(event, Message):
-            await self._note(event, said)
+            await self._telling.note(event, said)
         else:
             log.warning("an event of Discord's was not taken: %s", error)
-
-    async def _note(self, event: Message, text: str) -> None:
-        """A line of our own, as a reply. One at a time in each channel: whoever floods us gets no flood back."""
-        if event.place not in self._noting:
-            self._noting.add(event.place)
-            await self._beside.briefly(self._noted(event, text), "say that something went wrong")
-
-    async def _noted(self, event: Message, text: str) -> None:
-        body = {"content": pieces(text)[0], "allowed_mentions": NOBODY, **_reply_to(event.place, event.id)}
-        try:
-            await self._api.call("POST", "/channels/{channel_id}/messages", body, channel_id=channel_of(event.place))
-        finally:
-            self._noting.discard(event.place)
 
     # What limen says.
 
@@ -248,7 +235,7 @@ class Discord:
         await self._growing(sending).whole(text, sending)
         self._replies.pop(sending.reply_id, None)
         if sending.ids and (choices := self._below(done)):
-            await self._beside.briefly(self._buttoned(done.place, sending.ids[max(sending.ids)][-1], choices), "button")
+            await self._telling.button(done.place, sending.ids[max(sending.ids)][-1], choices)
         if done.act == "say" and done.emoji and done.answers:
             await self._beside.briefly(self._react(done), "react to what was answered")
 
@@ -263,32 +250,13 @@ class Discord:
             await growing.whole(growing.text, sending)
         self._replies.pop(sending.reply_id, None)
 
-    async def _buttoned(self, place: Place, message: str, choices: Sequence[Choice]) -> None:
-        """Buttons below a message of ours."""
-        path = "/channels/{channel_id}/messages/{message_id}"
-        await self._api.call(
-            "PATCH", path, {"components": rows(choices)}, channel_id=channel_of(place), message_id=message
-        )
-
     async def hand(self, place: Place, file: File, note: str, answers: str = "") -> str:
         """Pictures are shown, texts can be opened."""
-        if len(file.content) > LARGEST:
-            raise TooLong(f"{file.name} is too long: Discord takes {LARGEST:,} bytes")
-        body = {
-            "content": pieces(note)[0],
-            "allowed_mentions": NOBODY,
-            **(_reply_to(place, answers) if answers else {}),
-        }
-        upload, path = Upload(file.name, file.content, file.media_type), "/channels/{channel_id}/messages"
-        sent = await patiently(lambda: self._api.call("POST", path, body, upload, channel_id=channel_of(place)))
-        return str(sent["id"])
+        return await self._telling.hand(place, file, note, answers)
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
-        """In a channel nothing can be said to one person alone: whatever is asked there is for all to read."""
-        body = {"content": pieces(question.text)[0], "allowed_mentions": NOBODY, "components": rows(question.choices)}
-        body |= _reply_to(done.place, done.answers[-1]) if done.answers else {}
-        call = self._api.call("POST", "/channels/{channel_id}/messages", body, channel_id=channel_of(done.place))
-        await self._beside.briefly(call, "ask somebody")
+        """In a channel all can read it."""
+        await self._telling.ask(done, question)
 
     def _growing(self, sending: Sending) -> Growing:
         growing = self._replies.get(sending.reply_id)
@@ -353,10 +321,3 @@ def account_of(token: str) -> str:
         if user.isdigit():
             return f"discord:{user}"
     return "discord:"
-
-
-def _reply_to(place: Place, message: str) -> dict[str, Any]:
-    """In a room with others it is seen to whom we speak."""
-    if place.kind == Kind.DM:
-        return {}
-    return {"message_reference": {"message_id": message, "fail_if_not_exists": False}}

@@ -7,7 +7,7 @@ Events come through a door (`doors.py`), are understood (`events.py`) and leave 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, suppress
 
 import msgspec
@@ -15,27 +15,26 @@ import msgspec
 from adapters.base import Below, Limits, nothing
 from adapters.slack import doors, files
 from adapters.slack.acquaintances import Acquaintances
-from adapters.slack.buttons import blocks, is_theirs, pressed
+from adapters.slack.buttons import blocks, pressed
 from adapters.slack.events import to_event
-from adapters.slack.manifest import SLASH
 from adapters.slack.recent import Recent
 from adapters.slack.replies import Replies
-from adapters.slack.text import LENGTH, Json, message, page, pieces, spelled
+from adapters.slack.telling import Telling, native
+from adapters.slack.text import LENGTH, Json
 from adapters.slack.view import Us
-from adapters.slack.web import BASE_URL, Busy, Refused, Unsure, Web
+from adapters.slack.web import BASE_URL, Refused, Web
 from adapters.slack.work import Work
-from core.answers import Answer, Choice, handed
+from core.answers import Answer, handed
 from core.delivery import Sending
 from core.engine import Act, Outcome
-from core.errors import ConfigError, LimenError, TooLong
-from core.events import Addressed, AnyEvent, Attachment, Command, Deletion, Joined, Kind, Message, Person, Place
+from core.errors import ConfigError, LimenError
+from core.events import Addressed, AnyEvent, Attachment, Command, Deletion, Joined, Message, Person, Place
 from core.files import File
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.slack")
 
 LONG = 3 * LENGTH  # an answer that is longer is a file
-LARGEST = 10_000_000  # bytes of a file that is given
 Taken = asyncio.Future[None]
 
 
@@ -72,9 +71,7 @@ class Slack:
         self._heard: asyncio.Queue[tuple[Json, Taken | None] | None] = asyncio.Queue()
         self._taken: dict[int, tuple[AnyEvent, Taken]] = {}  # by event: what Slack waits to hear of it
         self._told: Recent[str, bool] = Recent(2_000)
-        self._urls: Recent[str, tuple[str, bool]] = Recent(1_000)  # where an answer goes; in the question's place?
-        self._pages: Recent[str, bool] = Recent(1_000)  # answers that go on somebody's page of us
-        self._slash = SLASH
+        self._telling = Telling(self._web, self._work)
         self._status = True
         self._replies = Replies(self._web, self._work)
 
@@ -164,18 +161,8 @@ class Slack:
         if not self._told.keep(f"{type(event).__name__} {event.place} {event.id}", True):
             return None
         if isinstance(event, Command):
-            self._note(event, body)
+            self._telling.note(event, body)
         return event
-
-    def _note(self, command: Command, body: Json) -> None:
-        """Where its answer goes. A slash command may be called otherwise than ours: another app may have that name."""
-        if "command" in body:
-            self._slash = body["command"]
-            self._urls.keep(command.id, (body.get("response_url") or "", False))
-        elif pressed(body):
-            self._urls.keep(command.id, (body.get("response_url") or "", is_theirs(body)))
-        elif body["event"]["type"] == "app_home_opened":
-            self._pages.keep(command.id, True)
 
     def _is_our_doing(self, event: AnyEvent) -> bool:
         """Slack tells us what we do ourselves. Who deletes a message it does not tell."""
@@ -198,30 +185,28 @@ class Slack:
         if not isinstance(event, Message):
             return
         if outcome.act in (Act.QUEUED, Act.MERGED):
-            place, user = event.place, _native(event.author.id)
+            place, user = event.place, native(event.author.id)
             self._known.last.keep((place.channel, user), place.thread)
             if place.thread:
                 self._known.threads.keep((place.channel, place.thread), True)
             self._work.beside(self._type(place))
         elif outcome.note and outcome.act in (Act.FULL, Act.REFUSED):
-            await self._whisper(event, outcome.note)
+            await self._telling.whisper(event, outcome.note)
 
     async def answered(self, command: Command, answer: Answer) -> None:
         """To the one who asked, and to nobody else."""
-        if command.id in self._pages:
-            await self._publish(command, answer.text)
+        if self._telling.is_page(command):
+            await self._telling.publish(command, answer.text)
         elif file := handed(command.name, answer, LONG):
             what = "All that is kept of you" if answer.data is not None else "The whole of it"
-            self._work.beside(self._hand(command, file, what))
+            self._telling.give(command, file, what)
         elif answer.text:
-            await self._whisper(command, spelled(answer.text, self._slash), answer.choices)
-        elif answer.job and self._urls.get(command.id, ("", False))[1]:
-            await self._whisper(command, "Another reply is on its way.")
+            await self._telling.whisper(command, answer.text, answer.choices)
 
     async def refused(self, event: AnyEvent, error: LimenError) -> None:
         """Why it was not taken: to whoever meant us, and not to those whom we only overhear."""
         if _is_for_us(event):
-            await self._whisper(event, f"{error}\n{error.hint}" if error.hint else str(error))
+            await self._telling.whisper(event, f"{error}\n{error.hint}" if error.hint else str(error))
 
     async def _type(self, place: Place) -> None:
         """`… is typing` in a thread, where the app may; Slack takes it away with our message."""
@@ -238,91 +223,14 @@ class Slack:
         except LimenError as error:
             log.debug("nobody saw that a reply is coming: %s", error)  # the next one may be seen again
 
-    async def _whisper(self, event: AnyEvent, text: str, choices: Sequence[Choice] = ()) -> None:
-        """Something that only this person sees. Should Slack be busy, no other event waits for it."""
-        says = pieces(text)
-        for number, piece in enumerate(says, 1):
-            body = message(piece)
-            body["blocks"] += blocks(choices) if number == len(says) else []
-            try:
-                await self._whispered(event, body, patient=False)
-            except Busy:
-                self._work.beside(self._whispered_late(event, body))
-            except (Refused, Unsure) as error:
-                self._unheard(event, error)
-
-    async def _whispered_late(self, event: AnyEvent, body: Json) -> None:
-        try:
-            await self._whispered(event, body, patient=True)
-        except LimenError as error:
-            self._unheard(event, error)
-
-    async def _whispered(self, event: AnyEvent, body: Json, patient: bool) -> None:
-        """To the address that came with a slash command, which is good for half an hour; else as a message."""
-        url, in_place = self._urls.get(event.id, ("", False))
-        if url and await self._web.respond(url, {**body, "replace_original": in_place}):
-            self._urls.keep(event.id, (url, False))  # what follows stands below
-            return
-        place = event.place
-        await self._web.call(
-            self._web.client.chat_postEphemeral, patient, repeatable=False, channel=place.channel,
-            user=_native(event.author.id), thread_ts=place.thread or None, **body,
-        )  # fmt: skip
-
-    def _unheard(self, event: AnyEvent, error: LimenError) -> None:
-        self._work.complain(f"somebody there could not be told something. {error}", event.place.channel)
-
-    async def _publish(self, command: Command, text: str) -> None:
-        """Somebody's page of us: who we are, and what can be asked."""
-        view = {"type": "home", "blocks": page(text, self._slash)}
-        try:
-            await self._web.call(
-                self._web.client.views_publish, patient=False, user_id=_native(command.author.id), view=view
-            )
-        except (Busy, Refused, Unsure) as error:
-            self._work.complain(f"the App Home could not be shown. {error}")
-
     async def hand(self, place: Place, file: File, note: str, answers: str = "") -> str:
-        """Slack does not tell as which message; it shows pictures, and the beginning of texts."""
-        if len(file.content) > LARGEST:
-            raise TooLong(f"{file.name} is too long: {LARGEST:,} bytes are enough for a chat")
-        await self._web.call(
-            self._web.client.files_upload_v2, repeatable=False, channel=place.channel, filename=file.name,
-            content=file.content, initial_comment=pieces(note)[0], thread_ts=place.thread or None,
-        )  # fmt: skip
+        """Slack does not tell as which message."""
+        await self._telling.hand(place, file, note)
         return ""
-
-    async def _hand(self, command: Command, file: File, what: str) -> None:
-        """A file, in a DM."""
-        client = self._web.client
-        try:
-            opened = await self._web.call(client.conversations_open, users=_native(command.author.id))
-            await self._web.call(
-                client.files_upload_v2, repeatable=False, channel=opened["channel"]["id"],
-                filename=file.name, content=file.content, initial_comment=f"{what}.",
-            )  # fmt: skip
-        except LimenError as error:
-            await self._whisper(command, f"The file could not be sent. {error} {error.hint}".rstrip())
-        else:
-            await self._whisper(command, f"{what} is in a file that I sent to you alone.")
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """In a channel only they see it."""
-        self._work.beside(self._asked(done, person, question))
-
-    async def _asked(self, done: Done, person: Person, question: Answer) -> None:
-        body = message(pieces(spelled(question.text, self._slash))[0])
-        body["blocks"] += blocks(question.choices)
-        place, client = done.place, self._web.client
-        body |= {"channel": place.channel, "thread_ts": place.thread or None}
-        try:
-            if place.kind == Kind.DM:
-                await self._web.call(client.chat_postMessage, patient=False, repeatable=False, **body)
-            else:
-                user = _native(person.id)
-                await self._web.call(client.chat_postEphemeral, patient=False, repeatable=False, user=user, **body)
-        except LimenError as error:
-            self._work.complain(f"somebody there could not be asked. {error}", place.channel)
+        self._telling.ask(done, person, question)
 
     # Replies.
 
@@ -343,8 +251,3 @@ class Slack:
 
 def _is_for_us(event: AnyEvent) -> bool:
     return isinstance(event, Command) or (isinstance(event, Message) and event.addressed != Addressed.NO)
-
-
-def _native(person: str) -> str:
-    """Slack's id of somebody."""
-    return person.rsplit(":", 1)[-1]
