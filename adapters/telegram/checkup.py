@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from adapters.telegram.wire import OFFICIAL, About, Unreachable, Wire
+from adapters.telegram.trouble import Unreachable
+from adapters.telegram.wire import OFFICIAL, About, Wire
 from core.errors import ConfigError, LimenError
 
 

@@ -33,8 +33,9 @@ from adapters.telegram.payloads import Message as Said
 from adapters.telegram.ranks import Ranks
 from adapters.telegram.replies import Replies
 from adapters.telegram.text import LIMIT
+from adapters.telegram.trouble import Flooded, Refused, Unreachable
 from adapters.telegram.waiting import Waiting
-from adapters.telegram.wire import Buttons, Flooded, Refused, Unreachable, Wire
+from adapters.telegram.wire import Buttons, Wire
 from core.answers import Answer, Choice, handed
 from core.commands import COMMANDS
 from core.delivery import Sending

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from adapters.telegram.wire import Contested, Flooded, Refused, Unreachable, Wire
+from adapters.telegram.trouble import Contested, Flooded, Refused, Unreachable
+from adapters.telegram.wire import Wire
 from core.errors import ConfigError, LimenError
 
 if TYPE_CHECKING:

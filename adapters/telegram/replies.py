@@ -16,7 +16,8 @@ from weakref import WeakValueDictionary
 from adapters.pieces import split
 from adapters.telegram.pace import Pace
 from adapters.telegram.text import LIMIT, Piece, render
-from adapters.telegram.wire import Buttons, Flooded, Missing, Refused, Unreachable, Wire
+from adapters.telegram.trouble import Flooded, Missing, Refused, Unreachable
+from adapters.telegram.wire import Buttons, Wire
 from core.delivery import Sending
 from core.errors import ConfigError, LimenError
 from core.events import Kind, Place

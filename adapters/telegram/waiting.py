@@ -3,7 +3,8 @@
 import asyncio
 from collections import OrderedDict
 
-from adapters.telegram.wire import Flooded, Wire
+from adapters.telegram.trouble import Flooded
+from adapters.telegram.wire import Wire
 from core.errors import LimenError
 from core.events import Place
 

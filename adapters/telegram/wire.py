@@ -5,8 +5,7 @@ Telegram knows no idempotency key: a message whose answer got lost on its way ma
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
@@ -28,21 +27,13 @@ from telegram import (
     ReplyParameters,
 )
 from telegram.constants import ChatAction, ReactionEmoji
-from telegram.error import (
-    BadRequest,
-    ChatMigrated,
-    Conflict,
-    Forbidden,
-    InvalidToken,
-    RetryAfter,
-    TelegramError,
-)
+from telegram.error import BadRequest, ChatMigrated
 from telegram.request import HTTPXRequest
 
 from adapters.telegram.events import PLATFORM, Me
 from adapters.telegram.payloads import KINDS
 from adapters.telegram.text import Piece
-from core.errors import ConfigError, LimenError
+from adapters.telegram.trouble import Missing, Refused, Unreachable, bad_token, translated
 from core.events import Place
 from core.files import File
 
@@ -55,30 +46,6 @@ _PICTURES = ("image/jpeg", "image/png", "image/webp")
 UNASKED = LinkPreviewOptions(is_disabled=True)  # nobody asked the model for a preview of what it links to
 # A 400 that has one of these in it is not about the format of a text.
 _NOT_FORMAT = ("not found", "not modified", "can't be edited", "rights", "too long", "closed", "empty", "deactivated")
-
-
-class Flooded(LimenError):
-    """Too much at once: not before `seconds` have passed."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"Telegram asks us to wait {seconds:g} s")
-        self.seconds = seconds
-
-
-class Unreachable(LimenError):
-    """Telegram did not answer, or is broken. What was asked of it may have been done."""
-
-
-class Refused(LimenError):
-    """Telegram will never do this: no right, no such chat, no such topic."""
-
-
-class Missing(Refused):
-    """The message is not there any more, or is too old to be changed."""
-
-
-class Contested(LimenError):
-    """Another process takes the updates of this bot."""
 
 
 class About(NamedTuple):
@@ -110,7 +77,7 @@ class Wire:
     def __init__(self, token: str, base_url: str = "", migrated: Callable[[str, str], None] | None = None) -> None:
         bot_id, _, secret = token.partition(":")
         if not (bot_id.isascii() and bot_id.isdigit() and secret):
-            raise _bad_token()
+            raise bad_token()
         # It logs the address of every request, and the token is in that.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         self._server = server = (base_url or OFFICIAL).rstrip("/").removesuffix("/bot")
@@ -136,7 +103,7 @@ class Wire:
 
     async def me(self) -> Me:
         """Who we are."""
-        with _translated():
+        with translated():
             await self._bot.initialize()
             user = self._bot.bot
         return Me(user.id, user.username or "", user.first_name)
@@ -144,7 +111,7 @@ class Wire:
     async def about(self) -> About:
         """How we are set up."""
         me = await self.me()
-        with _translated():
+        with translated():
             user, hook = self._bot.bot, await self._bot.get_webhook_info()
         return About(
             me, bool(user.can_read_all_group_messages), bool(user.can_join_groups),
@@ -153,28 +120,28 @@ class Wire:
 
     async def manages(self, chat: str, user: str) -> bool:
         """Is somebody an administrator of a group?"""
-        with _translated():
+        with translated():
             member = await self._bot.get_chat_member(int(self._moved.get(chat, chat)), int(user))
         return member.status in (ChatMember.ADMINISTRATOR, ChatMember.OWNER)
 
     async def hook(self, url: str, secret: str) -> None:
         """From now on Telegram calls this address, one call at a time."""
-        with _translated():
+        with translated():
             await self._bot.set_webhook(url, secret_token=secret, allowed_updates=list(KINDS), max_connections=1)
 
     async def unhook(self) -> None:
         """From now on updates are for whoever asks. What waits is not lost."""
-        with _translated():
+        with translated():
             await self._bot.delete_webhook(drop_pending_updates=False)
 
     async def updates(self, offset: int, seconds: int = 0, limit: int = 100) -> list[Any]:
         """What happened since, waiting so long for something. Those before `offset` are done with for good."""
-        with _translated():
+        with translated():
             return list(await self._bot.updates(offset, seconds, limit))
 
     async def menu(self, commands: Sequence[tuple[str, str]]) -> bool:
         """Show these (name, help) in people's menu. False: it shows them already."""
-        with _translated():
+        with translated():
             wanted = tuple(BotCommand(name, told[:256]) for name, told in commands)
             if await self._bot.get_my_commands() == wanted:
                 return False
@@ -211,7 +178,7 @@ class Wire:
                 piece.text, int(place.channel), int(message), entities=_entities(piece), link_preview_options=UNASKED
             )
 
-        with _translated():
+        with translated():
             try:
                 await self._formatted(piece, edit)
             except ChatMigrated as moved:  # what was said there stays there
@@ -232,22 +199,22 @@ class Wire:
 
     async def noted(self, pressed: str, note: str) -> None:
         """A button that was pressed stops turning, and whoever pressed it may read a note."""
-        with _translated():
+        with translated():
             await self._bot.answer_callback_query(pressed, note or None)
 
     async def unbutton(self, place: Place, message: str) -> None:
         """Take the buttons below a message of ours away."""
-        with _translated():
+        with translated():
             await self._bot.edit_message_reply_markup(int(place.channel), int(message))
 
     async def button(self, place: Place, message: str, buttons: Buttons) -> None:
         """Put buttons below a message of ours."""
-        with _translated():
+        with translated():
             await self._bot.edit_message_reply_markup(int(place.channel), int(message), reply_markup=_keyboard(buttons))
 
     async def unsay(self, place: Place, message: str) -> None:
         """Delete a message of ours."""
-        with _translated():
+        with translated():
             await self._bot.delete_message(int(place.channel), int(message))
 
     async def feel(self, place: Place, message: str, emoji: str) -> bool:
@@ -255,14 +222,14 @@ class Wire:
         kind, _, custom = emoji.partition(":")
         if kind != PLATFORM and emoji not in _ALLOWED:
             return False
-        with _translated():
+        with translated():
             reaction = ReactionTypeCustomEmoji(custom) if kind == PLATFORM else ReactionTypeEmoji(_ALLOWED[emoji])
             await self._bot.set_message_reaction(int(place.channel), int(message), [reaction])
             return True
 
     async def fetch(self, file: str, most: int) -> bytes | None:
         """A file that somebody sent, by its id; None if it is longer, whatever they said it was."""
-        with _translated():
+        with translated():
             found = await self._bot.get_file(file)
             if (found.file_size or 0) > most:
                 return None
@@ -288,7 +255,7 @@ class Wire:
 
     async def typing(self, place: Place) -> None:
         """For five seconds, or until something is said."""
-        with _translated():
+        with translated():
             await self._bot.send_chat_action(self._chat(place), ChatAction.TYPING, message_thread_id=_thread(place))
 
     async def hand(self, place: Place, file: File, caption: str, answers: str = "") -> str:
@@ -317,7 +284,7 @@ class Wire:
 
     async def _following(self, place: Place, act: Callable[[], Awaitable[T]]) -> T:
         """Do it; once more in the chat that it is by now, if it was another."""
-        with _translated():
+        with translated():
             try:
                 return await act()
             except ChatMigrated as moved:
@@ -360,32 +327,3 @@ def _thread(place: Place) -> int | None:
 def _reply(answers: str) -> ReplyParameters | None:
     """A reply to a message that has been deleted meanwhile is said all the same."""
     return ReplyParameters(int(answers), allow_sending_without_reply=True) if answers.isdecimal() else None
-
-
-def _bad_token() -> ConfigError:
-    return ConfigError(
-        "Telegram does not know the bot's token",
-        "set TELEGRAM_TOKEN to what @BotFather shows under /mybots → API Token",
-    )
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except RetryAfter as error:
-        wait = error.retry_after
-        raise Flooded(float(wait if isinstance(wait, int) else wait.total_seconds())) from error
-    except InvalidToken:
-        raise _bad_token() from None  # the library's message has the token in it
-    except BadRequest as error:
-        gone = any(words in error.message.lower() for words in ("to edit not found", "can't be edited"))
-        raise (Missing if gone else Refused)(error.message) from error
-    except (Forbidden, ChatMigrated) as error:
-        raise Refused(error.message) from error
-    except Conflict as error:
-        raise Contested(error.message) from error
-    except TelegramError as error:
-        raise Unreachable(error.message) from error
-    except (KeyError, TypeError) as error:  # it was done, or not: to ask again and again could say it again and again
-        raise Refused(f"the answer makes no sense: {error!r}") from error
