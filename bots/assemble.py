@@ -26,6 +26,7 @@ from core.store.nights import Nights
 from core.store.personas import Personas
 from core.store.presence import Presence
 from core.store.queue import Limits, Queue
+from core.store.reflections import Reflections
 from personas import library
 from personas.card import Card
 
@@ -52,6 +53,7 @@ class Parts:
     loras: Loras = field(init=False)
     nights: Nights = field(init=False)
     presence: Presence = field(init=False)
+    reflections: Reflections = field(init=False)
     growth: Growth = field(init=False)
     privacy: Privacy = field(init=False)
     _fresh: dict[str, tuple[Card, float]] = field(init=False, default_factory=dict)
@@ -68,6 +70,7 @@ class Parts:
         put("loras", Loras(self.client))
         put("nights", Nights(self.client))
         put("presence", Presence(self.client))
+        put("reflections", Reflections(self.client))
         put("growth", Growth(self.client, self.ledger, self.settings))
         put("privacy", Privacy(self.client, self.queue, self.conversations, self.ledger))
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from bots import loras, up
+from bots import loras, reflecting, up
 from bots.assemble import DAY, Parts
 from core.errors import LimenError, UserError
 from core.settings import Settings
@@ -91,10 +91,15 @@ def serving(
     judge = Judge(p.conversations, nearness, p.settings.timezone, shelf=Shelf(Knowledge(p.client)))
     pool = p.settings.night.pool == "card"
     composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, p.growth, pool, judge, recall)
-    tastes = _tastes(p, recall.embedding.embed)
+    tastes, thinks = _tastes(p, recall.embedding.embed), reflecting.Beside()
     feelings, most = Feelings(p.settings.emotion.show, generator, recall.embedding.embed), p.settings.worker.batch
-    server = Server(p.client, p.queue, composer, generator, most, about, idle, occupied, tastes, feelings)
-    return server, [recall.keep_on]
+
+    def busy() -> bool:
+        return occupied() or thinks.busy
+
+    server = Server(p.client, p.queue, composer, generator, most, about, idle, busy, tastes, feelings)
+    thinks.clock = reflecting.clock(p, server.asides, generator, about, recall.embedding)
+    return server, [recall.keep_on, thinks.keep_on]
 
 
 def _recall(p: Parts, embedder: "Embedder | None") -> "Recall":

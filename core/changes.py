@@ -129,10 +129,12 @@ class Rolled(Change, frozen=True, kw_only=True, omit_defaults=True):
 class Reflected(Change, frozen=True, kw_only=True, omit_defaults=True):
     """What it made of what had happened (`causes`): itself in its own words, and what people are to it.
 
-    `about` empty: that stays as it is. `bonds`: person → what is added to (known, warmth).
+    `about` empty: that stays as it is, unless it is `silent`: then it says nothing of itself any more. `bonds`:
+    person → what is added to (known, warmth).
     """
 
     about: str = ""
+    silent: bool = False
     bonds: dict[str, tuple[float, float]] = {}
     pushes: dict[str, float] = {}
 

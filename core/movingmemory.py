@@ -12,7 +12,8 @@ from core.events import Line, PersonaKey
 from core.memory import Memory, turn_id
 from core.store import keys
 from core.store.client import Client
-from core.store.memories import Memories, notes
+from core.store.memories import Change, Memories, notes
+from core.store.reflections import Reflections
 
 
 class Way(Protocol):
@@ -45,12 +46,31 @@ async def carry(client: Client, way: Way, old: PersonaKey) -> None:
     moved = [(_moved(way, change.memory, ids), change.vector) for change in changes]
     await memories.add(new, [memory for memory, _ in moved])
     numbers = {change.id: change.seq for change in await memories.since(new)}
+    pairs = list(zip(changes, moved, strict=True))
     vectors = {(memory.id, numbers[memory.id]): vector for memory, vector in moved if vector and memory.id in numbers}
     await memories.keep_vectors(new, vectors)
     people = {person for change in changes for person in change.memory.everybody()}
     await client.do_all(("SREM", keys.REMEMBERED(person), str(old)) for person in sorted(people))
+    await _reflected(
+        client, old, new, {change.id: numbers.get(memory.id, 0) for change, (memory, _) in pairs}, changes, ids
+    )
     await memories.erase(old)
     await client.do("DEL", keys.MEMORY_STATE(str(old)))
+
+
+async def _reflected(
+    client: Client,
+    old: PersonaKey,
+    new: PersonaKey,
+    numbers: dict[str, int],
+    changes: list[Change],
+    ids: dict[str, str],
+) -> None:
+    """Reflection goes on with what it had not come to; `numbers` are those that memories have from now on."""
+    reflections = Reflections(client)
+    reached = (await reflections.reached(old)).seq
+    seq = max((numbers[change.id] for change in changes if change.seq <= reached), default=0)
+    await reflections.carry(old, new, seq, ids)
 
 
 async def _fresh(client: Client, way: Way, old: PersonaKey) -> None:

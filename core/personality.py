@@ -203,7 +203,7 @@ class _Fold:
     def reflected(self, change: Reflected) -> None:
         """Itself in its own words, and what people are to it."""
         self.push(change.pushes)
-        self.about = change.about or self.about
+        self.about = "" if change.silent else change.about or self.about
         for person, (known, warmth) in change.bonds.items():
             one = self.known(person)
             one.known = max(one.known + known, 0.0)

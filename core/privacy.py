@@ -25,6 +25,7 @@ from core.store.memories import Memories
 from core.store.nights import Nights
 from core.store.personalities import Personalities
 from core.store.queue import Queue, decode_result
+from core.store.reflections import Reflections
 
 TERMINAL = (
     "What you say here is kept in this home folder, for the conversation, and may train this persona on this machine. "
@@ -46,6 +47,7 @@ class Privacy:
         self._client, self._queue, self._conversations, self._ledger = client, queue, conversations, ledger
         self._nights, self._loras = Nights(client), Loras(client)
         self._personalities, self._memories = Personalities(client), Memories(client)
+        self._reflections = Reflections(client)
         self.consents = Consents(client)
 
     async def consent(self, person: str, basis: str, wording: str, purpose: Purpose = Purpose.TRAIN) -> bool:
@@ -124,9 +126,9 @@ class Privacy:
         went = {"jobs": len(jobs), "messages": sum(map(len, talks.values()))}
         met = {persona} if persona else {key for talk in talks for key in talked_with(talk, person)}
         went |= await self._forget_replies(person, persona, jobs, met)
+        went["memories"] = await self._forget_memories(person, persona)  # before what may be made of them meanwhile
         for one in [persona] if persona else await self._personalities.about(person):
             await self._personalities.forget(person, one)
-        went["memories"] = await self._forget_memories(person, persona)
         if persona is None:
             await self._ledger.unpark(person)
             theirs = (keys.CONSENT, keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)
@@ -192,6 +194,8 @@ class Privacy:
     async def _forget_memories(self, person: str, persona: PersonaKey | None) -> int:
         """Their words, what was answered, and whatever was made of it, with the vectors. How many that were."""
         remembering = [persona] if persona else await self._remembering(person)
+        for one in remembering:
+            await self._reflections.forget(one)
         return sum([await self._memories.forget(person, one) for one in remembering])
 
     async def _unsend(self, replies: set[str]) -> None:

@@ -256,6 +256,24 @@ class Memory(Part, frozen=True):
     ] = 100_000
 
 
+class Reflection(Part, frozen=True):
+    """What a persona makes of what was said: facts, summaries, relationships, itself (docs/reflection.md)."""
+
+    enabled: Annotated[
+        bool, Meta(description="Whether it reflects by itself; `limen memory reflect` always works.")
+    ] = True
+    turns: Annotated[
+        int, Meta(ge=0, le=10_000, description="Replies of a persona after which it reflects; 0: only at `night.at`.")
+    ] = 40
+    by: Annotated[
+        Literal["auto", "rules", "model"],
+        Meta(
+            description="Who finds facts and writes summaries: rules alone, or the model as well. `auto`: the model if "
+            "it has 1,000,000,000 parameters or more, or is a server's."
+        ),
+    ] = "auto"
+
+
 class Retention(Part, frozen=True):
     """How long prompts are kept with their replies."""
 
@@ -437,6 +455,7 @@ class Settings(Part, frozen=True):
     files: Files = Files()
     history: History = History()
     memory: Memory = Memory()
+    reflection: Reflection = Reflection()
     retention: Retention = Retention()
     personality: Personality = Personality()
     taste: Taste = Taste()

@@ -22,6 +22,7 @@ from core.store.loras import Loras, alternating, common, drawn, preferred
 from core.store.memories import noted, unsaid
 from core.store.personas import Personas
 from core.store.queue import Claim
+from core.store.reflections import turned
 from personas.card import Card
 from personas.sampling import Sampling
 from worker.generator import Finished, Generator, Rendered, Request
@@ -118,7 +119,7 @@ class Composer:
         if ask.job.ephemeral:
             return effects
         grown = heard(self._growth, ask.job, ask.inner.state, ask.talk, ask.new, done) if ask.card.evolves else []
-        return [*self._history(ask, done), *effects, *grown]
+        return [*self._history(ask, done), *effects, *grown, *_turned(ask, done)]
 
     def _history(self, ask: Ask, done: Done) -> list[Effect]:
         job = ask.job
@@ -151,6 +152,13 @@ def foreseen(judged: Judged) -> dict[str, Any]:
         "unknown": judged.unknown,
         "declines": "" if judged.decision else judged.declines,
     }
+
+
+def _turned(ask: Ask, done: Done) -> list[Effect]:
+    """One turn more to reflect on; what is answered again was counted."""
+    if ask.job.regenerates or not done.text.strip():
+        return []
+    return turned(ask.job.persona, ask.card.hash, time.time())
 
 
 def _former(ask: Ask) -> list[str]:

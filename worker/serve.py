@@ -20,6 +20,7 @@ from core.store.loras import Loras
 from core.store.presence import Presence
 from core.store.queue import Claim, Queue
 from core.taste import Head
+from worker.asides import Asides
 from worker.compose import Ask, Composer, finished, ruled, silent
 from worker.feeling import Feelings
 from worker.generator import Finished, Generator, Piece, Request
@@ -87,6 +88,7 @@ class Server:
         self._running: dict[str, _Running] = {}
         self._claims: dict[str, Claim] = {}
         self._work = asyncio.Event()
+        self.asides = Asides(generator, self._work.set)
         self._room = asyncio.Event()
         self._stopping = asyncio.Event()
         self._last_work = time.monotonic()
@@ -149,6 +151,7 @@ class Server:
             claims, due = await self._queue.claim(self.name, free)
             for claim in claims:
                 self._claims[claim.job.id] = claim
+                self.asides.people(len(self._claims))
                 await self._guard(claim, self._join(claim))
             if not claims:
                 await self._queue.bell(min(due, 1.0) if due >= 0 else 1.0)
@@ -190,6 +193,7 @@ class Server:
         """A job is no longer ours: there is room for another one. We may have claimed it anew meanwhile."""
         if self._is_ours(claim):
             del self._claims[claim.job.id]
+            self.asides.people(len(self._claims))
         self._room.set()
 
     def _is_ours(self, claim: Claim) -> bool:
@@ -220,6 +224,7 @@ class Server:
             return
         running = self._running.get(whose(event.id))
         if running is None:
+            self.asides.took(event)
             return
         if isinstance(event, Piece):
             running.hear(event)

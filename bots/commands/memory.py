@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from bots import memories, up
+from bots import memories, reflecting, up
 from bots.assemble import Parts, parts, settings
 from bots.files import line, rows, writing
 from bots.memories import Asked
@@ -46,6 +46,10 @@ def whose(function: Take) -> Take:
 @click.group()
 def command() -> None:
     """See and change what a persona remembers. Memories belong to a scope; nothing crosses from one to another."""
+
+
+for _one in (reflecting.reflect, reflecting.reflections):
+    command.add_command(_one)
 
 
 def _key(s: Settings, persona: str | None, scope: str, account: str) -> tuple[PersonaKey, str]:
@@ -278,6 +282,6 @@ async def _delete(s: Settings, key: PersonaKey, ids: tuple[str, ...]) -> tuple[i
         for memory in there:
             if memory.line:
                 await p.conversations.delete(memory.talk, memory.line)
-        went = await p.memories.drop(key, [memory.id for memory in there])
+        went = await p.memories.delete(key, [memory.id for memory in there])
         known = {memory.id for memory in there}
         return went, [name for name in ids if name not in known]

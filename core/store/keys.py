@@ -113,6 +113,11 @@ MEMORY_WAITS = Key("limen:memories-waiting",    "set",    "until taken in",     
 MEMORY_BIN = Key("limen:memories:{}:bin",       "string", "a day",                    "commands",             "commands",       "conversation")
 REMEMBERED = Key("limen:person:{}:remembered",  "set",    "until forgotten",          "memories.lua",         "forget, export", "person")
 
+# Reflection: how far it has come with a persona, and what it kept and dropped. (Reasons and ids of lines, no text.)
+REFLECT_DUE= Key("limen:reflect-due",           "zset",   "until reflected on",       "worker",    "worker",          "nobody")
+REFLECTED  = Key("limen:reflected:{}",          "hash",   "for ever; few numbers",    "worker",    "worker",          "nobody")
+REFLECTIONS= Key("limen:reflections:{}",        "list",   "the last 20",              "worker",    "memory",          "conversation")
+
 # Nights: what they found, and who is at one.
 NIGHT      = Key("limen:night:{}",              "string", "400 days; 60 of a persona","nights",    "night, report",   "conversation")
 NIGHTS_OF  = Key("limen:nights-of:{}",          "zset",   "400 days",                 "nights",    "night, report",   "nobody")

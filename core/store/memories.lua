@@ -63,6 +63,26 @@ local function drop(id)
   return 1
 end
 
+local function keep(id, body, slot, time, people)
+  local kept = put(id, body) and 1 or 0
+  if slot ~= '' then settle(id, slot, tonumber(time)) end
+  for _, person in ipairs(cmsgpack.unpack(people)) do call('SADD', key('of', person), K.persona) end
+  return kept
+end
+
+-- What was made of a line that reads differently now, or is gone, goes with it.
+local function unmake(source)
+  for _, id in ipairs(call('HKEYS', K.all)) do
+    local of = (string.sub(id, 1, 5) == 'fact:' or string.sub(id, 1, 8) == 'episode:') and made(id)
+    for _, one in ipairs(of and of.sources or {}) do
+      if one == source then
+        drop(id)
+        break
+      end
+    end
+  end
+end
+
 local ops = {}
 
 -- Take in lines of talk that were heard or said since: at most ARGV[3]. → how many more there are
@@ -87,13 +107,23 @@ end
 -- Keep memories: ARGV from 3 on are id, body, slot ('' if none), time, and the ids of people, as one packed list.
 function ops.put()
   local kept = 0
-  for i = 3, #ARGV, 5 do
-    local id, body, slot, time, people = unpack(ARGV, i, i + 4)
-    if put(id, body) then kept = kept + 1 end
-    if slot ~= '' then settle(id, slot, tonumber(time)) end
-    for _, person in ipairs(cmsgpack.unpack(people)) do call('SADD', key('of', person), K.persona) end
-  end
+  for i = 3, #ARGV, 5 do kept = kept + keep(unpack(ARGV, i, i + 4)) end
   return kept
+end
+
+-- Keep what was made of lines, if they still read as they did: as `put`, and with each the numbers of its sources, as
+-- one packed list of id, number, id, number … → ids of those that were not kept
+function ops.made()
+  local stale = {}
+  for i = 3, #ARGV, 6 do
+    local sources, fresh = cmsgpack.unpack(ARGV[i + 5]), true
+    for at = 1, #sources, 2 do
+      local now = call('ZSCORE', K.order, sources[at])
+      fresh = fresh and now and tonumber(now) == tonumber(sources[at + 1])
+    end
+    if fresh then keep(unpack(ARGV, i, i + 4)) else stale[#stale + 1] = ARGV[i] end
+  end
+  return stale
 end
 
 -- Vectors of memories: ARGV from 3 on are id, the number under which it was read, and the vector.
@@ -112,16 +142,30 @@ function ops.drop()
   return went
 end
 
+-- The same because somebody wants it: what was made of them goes, too. → how many of them
+function ops.delete()
+  local went = 0
+  for i = 3, #ARGV do
+    if drop(ARGV[i]) > 0 then
+      went = went + 1
+      unmake(ARGV[i])
+    end
+  end
+  return went
+end
+
 -- The line ARGV[4] of the talk ARGV[3] is gone: it is neither remembered nor will be.
 function ops.unsay()
   call('SREM', K.fresh, ARGV[3] .. '\n' .. ARGV[4])
-  return drop(ARGV[5])
+  local went = drop(ARGV[5])
+  if went > 0 then unmake(ARGV[5]) end
+  return went
 end
 
 -- The memory ARGV[3], if it still reads ARGV[4], reads ARGV[5]. → 1, or 0 if it does not
 function ops.change()
   if call('HGET', K.all, ARGV[3]) ~= ARGV[4] then return 0 end
-  put(ARGV[3], ARGV[5])
+  if put(ARGV[3], ARGV[5]) then unmake(ARGV[3]) end
   return 1
 end
 
@@ -130,7 +174,9 @@ function ops.bin()
   local body = call('HGET', K.all, ARGV[3])
   if not body then return 0 end
   call('SET', K.bin, cmsgpack.pack({ARGV[4], ARGV[3], body}), 'EX', ARGV[5])
-  return drop(ARGV[3])
+  local went = drop(ARGV[3])
+  unmake(ARGV[3]) -- should it come back, it is reflected on again
+  return went
 end
 
 -- What ARGV[3] let go last is remembered again. → its id and body, or nothing

@@ -15,6 +15,7 @@ from core.events import Line, PersonaKey
 from core.memory import Kind, Memory, turn, turn_id
 from core.store import keys
 from core.store.client import Client, Effect
+from core.store.reflections import silenced
 
 SCRIPT = "#!lua flags=allow-oom\n" + files("core.store").joinpath("memories.lua").read_text()
 BATCH = 500  # lines taken in, or memories read, in one round trip
@@ -75,8 +76,19 @@ class Memories:
             kept += await self._run(persona, "put", *rows)
         return kept
 
+    async def derive(self, persona: PersonaKey, memories: Iterable[Memory], seqs: Mapping[str, int]) -> list[str]:
+        """Keep what was made of turns that were read as of `seqs` (id → number of its change), as `add` does. Ids of
+        those that are not kept, because a turn of theirs has changed or gone meanwhile."""
+        rows: list[str | bytes | float] = []
+        for memory in memories:
+            read = [word for source in memory.sources for word in (source, seqs.get(source, -1))]
+            rows += [*_row(memory), _encode(read)]
+        if not rows:
+            return []
+        return [name.decode() for name in await self._run(persona, "made", *rows)]
+
     async def edit(self, persona: PersonaKey, talk: str, line: str, text: str) -> bool:
-        """Something said reads differently. False if it is not remembered (yet)."""
+        """Something said reads differently, and what was made of it goes. False if it is not remembered (yet)."""
         name = turn_id(talk, line)
         while True:
             body = await self._client.do("HGET", keys.MEMORIES(str(persona)), name)
@@ -84,14 +96,21 @@ class Memories:
                 return False
             changed = _encode(msgspec.structs.replace(_line(body), text=text))
             if await self._run(persona, "change", name, body, changed):
+                await silenced(self._client, persona, name)
                 return True
 
     async def unsay(self, persona: PersonaKey, talk: str, line: str) -> bool:
-        """Something said is gone, remembered or about to be. False if it was not remembered."""
-        return bool(await self._run(persona, "unsay", talk, line, turn_id(talk, line)))
+        """Something said is gone, remembered or about to be, and what was made of it goes too. False if it was not
+        remembered."""
+        gone = bool(await self._run(persona, "unsay", talk, line, turn_id(talk, line)))
+        if gone:
+            await silenced(self._client, persona, turn_id(talk, line))
+        return gone
 
     async def bin(self, persona: PersonaKey, person: str, name: str) -> bool:
-        """A memory goes; for a day whoever let it go may have it back (`unbin`). False if it is not remembered."""
+        """A memory goes, with what was made of it; for a day whoever let it go may have it back (`unbin`). False if it
+        is not remembered."""
+        await silenced(self._client, persona, name)
         return bool(await self._run(persona, "bin", name, person, BIN_FOR))
 
     async def unbin(self, persona: PersonaKey, person: str) -> Memory | None:
@@ -102,6 +121,13 @@ class Memories:
     async def drop(self, persona: PersonaKey, ids: Sequence[str]) -> int:
         """These are not remembered any more. How many there were."""
         return int(await self._run(persona, "drop", *ids)) if ids else 0
+
+    async def delete(self, persona: PersonaKey, ids: Sequence[str]) -> int:
+        """The same because somebody wants it: what was made of them goes, too. How many of them there were."""
+        went = int(await self._run(persona, "delete", *ids)) if ids else 0
+        for name in ids:
+            await silenced(self._client, persona, name)
+        return went
 
     async def keep_vectors(self, persona: PersonaKey, vectors: Mapping[tuple[str, int], bytes]) -> None:
         """Vectors by id and number of the change as which the memory was read; of what changed since, none is kept."""

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from core import privacy
-from core.store import consents, conversations, keys, ledger, loras, memories, nights, personalities, queue
+from core.store import consents, conversations, keys, ledger, loras, memories, nights, personalities, queue, reflections
 
-PARTS = (privacy, consents, conversations, ledger, loras, memories, nights, personalities, queue)
+PARTS = (privacy, consents, conversations, ledger, loras, memories, nights, personalities, queue, reflections)
 REACH = "".join(inspect.getsource(module) for module in PARTS)
 PEOPLES = {name for name, key in keys.every().items() if key.data_of != "nobody"}
 

@@ -9,7 +9,7 @@ from core import moving, movingmemory, movingself
 from core.events import Kind, Person, PersonaKey, Place
 from core.moving import STAYS, Route
 from core.scopes import scopes_of
-from core.store import keys, memories
+from core.store import keys, memories, reflections
 
 OLD, NEW = Place("telegram", "-5", "-5"), Place("telegram", "-1005", "-1005")
 ROUTE = Route("telegram:7", OLD, NEW)
@@ -24,7 +24,7 @@ ROOMLESS = {
     "WEIGHED", "COUNTED_IN", "NIGHT_RUN", "CONSENT", "WORKER", "WORKERS", "SESSIONS",
 }  # fmt: skip
 
-SOURCES = "".join(inspect.getsource(module) for module in (moving, movingmemory, movingself, memories))
+SOURCES = "".join(inspect.getsource(module) for module in (moving, movingmemory, movingself, memories, reflections))
 
 
 @pytest.mark.parametrize("name", sorted(keys.every()))

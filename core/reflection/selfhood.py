@@ -1,0 +1,124 @@
+"""A persona's words about itself, before it believes them: sentence by sentence, is it still the character of the card?
+
+What the card says of name, home, trade, age, family and tastes holds: a sentence that says otherwise is dropped, and so
+is one with a name or number that stands neither in the card nor in what happened. Pure; English.
+"""
+
+import re
+from collections.abc import Sequence
+
+from core.reflection import facts, vetting
+from personas.card import Card
+
+MOST = 3  # sentences
+KEYED = {"name", "age", "birthday", "home", "status", "work", "self", "people", "animals", "health", "skill", "having"}
+_GOOD = re.compile(r"\b(?:love|like|enjoy|adore|fond of|favou?rite|prefer)\w*\b", re.IGNORECASE)
+_BAD = re.compile(
+    r"\b(?:hate|dislike|detest|despise|loathe)\w*\b|"
+    r"\b(?:can(?:['’]|no)t stand|(?:do|does)(?:n['’]t| not) (?:like|love|enjoy)|against)\b",
+    re.IGNORECASE,
+)
+_FIRST = re.compile(r"\b(?:I|me|my|mine|myself)\b|\bI['’]", re.IGNORECASE)
+_MACHINE = re.compile(
+    r"\b(?:language model|artificial intelligence|AI|chatbot|assistant|programmed|trained on|virtual|algorithm|card|"
+    r"roleplay|fictional|character|persona|user)\b",
+    re.IGNORECASE,
+)
+
+
+def lore(card: Card) -> list[str]:
+    """Everything a card says of who it is, as sentences."""
+    world = [card.world.scene, *(detail.text for detail in card.world.details), *card.world.channels.values()]
+    voice = [example.reply for example in card.voice.examples]
+    lists = (card.goals, card.skills, card.knowledge.domains, card.actions, card.names)
+    texts = [card.title, card.tagline, card.description, *world, *voice, card.greeting, card.knowledge.era]
+    return [part for text in [*texts, *(item for items in lists for item in items)] for part in _parts(text)]
+
+
+def _parts(text: str) -> list[str]:
+    return [" ".join(part.split()) for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip()]
+
+
+def sentences(text: str) -> list[str]:
+    """What a model said, as the sentences of a description: without acts between asterisks, and without address."""
+    return [opened for part in _parts(re.sub(r"\*[^*]*\*", " ", text)) if (opened := _ADDRESS.sub("", part).strip())]
+
+
+_ADDRESS = re.compile(
+    r"^(?:[Oo]h|[Aa]h|[Ww]ell|[Hh]ello|[Hh]i|[Aa]hoy|[Ii]ndeed)\b[,!]?(?: (?!I\b)[\w’']+){0,2}[,!]\s+"
+)
+
+
+def outside(sentence: str, card: Card, sources: Sequence[str], names: Sequence[str] = ()) -> str:
+    """Why a sentence is not of this character as it lives now; empty if it is.
+
+    `sources`: what happened, in sentences; `names`: of the people in it.
+    """
+    own = lore(card)
+    return vetting.first(
+        vetting.size(sentence, 12, 240),
+        "it asks" if "?" in sentence else "",
+        "" if _FIRST.search(sentence) else "it is not about itself",
+        vetting.order(sentence),
+        vetting.address(sentence),
+        vetting.secret(sentence),
+        vetting.language(sentence, own),
+        "it steps out of the character" if _MACHINE.search(sentence) and not _in(_MACHINE, sentence, own) else "",
+        _forbidden(sentence, card),
+        _turned(sentence, own),
+        _keyed(sentence, own),
+        vetting.support(sentence, [*own, *sources], [*names, card.title], least=0.6, denials=False),
+    )
+
+
+def _in(pattern: re.Pattern[str], sentence: str, own: Sequence[str]) -> bool:
+    """Does the card itself speak so?"""
+    found = pattern.search(sentence)
+    return found is not None and any(re.search(rf"\b{re.escape(found[0])}\b", part, re.IGNORECASE) for part in own)
+
+
+def _forbidden(sentence: str, card: Card) -> str:
+    said = vetting.roots(sentence)
+    for topic in card.limits.topics:
+        words = vetting.roots(topic)
+        if words and words <= said:
+            return f"the card does not talk about {topic}"
+    return ""
+
+
+def _turned(sentence: str, own: Sequence[str]) -> str:
+    """It likes what the card hates, or the other way round; or it denies what the card says."""
+    good, bad = bool(_GOOD.search(sentence)) and not _BAD.search(sentence), bool(_BAD.search(sentence))
+    said = vetting.roots(sentence)
+    for part in own:
+        theirs = vetting.roots(part)
+        shared = {word for word in said & theirs if not _TASTE.match(word)}
+        if not shared:
+            continue
+        if (good and _BAD.search(part)) or (bad and _GOOD.search(part) and not _BAD.search(part)):
+            return f"the card says: {part!r}"
+        if len(shared) >= 2 and not (good or bad) and vetting.denies(sentence) != vetting.denies(part):
+            return f"the card says: {part!r}"
+    return ""
+
+
+_TASTE = re.compile(r"(?:love|like|enjoi|hate|dislik|favou?rit|prefer|fond|thing|good|bad|much|stand|adore)$")
+
+
+def _keyed(sentence: str, own: Sequence[str]) -> str:
+    """What it says of name, home, trade and the like stands in the card, in one sentence of it or in two."""
+    sort = next((one for one in facts.SORTS if one.name in KEYED and one.pattern.search(sentence)), None)
+    if sort is None:
+        return ""
+    said = vetting.roots(sentence)
+    shares = sorted((len(said & vetting.roots(part)) for part in own), reverse=True)
+    covered = {word for part in own for word in said & vetting.roots(part)}
+    new = said - covered
+    if len(new) * 3 > len(said) or not shares or shares[0] == 0:
+        return f"the card says nothing of this ({sort.name}): {', '.join(sorted(new)[:3])}"
+    return ""
+
+
+def of_itself(sentence: str) -> bool:
+    """Does it tell of itself, rather than greet, advise or ask?"""
+    return bool(re.search(r"\b(?:I|my|My)\b", sentence)) and "?" not in sentence
