@@ -6,12 +6,15 @@ temperament model", Australian Journal of Psychology 48 (1996); he measured emot
 neuroticism. The names of the eight octants are his.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from core.changes import Pad
+from core.feelings import PADS
 from core.personality import State, faded
 
 PLAIN = 0.12  # a mood is not worth a word while every dimension is so near to where it rests
+FELT, THAT_WAY = 0.2, 0.6  # how far a mood has moved, and how near an emotion lies to that, for it to be felt
 MUCH = 0.3  # more pleased than usual, which is worth a word even if it is the same mood
 _NAMES = {
     (True, True, True): "exuberant", (True, True, False): "dependent", (True, False, True): "relaxed",
@@ -56,6 +59,22 @@ def words(state: State, now: float) -> str:
     if present != usual and max(map(abs, moved)) >= PLAIN:
         return _WORDS[present]
     return f"{_WORDS[present]}, more than usual" if present == usual and moved[0] >= MUCH else ""
+
+
+def felt(names: Sequence[str], state: State, now: float) -> str:
+    """Which of a card's emotions it feels: the one that lies in the direction in which its mood has moved; empty while
+    it has hardly moved, or where no emotion of it lies that way."""
+    moved = faded(state, now)
+    if math.hypot(*moved) < FELT:
+        return ""
+    near = {name: _likeness(moved, PADS[name.casefold()]) for name in names if name.casefold() in PADS}
+    best = max(near, key=lambda name: near[name], default="")
+    return best if best and near[best] >= THAT_WAY else ""
+
+
+def _likeness(one: Pad, other: Pad) -> float:
+    """The cosine of the angle between two moods."""
+    return sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
 
 
 def _within(value: float) -> float:

@@ -145,7 +145,7 @@ def told(change: AnyChange, known: Names, quote: Quote = lambda change: "") -> s
         case Reflected():
             return f"it reflected{_effects(change)}"
         case Mended():
-            return f"{change.lost:,} changes were found missing; it goes on without them"
+            return f"{change.lost or 'some'} changes were found missing; it goes on without them"
 
 
 def _effects(change: Talked | Rated | Reflected) -> str:

@@ -82,7 +82,7 @@ class Composer:
             return None
         group = job.place.kind != Kind.DM
         now = await inner(self._growth, job, card, new)
-        judged = await self._judge.look(job, card, talk, older, new, now.state.traits)
+        judged = await self._judge.look(job, card, talk, older, new, now.state.traits, now.feels)
         recalled = await self._remembered(job, talk, new)
         names = met(recalled, [*older, *new], own_names(card))
         scene = Scene(

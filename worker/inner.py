@@ -20,12 +20,13 @@ from personas.card import Card
 
 class Inner(msgspec.Struct, frozen=True):
     """A `state`, and what of it reaches a prompt: the traits of the day; the mood and what the other is to it, in a few
-    words, empty where there is nothing to say."""
+    words, empty where there is nothing to say. `feels`: which of the card's emotions it feels, for rules."""
 
     state: State
     traits: dict[str, float]
     mood: str = ""
     bond: str = ""
+    feels: str = ""
 
 
 async def inner(growth: Growth, job: Generate, card: Card, new: Sequence[Line]) -> Inner:
@@ -36,7 +37,8 @@ async def inner(growth: Growth, job: Generate, card: Card, new: Sequence[Line]) 
         return Inner(state, state.traits)
     state = await growth.living(job.persona, card)
     bond = acquaintance(state, new[-1].author.id, now.time)
-    return Inner(state, state.traits_on(now.day), mood.words(state, now.time), bond)
+    feels = mood.felt([emotion.name for emotion in card.emotions], state, now.time)
+    return Inner(state, state.traits_on(now.day), mood.words(state, now.time), bond, feels)
 
 
 def heard(growth: Growth, job: Generate, state: State, talk: Talk, new: Sequence[Line], done: Done) -> list[Effect]:

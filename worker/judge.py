@@ -60,10 +60,11 @@ class Judge:
 
     async def look(
         self, job: Generate, card: Card, talk: Talk, older: Sequence[Line], new: Sequence[Line],
-        dials: Mapping[str, float],
+        dials: Mapping[str, float], feels: str = "",
     ) -> Judged:  # fmt: skip
-        """What new lines call for that follow `older` ones. `dials`: where each of its traits stands now."""
-        now = self.now("\n".join(line.text for line in new), dials)
+        """What new lines call for that follow `older` ones. `dials`: where each of its traits stands now; `feels`: one
+        of its emotions."""
+        now = msgspec.structs.replace(self.now("\n".join(line.text for line in new), dials), mood=feels)
         now = msgspec.structs.replace(now, first_contact=await self._is_new(job, card, talk, older, new))
         return await self.judge(card, now)
 

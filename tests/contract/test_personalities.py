@@ -131,6 +131,18 @@ async def test_a_stream_that_is_gone_leaves_the_snapshot(client: Client, store: 
     assert pytest.approx(0.101) == (await store.read(MIRA)).state.drift["warmth"]
 
 
+async def test_a_count_that_is_gone_is_counted_anew(client: Client, store: Personalities) -> None:
+    """With the snapshot beside it; nothing of the state is lost, and it is noted."""
+    await store.append(MIRA, [BORN, *(talked(n) for n in range(EVERY))])
+    before = (await store.read(MIRA)).state
+    await client.do("DEL", keys.SELF_AT(str(MIRA)))
+
+    seen, again = await store.read(MIRA), await store.read(MIRA)
+
+    assert (before.drift, before.people) == (seen.state.drift, seen.state.people)
+    assert (EVERY + 2, seen.state, 0) == (again.state.events, again.state, again.lost)
+
+
 async def test_only_one_begins(store: Personalities) -> None:
     """Whoever saw an older end has to look again."""
     first, second = await store.read(MIRA), await store.read(MIRA)

@@ -12,7 +12,7 @@ from core.changes import Born, Rated, Talked
 from core.events import Command, Person, PersonaKey, Place
 from core.personality import State, bond, replay
 from core.settings import Scope
-from personas.card import Trait
+from personas.card import Emotion, Rule, Trait, When
 from tests.fakes.commands import meanwhile
 from tests.fakes.house import ANN, BOB, BOT, DM, ROOM, House, house_at, quick, react, say
 
@@ -199,6 +199,20 @@ async def test_many_thumbs_at_once_count_no_more_than_one_by_one(house: House) -
     assert (12, 12.0) == (len(steps), pytest.approx(after.people[ANN.id].rated, rel=0.01))
     assert min(steps) < max(steps) / 2
     assert after.traits["warmth"] - before.traits["warmth"] < 12 * max(steps) * 0.75
+
+
+async def test_a_rule_knows_how_it_feels(house: House) -> None:
+    """Unkindness makes it sad, and a rule for that holds; before, it did not."""
+    rule = Rule(when=When(mood="sad"), say="Leave me be.")
+    sad = msgspec.structs.replace(house.p.card("mira"), rules=(rule,), emotions=(Emotion(name="sad"),))
+    house.engine.cards = lambda name: sad
+    async with house.at_work():
+        told = await house.talk(
+            *(say("Shut up, you stupid idiot, you are useless. I hate you.", n, where=DM) for n in range(1, 5))
+        )
+
+    assert told[0].text.startswith("I heard")
+    assert "Leave me be." == told[-1].text
 
 
 async def test_an_edited_card_holds_from_the_next_reply_on(house: House) -> None:

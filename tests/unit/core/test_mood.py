@@ -40,6 +40,17 @@ def test_a_mood_has_a_name_only_while_it_is_one() -> None:
     assert all(-1 <= one <= 1 for one in mood.mood(cross, 1000.0))
 
 
+def test_it_feels_what_lies_the_way_its_mood_went() -> None:
+    """One of the card's own emotions; none while the mood is hardly another, or where none is like it."""
+    born = Born(id="b", time=1000.0, day=1, card="c", dials={})
+    state = replay(State(), [born])
+    down = replay(state, [Talked(id="t", time=1000.0, day=1, pull=(-0.2, -0.2, -0.3))])
+    names = ["cheerful", "homesick", "nominal-ish"]
+
+    felt = [mood.felt(names, one, 1000.0) for one in (state, down)]
+    assert (["", "homesick"], "", "") == (felt, mood.felt(["proud"], down, 1000.0), mood.felt(names, down, 90_000.0))
+
+
 def test_a_day_ends_at_four_in_the_operators_morning() -> None:
     """Whatever the clock of the server says."""
     night, morning = at(2026, 5, 2, 1, 59), at(2026, 5, 2, 2, 1)
