@@ -26,6 +26,7 @@ from core.store.nights import Nights
 from core.store.personas import Personas
 from core.store.presence import Presence
 from core.store.queue import Limits, Queue
+from core.store.quotas import Quotas
 from core.store.reflections import Reflections
 from personas import library
 from personas.card import Card
@@ -54,6 +55,7 @@ class Parts:
     nights: Nights = field(init=False)
     presence: Presence = field(init=False)
     reflections: Reflections = field(init=False)
+    quotas: Quotas = field(init=False)
     growth: Growth = field(init=False)
     privacy: Privacy = field(init=False)
     _fresh: dict[str, tuple[Card, float]] = field(init=False, default_factory=dict)
@@ -71,6 +73,7 @@ class Parts:
         put("nights", Nights(self.client))
         put("presence", Presence(self.client))
         put("reflections", Reflections(self.client))
+        put("quotas", Quotas(self.client))
         put("growth", Growth(self.client, self.ledger, self.settings))
         put("privacy", Privacy(self.client, self.queue, self.conversations, self.ledger))
 

@@ -43,14 +43,18 @@ def command(ctx: click.Context, as_json: bool, watch: bool) -> None:
     ctx.exit(0 if seen["running"] else 1)
 
 
-async def look(settings: Settings) -> dict[str, Any]:
-    """Everything that status shows, as plain data; of a home where nothing runs, only that. Raises StoreError."""
+async def look(settings: Settings, often: bool = False) -> dict[str, Any]:
+    """Everything that status shows, as plain data; of a home where nothing runs, only that. Raises StoreError.
+
+    `often`: without what is too dear for every second.
+    """
     url = await up.redis_url_if_running(settings)
     home = {"home": str(settings.home), "version": version(), "disk": _disk(settings.home)}
     if not url:
         return {"running": False, **home}
     async with parts(settings, url) as p:
-        return {"running": True, **home, "redis": await _redis(p, url), **await _work(p)}
+        quotas = {} if often else {"quotas": await _quotas(p)}
+        return {"running": True, **home, "redis": await _redis(p, url), **await _work(p), **quotas}
 
 
 def _disk(home: Path) -> dict[str, int]:
@@ -78,6 +82,16 @@ async def _work(p: Parts) -> dict[str, Any]:
         "loras": await _loras(p),
         "nights": await _nights(p),
     }
+
+
+async def _quotas(p: Parts) -> dict[str, Any]:
+    """Of the quotas that are set: how many people and channels have had as much as they may."""
+    rules, found = p.settings.attention, {}
+    if rules.person_quota:
+        found["person"] = await p.quotas.of_people(rules.person_quota, rules.quota_minutes)
+    if rules.channel_quota:
+        found["channel"] = await p.quotas.of_channels(rules.channel_quota, rules.quota_minutes)
+    return {name: msgspec.to_builtins(one) for name, one in found.items()}
 
 
 async def _nights(p: Parts) -> dict[str, Any]:
@@ -112,6 +126,7 @@ def page(seen: dict[str, Any]) -> str:
         *_workers(seen["workers"]),
         ("talking", f"{seen['talking']} (terminals, and processes of bots)"),
         ("personas", f"{seen['personas']} that have spoken"),
+        *quota_rows(seen.get("quotas", {})),
         *_lora_rows(seen["loras"]),
         *_night_rows(seen["nights"]),
         ("disk", disk),
@@ -153,6 +168,16 @@ def _engine(about: dict[str, str]) -> list[tuple[str, str]]:
     return [("", " · ".join(parts))] if parts else []
 
 
+def quota_rows(seen: dict[str, Any]) -> list[tuple[str, str]]:
+    """A line for each that is set."""
+    rows = []
+    for name, one in seen.items():
+        within = "an hour" if one["minutes"] == 60 else f"{one['minutes']:g} min"
+        had = f"{one['full']:,} of {one['counted']:,} lately have had theirs"
+        rows.append(f"{one['most']:,} answers in {within} to a {name}: {had}")
+    return [("quotas" if number == 0 else "", row) for number, row in enumerate(rows)]
+
+
 def _lora_rows(seen: dict[str, Any]) -> list[tuple[str, str]]:
     """How many speak with one, and on two lines each those that could not be loaded."""
     trial = f", {seen['on_trial']:,} on trial" if seen["on_trial"] else ""
@@ -180,5 +205,5 @@ async def _watch(settings: Settings) -> None:
 
     with Live(auto_refresh=False) as live:
         while True:
-            live.update(Text.from_ansi(page(await look(settings))), refresh=True)
+            live.update(Text.from_ansi(page(await look(settings, often=True))), refresh=True)
             await asyncio.sleep(EVERY)

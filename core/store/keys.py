@@ -57,9 +57,9 @@ TALKS      = Key("limen:talks:{}",              "set",    "as its persona",     
 SPOKE_IN   = Key("limen:person:{}:talks",       "set",    "until forgotten",          "engine",    "forget, export",  "person")
 
 # Being in a group: how often we have spoken, so that it is not too often. (queue.lua counts; ids of jobs are members.)
-ASKED      = Key("limen:person:{}:asked",       "zset",   "the quota's window",       "queue.lua", "queue.lua, export", "person")
+ASKED      = Key("limen:person:{}:asked",       "zset",   "the quota's window",       "queue.lua", "queue, export, status", "person")
 ASKED_TOLD = Key("limen:person:{}:told",        "string", "the quota's window",       "queue.lua", "queue.lua, export", "person")
-SPOKEN     = Key("limen:spoken:{}",             "zset",   "the quota's window",       "queue.lua", "queue.lua",       "nobody")
+SPOKEN     = Key("limen:spoken:{}",             "zset",   "the quota's window",       "queue.lua", "queue, status",   "nobody")
 SPOKEN_TOLD= Key("limen:spoken-told:{}",        "string", "the quota's window",       "queue.lua", "queue.lua",       "nobody")
 OVERHEARD  = Key("limen:overheard:{}",          "zset",   "an hour",                  "queue.lua", "queue.lua",       "nobody")
 BOT_TURNS  = Key("limen:bot-turns:{}",          "string", "until a person speaks, or a day of silence", "queue.lua", "queue.lua", "nobody")

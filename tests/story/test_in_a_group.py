@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bots.commands import status
 from bots.reading import read
 from core.commands import RESTING, Answer
 from core.engine import Act, Outcome
@@ -297,6 +298,21 @@ async def test_quiet_hours_and_quotas_do_not_keep_anybody_from_stopping_us(redis
 
 
 # Quotas.
+
+
+async def test_the_operator_sees_who_has_had_their_share(redis_url: str) -> None:
+    """In `limen status`: of each quota that is set, how many have reached it, and how many are counted."""
+    async with among(redis_url, person_quota=2, channel_quota=100, quota_minutes=30) as house:
+        await house.engine.on_messages([say("hi", n, where=(ROOM, DM)[n % 2]) for n in range(4)])
+        await house.engine.on_message(say("hi", 10, BOB))
+        seen = await status._quotas(house.p)
+    async with among(redis_url) as house:
+        assert {} == await status._quotas(house.p)
+
+    assert [
+        ("quotas", "2 answers in 30 min to a person: 1 of 2 lately have had theirs"),
+        ("", "100 answers in 30 min to a channel: 0 of 1 lately have had theirs"),
+    ] == status.quota_rows(seen)
 
 
 async def test_over_a_quota_one_kind_message_and_then_silence(redis_url: str) -> None:
