@@ -15,7 +15,7 @@ _STOP = """a about again all also am an and any are as at be because been before
     just let ll me more most my no nor not now of off on once only or other our ours out over own re same she should
     so some such than that the their them then there these they this those to too under until up ve very was wasn we
     were what when where which while who whom why will with won would you your yours yes ok okay please tell told say
-    said remember recall know mention mentioned talk talked ever"""
+    said remember recall know mention mentioned talk talked ever hi hello hey thank thanks bye goodbye"""
 STOP = frozenset(_STOP.split())
 
 

@@ -95,10 +95,10 @@ class Recall:
 
     async def _current(self, persona: PersonaKey) -> _Held:
         """The index of a persona, with all that was said so far in it."""
-        await self.memories.take_in(persona)
+        state = await self.memories.take_in(persona)
         held = self._hold(str(persona))
         async with held.lock:
-            await self._follow(persona, held)
+            await self._follow(persona, held, state)
         return held
 
     def _hold(self, name: str) -> _Held:
@@ -111,9 +111,9 @@ class Recall:
             self._held.popitem(last=False)
         return held
 
-    async def _follow(self, persona: PersonaKey, held: _Held) -> None:
-        state = await self.memories.state(persona)
-        if state == held.state:
+    async def _follow(self, persona: PersonaKey, held: _Held, state: State) -> None:
+        """Bring it up to `state`, which may be older than what it has seen since."""
+        if state.seq <= held.state.seq and state.gone <= held.state.gone:
             return
         changes = await self.memories.since(persona, held.state.seq)
         if state.gone != held.state.gone:

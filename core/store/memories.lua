@@ -85,7 +85,8 @@ end
 
 local ops = {}
 
--- Take in lines of talk that were heard or said since: at most ARGV[3]. → how many more there are
+-- Take in lines of talk that were heard or said since: at most ARGV[3].
+-- → how many more there are, the number of the latest change, how many have gone
 function ops.take()
   local found = {}
   for _, name in ipairs(call('SRANDMEMBER', K.fresh, tonumber(ARGV[3]))) do
@@ -101,7 +102,8 @@ function ops.take()
   end
   local left = call('SCARD', K.fresh)
   if left == 0 then call('SREM', K.waiting, K.persona) end
-  return left
+  local seq, gone = unpack(call('HMGET', K.state, 'seq', 'gone'))
+  return {left, seq or 0, gone or 0}
 end
 
 -- Keep memories: ARGV from 3 on are id, body, slot ('' if none), time, and the ids of people, as one packed list.

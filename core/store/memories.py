@@ -55,10 +55,12 @@ class Memories:
 
     # Writing.
 
-    async def take_in(self, persona: PersonaKey) -> None:
-        """Make memories of all that was said since."""
-        while await self._run(persona, "take", BATCH):
-            pass
+    async def take_in(self, persona: PersonaKey) -> State:
+        """Make memories of all that was said since. How far the persona's memory has come."""
+        while True:
+            left, seq, gone = await self._run(persona, "take", BATCH)
+            if not left:
+                return State(int(seq), int(gone))
 
     async def waiting(self) -> list[PersonaKey]:
         """Personas to whom something was said that is not taken in yet."""
