@@ -138,6 +138,7 @@ _RULES: list[tuple[re.Pattern[str], Callable[[Match], str] | str]] = [
     (re.compile(r"(?<![\w.,:/+-])\(?0[1-9]\d{0,4}\)?(?:[ /-]{0,2}\d){6,11}(?![\w]|[.,:]\d)"), _phone),
 ]
 
+_GOES_ON = re.compile(r"\w|[.-]\w|[/(]")  # what would be taken for a part of a name, or make it none
 _EVERYBODY = {"everyone", "here", "channel", "all"}
 _MENTION = re.compile(
     r"(?P<code>```.*?(?:```|\Z)|`[^`\n]{1,500}`)|"
@@ -154,6 +155,7 @@ def _unnamed(text: str, people: dict[str, str]) -> str:
         who = match["id"] or (match["name"] or "").casefold()
         if not who or who in _EVERYBODY:
             return match[0]
-        return people.setdefault(who, f"@person{len(people) + 1}")
+        name = people.setdefault(who, f"@person{len(people) + 1}")
+        return f"{name} " if _GOES_ON.match(text, match.end()) else name
 
     return _MENTION.sub(instead, text) if "@" in text else text

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core import redact as module
@@ -115,6 +115,8 @@ def test_a_person_has_one_pseudonym_in_a_row_and_another_in_the_next() -> None:
     assert ("@person1",) == redact(["@ann"])
 
 
+@example("<@0>0")
+@example("<@0>.a <@1>(b")
 @given(st.text(alphabet=st.sampled_from("aA@.:-+0123 /sk_eyJxob[]<>!password=\n`"), max_size=300))
 def test_redacting_twice_changes_no_more(text: str) -> None:
     """Placeholders and pseudonyms are left alone, and nothing fails."""
