@@ -13,12 +13,13 @@ import pytest
 from adapters.base import Adapter
 from adapters.console import Console
 from adapters.terminal.screen import Who
-from core.commands import Answer
+from core.answers import Answer, Choice
 from core.delivery import Sending
 from core.engine import Act, Outcome
-from core.errors import StoreUnreachable
-from core.events import AnyEvent, Command, Message, Person, PersonaKey, Place, Reaction
+from core.errors import LimenError, StoreUnreachable
+from core.events import AnyEvent, Attachment, Command, Message, Person, PersonaKey, Place, Reaction
 from core.feedback import Fact
+from core.files import File
 from core.jobs import Done, Failed
 from core.store.client import Client
 from core.store.ledger import Ledger, Record, message_key
@@ -413,3 +414,33 @@ async def test_notes_and_answers_reach_the_person(on: Driver):
     await on.adapter.refused(message, StoreUnreachable("the store is gone"))
     await on.adapter.answered(command, Answer(text="this helps"))
     assert all(word in on.shown() for word in ("there is a long line", "the store is gone", "this helps"))
+
+
+async def test_a_question_reaches_the_person_with_words_that_can_be_typed(on: Driver, ledger: Ledger):
+    """Buttons or not: whoever reads it knows what to say."""
+    on.say("hello")
+    (message,) = await heard(on)
+    reply = Reply(on, ledger)
+    done = msgspec.structs.replace(reply.done, answers=(message.id,), author=message.author)
+    choices = (Choice("Yes", "privacy", "train yes", "good"), Choice("No", "privacy", "train no"), Choice("Later"))
+    await on.adapter.ask(done, message.author, Answer(text="May I? Say /privacy", choices=choices))
+    async with asyncio.timeout(10):
+        while "May I? Say /" not in on.shown():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_file_is_given(on: Driver):
+    """With a line beside it, which calls nobody; one that is far too long is refused by name."""
+    file = File("map of the bay.txt", b"x marks the spot")
+    await on.adapter.hand(on.place, file, "Here it is.")
+    with pytest.raises(LimenError):
+        await on.adapter.fetch(Attachment("a.txt", "text/plain", 5, "https://elsewhere.test/a.txt"), 100)
+
+
+async def test_a_platform_says_of_a_command_who_gave_it_or_nothing(on: Driver):
+    """Whatever its roles say of somebody in a DM, the command stays what it was."""
+    on.command("switch", "orrin")
+    (event,) = await heard(on)
+    assert isinstance(event, Command)
+    ranked = await on.adapter.ranked(event)
+    assert msgspec.structs.replace(ranked, operator=False) == msgspec.structs.replace(event, operator=False)
