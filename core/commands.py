@@ -208,6 +208,8 @@ async def forget(desk: Desk, command: Command) -> Answer:
     if words in (["that"], ["undo"]):
         act = remembering.forget_that if words == ["that"] else remembering.unforget
         return await act(desk, command)
+    if odd := [word for word in words if word not in ("everything", "me", "yes")]:
+        return Answer(text=f"I can forget you alone, and not “{shorten(' '.join(odd), 40)}”. Say /forget.", error=True)
     everything = "everything" in words
     key, _ = await desk._here(command)
     if "yes" not in words:

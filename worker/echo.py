@@ -38,7 +38,8 @@ class Echo:
             messages.insert(-1, {"role": "system", "content": asides})
         heard = sum(said.role == "user" for said in [*prompt.history, prompt.message])
         answer = f"I heard {heard} lines. You said: {prompt.message.text}"
-        return Rendered(messages=tuple(messages), tokens=tuple(answer.encode("utf-8", "replace")))
+        tokens = tuple(answer.encode("utf-8", "replace"))
+        return Rendered(messages=tuple(messages), tokens=tokens, own=1 + len(prompt.examples))
 
     def weighing(self, request_id: str, lead: str, choices: Sequence[str], asked: Request) -> Request | None:
         """It has no likelihoods."""

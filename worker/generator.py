@@ -17,12 +17,14 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt that fits. `messages` (role, content) are what the model is given, exactly; the ledger keeps them.
 
     `history_dropped` counts the oldest history lines that were left out; `dropped` names sections and lines that were.
+    The first `own` messages are the card's: its character, and its examples.
     """
 
     messages: tuple[dict[str, str], ...]
     tokens: tuple[int, ...]
     dropped: tuple[str, ...] = ()
     history_dropped: int = 0
+    own: int = 0
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

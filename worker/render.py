@@ -80,7 +80,7 @@ class Renderer:
             more = max(more + 1, len(tokens) - self._count(draft.texts()))  # than this template seemed to take
         return Rendered(
             messages=tuple(draft.messages()), tokens=tuple(tokens[-budget:]), dropped=tuple(draft.dropped),
-            history_dropped=draft.gone,
+            history_dropped=draft.gone, own=bool(draft.system) + len(draft.examples),
         )  # fmt: skip
 
     def tokens(self, messages: Messages, answer: bool = True) -> list[int]:

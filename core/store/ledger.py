@@ -41,7 +41,8 @@ _KEYS = _encode(
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reply: what was said to whom, as whom, with which weights. `roles` and `sections` are the prompt.
 
-    `people` are the ids of everybody whose words are in the prompt; `summed`: its system message quotes them too.
+    `people` are the ids of everybody whose words are in the prompt. Its first `own` messages are the card's own, as in
+    the prompts of all who talk to it; `summed`: but for the system message, which quotes people too.
     `source` is chat, file or import. `by`: what gave these words if the model did not, such as `rules[2]` of the card;
     then they train nothing. Of so many `candidates` taste picked it, by that `score`. `emotion` and `action` were shown
     beside it. `deleted`: the reply, or something in its prompt, was deleted on the platform.
@@ -58,6 +59,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sections: tuple[str, ...]
     roles: tuple[str, ...]
     people: tuple[str, ...] = ()
+    own: int = 0
     summed: bool = False
     source: str = "chat"
     card_hash: str = ""
@@ -104,10 +106,17 @@ _record = msgspec.msgpack.Decoder(Record).decode
 _fact = msgspec.msgpack.Decoder(Fact).decode
 
 
-def section(text: str) -> tuple[str, bytes]:
-    """The name and the compressed body under which a text is kept."""
+def section(text: str, of: str = "") -> tuple[str, bytes]:
+    """The name and the compressed body under which a text is kept: once for all, or once for all replies `of` one
+    persona. What people said is never shared further, for it goes when one of them is forgotten."""
     raw = text.encode()
-    return hashlib.sha256(raw).hexdigest()[:24], zlib.compress(raw, 6)
+    return hashlib.sha256(f"{of}\0".encode() + raw if of else raw).hexdigest()[:24], zlib.compress(raw, 6)
+
+
+def shared(record: Record, roles: Sequence[str]) -> list[bool]:
+    """Of each message of a prompt: does it stand in everybody's, because it is the card's own and quotes nobody?"""
+    own = max(record.own, 1 if roles[:1] and roles[0] == "system" else 0)
+    return [at < own and not (record.summed and at == 0) for at in range(len(roles))]
 
 
 def message_key(account: str, place: Place, message: str) -> str:
@@ -141,10 +150,11 @@ class Ledger:
 
     def record(self, record: Record, messages: Sequence[Told]) -> list[Effect]:
         """The writes that keep a reply with its prompt: `messages` fill in `record.sections` and `.roles`."""
-        texts = dict(section(told.content) for told in messages)
-        names = tuple(section(told.content)[0] for told in messages)
-        record = msgspec.structs.replace(record, sections=names, roles=tuple(told.role for told in messages))
-        ttl, persona = self.kept.unrated, str(record.persona)
+        ttl, persona, roles = self.kept.unrated, str(record.persona), tuple(told.role for told in messages)
+        alike = shared(record, roles)
+        pairs = [section(told.content, "" if all_ else persona) for told, all_ in zip(messages, alike, strict=True)]
+        texts = dict(pairs)
+        record = msgspec.structs.replace(record, sections=tuple(name for name, _ in pairs), roles=roles)
         name = keys.REPLY(record.id)
         effects: list[Effect] = [("SET", name, _encode(record), "KEEPTTL")]  # it may be there already, and rated
         effects += [("EXPIRE", name, ttl, when) for when in ("NX", "GT")]
@@ -288,10 +298,10 @@ class Ledger:
         )
 
     async def redact(self, entry: Entry) -> None:
-        """The talk in a reply's prompt: all but a system message that quotes nobody. Shown as `[forgotten]`."""
+        """The talk in a reply's prompt, and what was remembered for it: all but the card. Shown as `[forgotten]`."""
         record = entry.record
-        pairs = zip(record.roles, record.sections, strict=True)
-        names = [keys.SECTION(name) for role, name in pairs if role != "system" or record.summed]
+        pairs = zip(record.sections, shared(record, record.roles), strict=True)
+        names = [keys.SECTION(name) for name, all_ in pairs if not all_]
         if names:
             await self._client.do("DEL", *names)
 

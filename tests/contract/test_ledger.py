@@ -8,7 +8,7 @@ from core.events import Kind, Person, PersonaKey, Place
 from core.feedback import Fact, standing
 from core.store import keys
 from core.store.client import Client
-from core.store.ledger import Kept, Ledger, Record, Told, message_key, section
+from core.store.ledger import Kept, Ledger, Record, Told, message_key
 
 ROOM = Place("discord", "77", "room")
 MIRA = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
@@ -38,6 +38,12 @@ class Shelved:
         entry = await self.ledger.get(name)
         assert entry
         return [(fact.emoji, fact.removed) for fact in entry.facts]
+
+    async def sections(self, reply: str) -> list[str]:
+        """The keys of a reply's prompt."""
+        entry = await self.ledger.get(reply)
+        assert entry
+        return [keys.SECTION(name) for name in entry.record.sections]
 
     async def ttl(self, name: str) -> int:
         """Seconds that a key will live."""
@@ -147,9 +153,9 @@ async def test_a_rating_prolongs_the_life_of_a_reply_and_its_prompt(on: Shelved)
     await on.keep("r2", (PROMPT[0], Told("user", "something else")))
     await on.ledger.rate("r1", Fact("i1", "p:ann", "👍", 1.0))
 
-    for name in (keys.REPLY("r1"), keys.REACTIONS("r1"), *(keys.SECTION(section(told.content)[0]) for told in PROMPT)):
+    for name in (keys.REPLY("r1"), keys.REACTIONS("r1"), *await on.sections("r1")):
         assert await on.ttl(name) > KEPT.unrated
-    for name in (keys.REPLY("r2"), keys.SECTION(section("something else")[0])):
+    for name in (keys.REPLY("r2"), (await on.sections("r2"))[-1]):
         assert await on.ttl(name) <= KEPT.unrated
 
 
@@ -161,7 +167,7 @@ async def test_nothing_shortens_the_life_of_a_rated_reply(on: Shelved) -> None:
     await on.keep()
     await Ledger(on.client, Kept(unrated=10, rated=20)).rate("r1", Fact("i2", "p:ann", "❤", 2.0))
 
-    for name in (keys.REPLY("r1"), keys.REACTIONS("r1"), *(keys.SECTION(section(told.content)[0]) for told in PROMPT)):
+    for name in (keys.REPLY("r1"), keys.REACTIONS("r1"), *await on.sections("r1")):
         assert await on.ttl(name) > KEPT.unrated
 
 

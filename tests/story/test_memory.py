@@ -97,6 +97,20 @@ async def test_whose_words_are_recalled_is_on_record_with_the_reply(house: House
     assert ["discord:77:room/m-1"] == await house.p.conversations.reminded(MIRA.conversation(GARDEN))
 
 
+async def test_what_was_remembered_of_who_is_forgotten_goes_from_the_prompts_of_others(house: House) -> None:
+    """And the card's own words stay in them."""
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+    async with house.at_work():
+        (done,) = await house.talk(say("What is the parrot called?", 2, BOB, GARDEN))
+    before = await house.prompt(done.reply_id)
+    await house.p.privacy.forget(ANN.id)
+    after = await house.prompt(done.reply_id)
+
+    assert "Pepper" in before
+    assert "Pepper" not in after
+    assert all(one.reply in after for one in house.p.card("mira").voice.examples)
+
+
 async def test_vectors_are_made_beside_the_talk_and_anew_for_another_embedder(house: House) -> None:
     """What was said is taken in without being asked for."""
     assert house.recall
