@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.changes import Paused, Reset
 from core.events import Line, Person
@@ -143,3 +145,16 @@ def test_a_forgotten_word_is_no_cause() -> None:
     change = talked(ALIVE, said(KIND), NOW, 1.0, "room", "r", KIND)
 
     assert b"wonderful" not in msgspec.msgpack.encode(change)
+
+
+@given(st.lists(st.floats(-1, 1), max_size=8))
+@settings(deadline=None, max_examples=60)
+def test_however_often_they_change_their_mind_nothing_is_left_in_the_end(opinions: list[float]) -> None:
+    """Once their reactions are gone, it is as if there had been none."""
+    state, was = ALIVE, None
+    for value in [*opinions, 0.0]:
+        change, was = think(state, value, was)
+        state = replay(state, [change] if change else [])
+
+    assert all(abs(moved) < 1e-12 for moved in state.drift.values())
+    assert all(abs(moved) < 1e-12 for moved in state.mood)
