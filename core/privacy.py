@@ -240,6 +240,7 @@ def reply(entry: Entry) -> dict[str, Any]:
         "time": iso(record.time),
         "messages": [{"role": told.role, "content": told.content} for told in entry.messages],
         "reply": record.text,
+        **{name: shown for name in ("emotion", "action") if (shown := getattr(record, name))},
         "reactions": reactions(entry),
     }
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 
 from core.jobs import BASE
 from core.nights import Sample, Shift
+from core.taste import MOST, Head, Looks
 from personas.card import Card
 from worker.lora.files import Weights
 from worker.night import measure
@@ -65,7 +67,7 @@ def examine(
     samples = tuple(
         Sample(asked.text, was, now) for asked, was, now in zip(prompts, before, after, strict=True) if was != now
     )
-    return Exam(measured, samples[:SHOWN], _shifts(*voices(before, after)))
+    return Exam(measured, samples[:SHOWN], (*preferred(rows, before, after), *_shifts(*voices(before, after))))
 
 
 def talks(base: Base, card: Card, rows: Sequence[Example]) -> list[Asked]:
@@ -75,6 +77,29 @@ def talks(base: Base, card: Card, rows: Sequence[Example]) -> list[Asked]:
     asked = list(prompts.values())[-TALKS:]
     questions = (*OPENERS, *(one.user for one in card.voice.examples))
     return (asked + [measure.asked(base, card, text) for text in questions])[:TALKS] * (1 if len(asked) > SHOWN else 2)
+
+
+def preferred(rows: Sequence[Example], before: Sequence[str], after: Sequence[str]) -> tuple[Shift, ...]:
+    """Of two answers to one prompt, which would be liked more by the people whose votes are in `rows`? The shares of
+    the old ones and of the new ones; nothing if there are no votes. For people to see: the gate does not look at it.
+
+    By words and manner alone (`core/taste.py`), for a night has no embedder.
+    """
+    latest = rows[-MOST:]
+    if not latest or not before:
+        return ()
+    head = Head(_looks([row.text for row in latest]), *_votes(latest))
+    old, new = (head.judge(_looks(texts)).mean for texts in (before, after))
+    share = float((new > old).mean() + 0.5 * (new == old).mean())
+    return (Shift("liked more, by what was rated", 1 - share, share),)
+
+
+def _looks(texts: Sequence[str]) -> Looks:
+    return Looks(texts, np.zeros((len(texts), 0), np.float32))
+
+
+def _votes(rows: Sequence[Example]) -> tuple[list[float], list[float]]:
+    return [1.0 if row.liked else -1.0 for row in rows], [row.weight for row in rows]
 
 
 def _card(base: Base, card: Card, new: Weights) -> tuple[float, float]:
