@@ -173,7 +173,15 @@ class Server:
         self._work.set()
 
     async def _candidates(self, ask: Ask) -> tuple[Sequence[Request], Head | None]:
-        return await self._tastes.candidates(ask.job.persona, ask.request) if self._tastes else ((ask.request,), None)
+        """What to ask the model, and whose taste picks. Whatever goes wrong there, a reply is given."""
+        try:
+            if self._tastes:
+                return await self._tastes.candidates(ask.job.persona, ask.request)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("job %s: a fault in what is known of taste", ask.job.id)
+        return (ask.request,), None
 
     async def _guard(self, claim: Claim, act: Coroutine[Any, Any, None]) -> None:
         """The one place that catches wide: whatever goes wrong with a job, the job is not lost and others go on."""
@@ -220,7 +228,8 @@ class Server:
 
     async def _take(self, event: Piece | Finished) -> None:
         if (weighed := self._weighed.get(event.id)) and isinstance(event, Finished):
-            weighed.set_result(event.scores)
+            if not weighed.done():  # else nobody waits for it any more
+                weighed.set_result(event.scores)
             return
         running = self._running.get(whose(event.id))
         if running is None:
@@ -289,7 +298,11 @@ class Server:
             return ask, nothing  # of several, nobody has seen a word
         if len(ends) == 1 or not (running.head and self._tastes):
             return ask, ends[0]
-        end, picked = await self._tastes.pick(running.head, ends, ask.request.seed)
+        try:
+            end, picked = await self._tastes.pick(running.head, ends, ask.request.seed)
+        except Exception:
+            log.exception("job %s: a fault in picking one of %d replies", ask.job.id, len(ends))
+            return ask, next((end for end in ends if end.finish != "error"), ends[0])
         return msgspec.structs.replace(ask, picked=picked), end
 
     async def _complete(self, claim: Claim, done: Done, effects: list[Any]) -> None:

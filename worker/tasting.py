@@ -39,6 +39,7 @@ class _Known:
     until: float = 0.0
     looks: dict[str, Looks] = field(default_factory=dict)
     head: Head | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Picked(msgspec.Struct, frozen=True):
@@ -83,10 +84,11 @@ class Tastes:
         self._known.move_to_end(persona)
         while len(self._known) > PERSONAS:
             self._known.popitem(last=False)
-        if marks != known.marks or self._clock() > known.until:
-            known.head = await self._learned(persona, marks, known)
-            known.marks, known.until = marks, self._clock() + STALE
-        return known.head
+        async with known.lock:
+            if marks != known.marks or self._clock() > known.until:
+                known.head = await self._learned(persona, marks, known)
+                known.marks, known.until = marks, self._clock() + STALE
+            return known.head
 
     async def pick(self, head: Head, ends: Sequence[Finished], seed: int) -> tuple[Finished, Picked]:
         """One of these replies. Those that came to nothing are none, unless there is no other."""

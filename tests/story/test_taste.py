@@ -214,6 +214,20 @@ async def test_one_candidate_that_fails_is_none(evening: Evening) -> None:
     assert 3 == (await evening.house.entry(second.reply_id)).record.candidates
 
 
+async def test_a_fault_in_taste_costs_no_reply(evening: Evening, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in what is known of it, nor in picking."""
+    tastes = evening.tastes(3)
+    async with evening.house.at_work(Fickle()):
+        (first,) = await evening.hear(1)
+        await evening.rate(first, "👍")
+        monkeypatch.setattr(tastes, "pick", None)
+        (second,) = await evening.hear(1)
+        monkeypatch.setattr(tastes, "head", None)
+        (third,) = await evening.hear(1)
+
+    assert {first.text, second.text, third.text} <= {*KIND, *DRY}
+
+
 async def _until(holds: object) -> None:
     assert callable(holds)
     async with asyncio.timeout(20):
