@@ -249,15 +249,16 @@ class Engine:
         persona = await self.persona(deletion)
         conversation = persona.conversation(deletion.place)
         lines = await self.conversations.last(conversation, BEHIND)
+        ours = await self.ledger.behind(message_key(deletion.account, deletion.place, deletion.message_id))
         changed = await self.conversations.delete(conversation, deletion.message_id)
-        changed |= await self.memories.unsay(persona, conversation, deletion.message_id)
-        await self._retract(deletion, lines)
+        for line in (deletion.message_id, *([ours] if ours else [])):
+            changed |= await self.memories.unsay(persona, conversation, line)
+        await self._retract(deletion.message_id, ours, lines)
         return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
 
-    async def _retract(self, deletion: Deletion, lines: Sequence[Line]) -> None:
+    async def _retract(self, message: str, ours: str, lines: Sequence[Line]) -> None:
         """A reply of ours that was deleted trains nothing, nor does one that has a deleted message in its prompt."""
-        at = next((at for at, line in enumerate(lines) if line.id == deletion.message_id), len(lines))
-        ours = await self.ledger.behind(message_key(deletion.account, deletion.place, deletion.message_id))
+        at = next((at for at, line in enumerate(lines) if line.id == message), len(lines))
         told = await self.ledger.entries([line.reply_id for line in lines[at + 1 :] if line.ours])
         gone = [entry for entry in told if any(lines[at].text in message.content for message in entry.messages)]
         await self.ledger.retract([*gone, *(await self.ledger.entries([ours] if ours else []))])

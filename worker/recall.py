@@ -19,7 +19,8 @@ from core.errors import StoreError
 from core.events import Line, PersonaKey
 from core.memory import Memory, dated, faded, turn_id
 from core.prompt import Recalled
-from core.recall import Hit, Index, Question, Row, Weights, near
+from core.question import Hit, Question, Row, Weights, near
+from core.recall import Index
 from core.settings import Settings
 from core.speakers import show_names
 from core.store.memories import Change, Memories, State
@@ -38,9 +39,13 @@ class _Held:
     """A persona's index, as of `state`, with vectors of the embedder `maker`."""
 
     def __init__(self, maker: str, width: int) -> None:
-        self.index, self.maker, self.state = Index(width), maker, State()
+        self.maker, self.width, self.lock = maker, width, asyncio.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """As if nothing had been read."""
+        self.index, self.state = Index(self.width), State()
         self.seqs: dict[str, int] = {}
-        self.lock = asyncio.Lock()
 
 
 class Recall:
@@ -57,6 +62,7 @@ class Recall:
         self.memories, self.embedding = memories, embedding
         self._zone, self._shown, self._most, self._room = ZoneInfo(zone), shown, most, room
         self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._left: set[PersonaKey] = set()  # whose memories may want vectors
 
     async def search(
         self, persona: PersonaKey, text: str, count: int, asker: str = "", skip: Collection[str] = (),
@@ -73,6 +79,8 @@ class Recall:
             span=span(text, now, self._zone), skip=skip,
         )  # fmt: skip
         async with held.lock:
+            if held.index.lacks:
+                self._left.add(persona)
             return held.index.search(question, count, weights)
 
     async def touched(
@@ -112,8 +120,12 @@ class Recall:
         return held
 
     async def _follow(self, persona: PersonaKey, held: _Held, state: State) -> None:
-        """Bring it up to `state`, which may be older than what it has seen since."""
-        if state.seq <= held.state.seq and state.gone <= held.state.gone:
+        """Bring it up to `state`, which may be older than what it has seen since; it begins anew if the count does."""
+        if state.seq < held.state.seq or state.gone < held.state.gone:
+            state = await self.memories.state(persona)
+            if state.seq < held.state.seq or state.gone < held.state.gone:  # Redis was emptied, or is another one
+                held.clear()
+        if state == held.state:
             return
         changes = await self.memories.since(persona, held.state.seq)
         if state.gone != held.state.gone:
@@ -152,17 +164,19 @@ class Recall:
 
     async def keep_on(self) -> None:
         """Until cancelled: take in what is said to anybody, and make its vectors, a few at a time."""
-        left: dict[PersonaKey, int] = {}
         while True:
             try:
-                for persona in await self.memories.waiting():
-                    left.setdefault(persona, 1)
-                for persona in list(left):
+                self._left.update(await self.memories.waiting())
+                for persona in list(self._left):
                     if not await self.tend(persona):
-                        del left[persona]
+                        self._left.discard(persona)
             except StoreError as error:
                 log.warning("memories wait: %s", error)
-            if not any(left.values()) or not self.embedding.id:
+                await asyncio.sleep(PAUSE)
+            except Exception:  # a fault here must not end a worker that can talk
+                log.exception("what was said is not taken in")
+                await asyncio.sleep(10 * PAUSE)
+            if not self._left or not self.embedding.id:
                 await asyncio.sleep(PAUSE)
 
 

@@ -4,28 +4,24 @@ A line of talk that is heard or said is noted by its id (`heard`, `noted`), and 
 whoever searches takes it in. What is deleted is gone from both. Knows nothing of how memories are searched.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 import msgspec
 
-from core.events import Line, PersonaKey
-from core.memory import Kind, Memory, turn, turn_id
+from core.events import PersonaKey
+from core.memory import Memory, turn_id
 from core.store import keys
 from core.store.client import Client, Effect
+from core.store.memorybody import read, reworded, row
 from core.store.reflections import silenced
 
 SCRIPT = "#!lua flags=allow-oom\n" + files("core.store").joinpath("memories.lua").read_text()
 BATCH = 500  # lines taken in, or memories read, in one round trip
 BIN_FOR = keys.DAY
 
-log = logging.getLogger("limen.store")
 _encode = msgspec.msgpack.Encoder().encode
-_line = msgspec.msgpack.Decoder(Line).decode
-_memory = msgspec.msgpack.Decoder(Memory).decode
-_MADE = b"M"
 
 
 class State(msgspec.Struct, frozen=True):
@@ -74,7 +70,7 @@ class Memories:
         """
         every, kept = list(memories), 0
         for at in range(0, len(every), BATCH):
-            rows = [word for memory in every[at : at + BATCH] for word in _row(memory)]
+            rows = [word for memory in every[at : at + BATCH] for word in row(memory)]
             kept += await self._run(persona, "put", *rows)
         return kept
 
@@ -83,8 +79,8 @@ class Memories:
         those that are not kept, because a turn of theirs has changed or gone meanwhile."""
         rows: list[str | bytes | float] = []
         for memory in memories:
-            read = [word for source in memory.sources for word in (source, seqs.get(source, -1))]
-            rows += [*_row(memory), _encode(read)]
+            seen = [word for source in memory.sources for word in (source, seqs.get(source, -1))]
+            rows += [*row(memory), _encode(seen)]
         if not rows:
             return []
         return [name.decode() for name in await self._run(persona, "made", *rows)]
@@ -94,9 +90,8 @@ class Memories:
         name = turn_id(talk, line)
         while True:
             body = await self._client.do("HGET", keys.MEMORIES(str(persona)), name)
-            if body is None or body[:1] == _MADE:
+            if body is None or not (changed := reworded(body, text)):
                 return False
-            changed = _encode(msgspec.structs.replace(_line(body), text=text))
             if await self._run(persona, "change", name, body, changed):
                 await silenced(self._client, persona, name)
                 return True
@@ -231,33 +226,9 @@ class Memories:
         return went
 
 
-def read(name: str, body: bytes, talk: str = "", superseded_by: str = "") -> Memory | None:
-    """A memory as it lies in Redis; None if it is damaged. `talk` is the conversation, if it is a line of one."""
-    try:
-        if body[:1] != _MADE:
-            return turn(talk, _line(body))
-        memory = _memory(body[1:])
-    except msgspec.DecodeError:
-        log.warning("the memory %s is damaged and left out", name)
-        return None
-    return msgspec.structs.replace(memory, superseded_by=superseded_by) if superseded_by else memory
-
-
 def _talk(persona: PersonaKey, name: str) -> str:
     """The conversation of a turn, by its id."""
     return persona.conversation(name.partition("/")[0])
-
-
-def _row(memory: Memory) -> tuple[str | bytes | float, ...]:
-    slot = f"{memory.author.id}|{memory.slot}" if memory.slot and memory.kind == Kind.FACT else ""
-    people = dict.fromkeys(memory.everybody())
-    return (
-        memory.id,
-        _MADE + _encode(msgspec.structs.replace(memory, superseded_by="")),
-        slot,
-        memory.time,
-        _encode([*people]),
-    )
 
 
 def noted(persona: PersonaKey, talk: str, line: str) -> list[Effect]:

@@ -11,6 +11,8 @@ from core.errors import StoreUnreachable
 from core.events import Line, Message, Person, PersonaKey, Place
 from core.feedback import Fact
 from core.jobs import Generate, Lane
+from core.memory import Kind as MemoryKind
+from core.memory import Memory, turn_id
 from core.moving import STAYS, Moving
 from core.nights import Night, Outcome
 from core.store import keys
@@ -18,6 +20,7 @@ from core.store.client import Client, Value
 from core.store.conversations import Conversations, compacted, heard, said, spoken
 from core.store.ledger import Ledger, Record, Told, message_key
 from core.store.loras import Loras, Made, family
+from core.store.memories import Memories, noted
 from core.store.nights import Nights
 from core.store.personalities import Personalities, appended
 from core.store.personas import Personas
@@ -394,3 +397,45 @@ async def test_a_fault_is_tried_again(client: Client) -> None:
     await moving.tried(ACCOUNT)
     assert ["r1"] == await Ledger(client).replies(NOW)
     assert {} == await client.do("HGETALL", keys.MOVING(ACCOUNT))
+
+
+async def test_what_is_remembered_is_remembered_in_the_new_room(client: Client) -> None:
+    """With vectors, what answers what, and which fact holds; edits and deletions in the new room still find it."""
+    memories, queue = Memories(client), Queue(client)
+    await hear(queue, WAS, message("10", "I keep bees"), message("11", "I keep goats", BOB))
+    ours = Line("r1", Person(ACCOUNT, "Mira", True), "Bees!", 10.5, True, "r1", ("10",))
+    await client.do_all([*said(TALK, ours, 1.0), *noted(WAS, TALK, "r1")])
+    await memories.take_in(WAS)
+    facts = [
+        Memory(
+            id=f"f{n}", text=text, time=float(n), author=ANN, kind=MemoryKind.FACT, slot="home",
+            sources=(turn_id(TALK, "10"),),
+        )
+        for n, text in ((1, "Ann lives in Lyon"), (2, "Ann lives in Rome"))
+    ]  # fmt: skip
+    await memories.add(WAS, facts)
+    numbers = {change.id: change.seq for change in await memories.since(WAS)}
+    await memories.keep_vectors(WAS, {(name, seq): name.encode() for name, seq in numbers.items()})
+    await hear(queue, WAS, message("12", "not taken in yet"))
+    await Moving(client, queue).move(ACCOUNT, OLD, NEW)
+    await memories.take_in(NOW)
+    found = {change.memory.text: change for change in await memories.since(NOW)}
+    bees, there = found["I keep bees"], "-424242.10"
+
+    assert (turn_id(TALK_NOW, there), turn_id(TALK, "10").encode()) == (bees.id, bees.vector)
+    assert {
+        "I keep bees",
+        "I keep goats",
+        "Bees!",
+        "Ann lives in Lyon",
+        "Ann lives in Rome",
+        "not taken in yet",
+    } == set(found)
+    assert (bees.id,) == found["Bees!"].memory.sources == found["Ann lives in Rome"].memory.sources
+    assert ("f2", "") == tuple(found[f"Ann lives in {town}"].memory.superseded_by for town in ("Lyon", "Rome"))
+    assert ([], [NOW]) == (await memories.every(WAS), await memories.of_person(BOB.id))
+    assert await memories.edit(NOW, TALK_NOW, there, "I keep wasps")
+    assert await memories.unsay(NOW, TALK_NOW, "-424242.11")
+    assert [] == [
+        name for name in await client.scan("limen:memories*") if "-424242|" in name or name.endswith("-424242")
+    ]

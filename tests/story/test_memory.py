@@ -9,6 +9,7 @@ import pytest
 from core.events import Addressed, Command, Person, PersonaKey, Place
 from core.settings import Scope
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, edit, house_at, quick, say, unsay
+from worker import recall as recall_
 from worker.embed import HashEmbedder
 from worker.embedding import Embedding
 from worker.recall import Recall
@@ -159,8 +160,9 @@ async def test_the_weakest_fade_when_there_is_no_room(house: House) -> None:
     assert 10 == len(dogs)
 
 
-async def test_a_worker_takes_in_what_is_said_to_anybody(house: House) -> None:
+async def test_a_worker_takes_in_what_is_said_to_anybody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """While nobody asks anything."""
+    monkeypatch.setattr(recall_, "PAUSE", 0.02)
     assert house.recall
     task = asyncio.create_task(house.recall.keep_on())
     await house.engine.on_message(say("Overheard", 1, to=Addressed.NO))
@@ -244,3 +246,44 @@ async def test_what_another_said_is_theirs_to_take_away(house: House) -> None:
     assert refused.error
     assert "That is what Ann said." in refused.text
     assert "Forgotten: “My parrot is called Pepper”" in done.text
+
+
+async def test_fifty_scopes_keep_their_secrets(house: House) -> None:
+    """Each is asked for everything, by words and by likeness, as replies are and as people do."""
+    assert house.recall
+    desk = house.p.desk(house.engine)
+    places = [Place("discord", str(1000 + n), "room") for n in range(50)]
+    for n, place in enumerate(places):
+        await house.engine.on_message(say(f"The secret code is swordfish{n}x", n, where=place, to=Addressed.NO))
+    for n, place in enumerate(places):
+        persona = PersonaKey(BOT, "mira", f"discord:{1000 + n}:server:{1000 + n}")
+        hits = await house.recall.search(persona, "the secret code is swordfish", 100)
+        told = (await desk.answer(given("memory", "secret code", ANN, place, n))).text
+
+        assert [f"The secret code is swordfish{n}x"] == [hit.memory.text for hit in hits]
+        assert [f"swordfish{n}x"] == [word for word in told.split() if word.startswith("swordfish")]
+
+
+async def test_a_reply_that_is_deleted_is_forgotten(house: House) -> None:
+    """By the platform's id of it."""
+    async with house.at_work():
+        (done,) = await house.talk(say("Say something", 1, where=ROOM))
+    await house.p.memories.take_in(MIRA)
+    before = [memory.text for memory in await house.p.memories.every(MIRA)]
+    ours = msgspec.structs.replace(say("", 1), id=done.reply_id)  # as `Shelf` calls what it was sent
+    await house.engine.on_deletion(unsay(ours))
+
+    assert 2 == len(before)
+    assert ["Say something"] == [memory.text for memory in await house.p.memories.every(MIRA)]
+
+
+async def test_a_copy_begins_anew_when_redis_does(house: House) -> None:
+    """An emptied Redis counts from one again."""
+    assert house.recall
+    await house.engine.on_messages([say(f"old thing {n}", n, to=Addressed.NO) for n in range(5)])
+    before = await house.recall.search(MIRA, "old thing", 9)
+    await house.p.client.do("FLUSHALL")
+    await house.engine.on_message(say("new thing", 1, to=Addressed.NO))
+    after = await house.recall.search(MIRA, "old thing", 9)
+
+    assert (5, ["new thing"]) == (len(before), [hit.memory.text for hit in after])

@@ -5,7 +5,8 @@ import pytest
 
 from core.events import Person
 from core.memory import Kind, Memory
-from core.recall import Hit, Index, Question, Weights, near, spoken_by
+from core.question import Hit, Question, Weights, near, spoken_by
+from core.recall import Index
 from core.terms import words
 from worker.embed import HashEmbedder
 
