@@ -27,7 +27,7 @@ from personas import library
 log = logging.getLogger("limen.run")
 
 
-@click.command(epilog="Examples: limen run telegram slack; limen run discord discord:orrin")
+@click.command(epilog="Example: limen run telegram slack discord:orrin")
 @click.argument("platforms", nargs=-1, type=BotName(), metavar="[discord] [telegram] [slack]")
 @click.option("--no-worker", is_flag=True, help="Start no worker here: one runs elsewhere, or will.")
 @click.pass_context
