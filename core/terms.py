@@ -1,7 +1,8 @@
 """Text → the terms by which it is found again: Porter stems of its words, without those that say nothing. Pure.
 
 English words are stemmed (M. F. Porter, 1980; the `snowballstemmer` of its author's own project), others stay as they
-are, and scripts that put no spaces between words are cut into pairs of characters. Knows nothing of memories.
+are, and scripts that put no spaces between words are cut into pairs of characters, Chinese ones also into single
+characters. Knows nothing of memories.
 """
 
 import re
@@ -10,6 +11,7 @@ from typing import Any
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]+")
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")  # one of these may be a whole word
 _STOP = """a about again all also am an and any are as at be because been before being but by can could did didn do does
     doesn doing don down for from further had has have having he her here hers him his how i if in into is isn it its
     just let ll me more most my no nor not now of off on once only or other our ours out over own re same she should
@@ -30,6 +32,7 @@ def terms(text: str) -> list[str]:
     for word in words(text):
         if _UNSPACED.fullmatch(word):
             found += [word[at : at + 2] for at in range(max(len(word) - 1, 1))]
+            found += [one for one in word if _HAN.match(one)] if len(word) > 1 else []
         elif word not in STOP:
             found.append(stem(word))
     return found

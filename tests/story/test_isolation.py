@@ -223,15 +223,16 @@ async def test_without_walls_every_surface_would_tell(redis_url: str, monkeypatc
 
 @pytest.mark.parametrize("given", ATTEMPTS["arguments"].values(), ids=ATTEMPTS["arguments"])
 async def test_a_command_takes_only_what_it_is_for(redis_url: str, given: str) -> None:
-    """No file, no other persona, no other person: nothing of theirs is told or changed."""
+    """No file, no other persona, no other person: nothing of theirs is told or changed, nor of one's own."""
     mine, other = spots()[0], Spot(1, Place("discord", "77", "elsewhere"), BOB)
     name, _, args = given.partition(" ")
     async with live(redis_url) as house:
         for spot in (mine, other):
             await planted(house, spot)
-        before = [await theirs(house, other), await house.p.personas.chosen(BOT, [mine.key.scope])]
+        before = [await theirs(house, other), await theirs(house, mine)]
         answer: Any = await ordered(house, mine, name, args)
-        after = [await theirs(house, other), await house.p.personas.chosen(BOT, [mine.key.scope])]
+        after = [await theirs(house, other), await theirs(house, mine)]
+        assert ["mira"] == await house.p.personas.chosen(BOT, [mine.key.scope])
 
     assert before == after
     assert other.secret not in repr(answer)
