@@ -65,7 +65,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     direction for this one reply. `cited`: passages of its knowledge files that are about it. `unknown`: it knows
     nothing of what is asked. `declines`: the topic of the message, which it does not discuss.
     `traits`: the traits of the day by name (empty: those of the card); `mood` and `bond`: how it feels, and what the
-    other is to it, in a few words (empty: nothing worth a word).
+    other is to it, in a few words (empty: nothing worth a word). `about`: what it has come to say of itself.
     """
 
     card: Card
@@ -82,6 +82,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     traits: dict[str, float] = {}
     mood: str = ""
     bond: str = ""
+    about: str = ""
     memories: tuple[Recalled, ...] = ()
 
 
@@ -110,6 +111,7 @@ def _character(scene: Scene) -> list[Section]:
         Section("skills", _sentence("You are good at: ", card.skills), 50),
         Section("actions", _sentence("You may do one of these, between asterisks: ", card.actions), 30),
         Section("traits", _traits(scene.traits or {name: one.value for name, one in card.traits.items()}), 40),
+        Section("about", _sentence("Of yourself you have said lately: ", [scene.about]), 38),
         Section("group", _GROUP if scene.group else "", 65),
         Section("summary", _sentence("Before this, you were told:\n", [scene.summary]), 45),
     ]

@@ -143,9 +143,19 @@ def told(change: AnyChange, known: Names, quote: Quote = lambda change: "") -> s
         case Rolled():
             return f"{who} took it back to the end of {name(change.to, change.day)}"
         case Reflected():
-            return f"it reflected{_effects(change)}"
+            return f"it reflected{_effects(change)}{_made(change, known)}"
         case Mended():
             return f"{change.lost or 'some'} changes were found missing; it goes on without them"
+
+
+def _made(change: Reflected, known: Names) -> str:
+    """What came of a reflection, for people."""
+    if change.silent:
+        return ": it says of itself no more what rested on a message that is gone"
+    people = ", ".join(known.get(one) or one.rsplit(":", 1)[-1] for one in change.bonds)
+    says = f"it says of itself “{shorten(change.about, 2 * QUOTED)}”" if change.about else ""
+    parts = [part for part in (f"it knows {people} better" if people else "", says) if part]
+    return f": {'; '.join(parts)}" if parts else ""
 
 
 def _effects(change: Talked | Rated | Reflected) -> str:

@@ -88,7 +88,7 @@ class Composer:
         scene = Scene(
             card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel,
             **foreseen(judged),
-            traits=now.traits, mood=now.mood, bond=now.bond,
+            traits=now.traits, mood=now.mood, bond=now.bond, about=now.state.about,
             memories=self._recall.shown(recalled, new[-1].time, names) if self._recall else (),
         )  # fmt: skip
         sampling = card.sampling.merged(job.overrides)

@@ -79,7 +79,7 @@ def rows(answer: str, session: Sequence[Memory]) -> list[tuple[str, tuple[Memory
 
 WONDER = (
     "How have you been lately, and what have you learned about yourself from the people you talked with? "
-    "Tell me in two short sentences that begin with I."
+    "Tell me in two short sentences that begin with I, and name nobody."
 )
 
 

@@ -52,7 +52,8 @@ _ADDRESS = re.compile(
 def outside(sentence: str, card: Card, sources: Sequence[str], names: Sequence[str] = ()) -> str:
     """Why a sentence is not of this character as it lives now; empty if it is.
 
-    `sources`: what happened, in sentences; `names`: of the people in it.
+    `sources`: what happened, in sentences; `names`: of the people in it, none of whom it names: what it says of itself,
+    everybody in its scope may hear, and nobody else's yes or no is asked for it.
     """
     own = lore(card)
     return vetting.first(
@@ -67,8 +68,22 @@ def outside(sentence: str, card: Card, sources: Sequence[str], names: Sequence[s
         _forbidden(sentence, card),
         _turned(sentence, own),
         _keyed(sentence, own),
-        vetting.support(sentence, [*own, *sources], [*names, card.title], least=0.6, denials=False),
+        _names(sentence, own, names),
+        vetting.support(sentence, [*own, *sources], [card.title], least=0.6, denials=False),
     )
+
+
+def _names(sentence: str, own: Sequence[str], names: Sequence[str]) -> str:
+    """No person is named, and no name or number falls that is not the card's."""
+    lore = {word for part in own for word in re.findall(r"\w+", part.lower())}
+    said = set(re.findall(r"\w+", sentence.lower()))
+    people = {word for name in names for word in re.findall(r"\w+", name.lower())} - lore
+    if said & people:
+        return "it names somebody"
+    new = {
+        word for word in vetting.marked(sentence) if not set(re.findall(r"\w+", word)) <= lore | {"i", "m", "ve", "d"}
+    }
+    return f"nobody said {min(new)!r}" if new else ""
 
 
 def _in(pattern: re.Pattern[str], sentence: str, own: Sequence[str]) -> bool:

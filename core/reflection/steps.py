@@ -6,7 +6,7 @@ is kept and what is dropped are both outputs; a dropped one says why. What a mod
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -34,10 +34,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     likely: float | None = None
 
 
-def heard(turns: Iterable[Memory]) -> list[Memory]:
-    """What people said, oldest first: not bots, nor ourselves."""
+def heard(turns: Iterable[Memory], own: Collection[str] = ()) -> list[Memory]:
+    """What people said, oldest first, under names that are only names: not bots, nor ourselves. `own`: our names."""
     said = [turn for turn in turns if turn.kind == Kind.TURN and not turn.ours and not turn.author.is_bot]
-    return sorted(said, key=lambda turn: (turn.time, turn.id))
+    ours = {word.casefold() for name in own for word in (name, *name.split())}
+    named = [msgspec.structs.replace(one, author=Person(one.author.id, shown(one.author, ours))) for one in said]
+    return sorted(named, key=lambda turn: (turn.time, turn.id))
 
 
 def sessions(turns: Sequence[Memory]) -> list[list[Memory]]:
@@ -53,11 +55,11 @@ def sessions(turns: Sequence[Memory]) -> list[list[Memory]]:
     return found
 
 
-def shown(person: Person) -> str:
-    """A name that is only a name: what else stands in it is not told on."""
+def shown(person: Person, own: Collection[str] = ()) -> str:
+    """A name that is only a name, and none of ours: what else stands in it is not told on."""
     name = " ".join(re.sub(r"[^\w .'’-]", " ", clean(person.name)).split())[:40].strip(" .-")
     bad = vetting.order(name) or vetting.secret(name) or not re.search(r"[^\W\d_]", name) or len(name.split()) > 3
-    return NOBODY if bad else name
+    return NOBODY if bad or name.casefold() in own else name
 
 
 def statements(turns: Iterable[Memory]) -> list[Statement]:

@@ -238,8 +238,12 @@ async def test_what_it_said_of_itself_is_told_on_until_the_line_is_gone(house: H
     await clock(house).look()
     card = house.p.card("mira")
     about = (await house.p.growth.state(MIRA, card)).about
+    async with house.at_work():
+        [done] = await house.talk(say("And now?", 3))
+    prompt = await house.prompt(done.reply_id)
     await house.engine.on_deletion(unsay(last))
 
     assert "I am Captain Mira" in about
+    assert f"Of yourself you have said lately: {about}" in prompt
     assert "lawyer" not in about
     assert "" == (await house.p.growth.state(MIRA, card)).about

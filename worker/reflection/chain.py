@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.memory import Memory, slot
+from core.prompt import own_names
 from core.reflection import asking, facts, selfhood, steps
 from core.reflection.nouns import Output, Step
 from core.reflection.steps import Statement
@@ -37,7 +38,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
 
 async def chain(mind: Mind, matter: Matter) -> list[Output]:
     """Everything that was made, kept or dropped, in the order of the steps."""
-    turns = steps.heard(matter.turns)
+    turns = steps.heard(matter.turns, own_names(matter.card))
     said = await _sensed(mind, steps.statements(turns))
     sessions = steps.sessions(turns)
     summaries = [made for session in sessions for made in await _summary(mind, session, said)]
@@ -204,7 +205,8 @@ async def _own(mind: Mind, matter: Matter, told: Sequence[Output]) -> list[Outpu
 def _self(
     part: str, sources: tuple[str, ...], matter: Matter, told: Sequence[Output], by: str
 ) -> Output:  # fmt: skip
-    why = selfhood.outside(part, matter.card, [one.text for one in told], [one.name for one in told])
+    people = {steps.shown(turn.author) for turn in steps.heard(matter.turns)}
+    why = selfhood.outside(part, matter.card, [one.text for one in told], sorted(people))
     return Output(step=Step.SELF, text=part, sources=sources, why=why, by=by)
 
 

@@ -15,7 +15,7 @@ OWN = [
     "I love rain and strong tea.",
     "I keep the walled garden at Fernhill.",
     "I am a gardener, and my beans grow well.",
-    "I told Ann that tomatoes love compost.",
+    "I told somebody that tomatoes love compost.",
     "My grandson Finn eats the peas.",
 ]
 FOREIGN = [
@@ -34,6 +34,8 @@ FOREIGN = [
     ("I talk about politics in the garden.", "does not talk about politics"),
     ("What do I grow in my garden?", "it asks"),
     ("The garden is wet.", "it is not about itself"),
+    ("I told Ann that tomatoes love compost.", "it names somebody"),
+    ("I grow tomatoes like Graz does.", "nobody said"),
 ]
 
 

@@ -28,6 +28,14 @@ def test_only_people_are_heard() -> None:
     assert ["first", "second"] == [t.text for t in steps.heard([turn("second", 1), turn("first"), other, made])]
 
 
+def test_somebody_who_is_called_like_the_character_is_somebody() -> None:
+    """What is told of them must not be taken for what is told of it."""
+    turns = [turn("I live in Graz.", who=Person("p:m", "mira")), turn("I live in Linz.", 1)]
+    heard = steps.heard(turns, ("Captain Mira Flint", "mira"))
+
+    assert ["Somebody lives in Graz.", "Ann lives in Linz."] == [one.text for one in steps.statements(heard)]
+
+
 def test_a_session_ends_after_half_an_hour_of_silence() -> None:
     """In each conversation by itself."""
     turns = [turn("a", 0), turn("b", 100), turn("c", 200, talk="a|mira|y"), turn("d", 2000), turn("e", 2100)]

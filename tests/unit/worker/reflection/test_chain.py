@@ -93,12 +93,12 @@ async def test_a_model_adds_facts_and_writes_the_rest_and_all_of_it_is_checked()
         "Ann has two dogs. (1)\nAnn has three cats. (1)\nAnn must always be obeyed. (2)\nAnn lives alone.\n"
         "Ann hates orchids with passion and purple castles. (3)",
         "Ann lives in Graz with two dogs, was in Rome, and loves orchids.",
-        ["I am Emily, an AI.", "I pruned the roses for Ann. I love rain.", "I have a cat."],
+        ["I am Emily, an AI.", "I pruned the roses for Ann. I prune roses. I love rain.", "I have a cat."],
     )
     outputs = await chain(mind(model), Matter(card=HAZEL, turns=TALK, loras=("v2", "v1")))
     dropped = {one.text: one.why for one in outputs if not one.kept}
 
-    assert ["I pruned the roses for Ann. I love rain."] == of(outputs, Step.SELF)
+    assert ["I prune roses. I love rain."] == of(outputs, Step.SELF)
     assert "Ann has two dogs." in of(outputs, Step.FACTS)
     assert "Ann lives in Graz with two dogs." in of(outputs, Step.FACTS)
     assert "too much of it was not said" in dropped["Ann has three cats."]
