@@ -29,7 +29,7 @@ COMMANDS = {
     "models": "models at hand, and bigger ones this machine could hold",
     "generate": "answer a file of prompts as a persona",
     "lora": "which LoRA a persona speaks with: list, add, try, roll back",
-    "memory": "what a persona remembers: add, search, list, delete",
+    "memory": "what a persona remembers: add, search, list, delete, reflect",
     "night": "let personas learn from reactions; what nights found",
     "feedback": "bring ratings in from a file, take the ledger out",
     "deadletters": "jobs that failed for good: list them, try them again",

@@ -192,6 +192,9 @@ _OF = re.compile(rf"^\W*my (?P<other>(?:[\w-]+ ){{0,2}}?(?:{_KIN}|{_ANIMAL}))\b"
 def about(sentence: str, sort: Sort | None, slot: str) -> str:
     """The slot of a sentence whose words have `slot` (of `core.memory.slot`): a sister's home is not one's own."""
     other = _OF.match(sentence)
+    slot = (
+        "" if slot.rpartition(":")[2] in ("is", "are", "was", "were") else slot
+    )  # a favourite of nothing that is named
     if other is None:
         return (sort.slot if sort else "") or (slot if slot.partition(":")[0] not in _OWN_SLOTS else "")
     whose = other["other"].lower()

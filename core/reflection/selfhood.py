@@ -15,7 +15,7 @@ KEYED = {"name", "age", "birthday", "home", "status", "work", "self", "people", 
 _GOOD = re.compile(r"\b(?:love|like|enjoy|adore|fond of|favou?rite|prefer)\w*\b", re.IGNORECASE)
 _BAD = re.compile(
     r"\b(?:hate|dislike|detest|despise|loathe)\w*\b|"
-    r"\b(?:can(?:['’]|no)t stand|(?:do|does)(?:n['’]t| not) (?:like|love|enjoy)|against)\b",
+    r"\b(?:can(?:['’]|no)t stand|(?:do|does)(?:n['’]t| not) (?:like|love|enjoy))\b",
     re.IGNORECASE,
 )
 _FIRST = re.compile(r"\b(?:I|me|my|mine|myself)\b|\bI['’]", re.IGNORECASE)
@@ -80,10 +80,11 @@ def _names(sentence: str, own: Sequence[str], names: Sequence[str]) -> str:
     people = {word for name in names for word in re.findall(r"\w+", name.lower())} - lore
     if said & people:
         return "it names somebody"
-    new = {
-        word for word in vetting.marked(sentence) if not set(re.findall(r"\w+", word)) <= lore | {"i", "m", "ve", "d"}
-    }
+    new = {word for word in vetting.marked(sentence) if not set(re.findall(r"\w+", word)) <= lore | _TAILS}
     return f"nobody said {min(new)!r}" if new else ""
+
+
+_TAILS = {"i", "m", "ve", "d", "ll", "re", "s", "t"}
 
 
 def _in(pattern: re.Pattern[str], sentence: str, own: Sequence[str]) -> bool:
@@ -132,6 +133,24 @@ def _keyed(sentence: str, own: Sequence[str]) -> str:
     if len(new) * 3 > len(said) or not shares or shares[0] == 0:
         return f"the card says nothing of this ({sort.name}): {', '.join(sorted(new)[:3])}"
     return ""
+
+
+_SECOND = (
+    (r"\b[Yy]ou are\b|\b[Yy]ou['’]re\b", "I am"), (r"\b[Yy]ou were\b", "I was"), (r"\b[Yy]ourself\b", "myself"),
+    (r"\b(?P<p>to|for|with|of|by|from|at|about|than|helps?|lets?|gives?|tells?|calls?) you\b", r"\g<p> me"),
+    (r"\b[Yy]ou\b", "I"), (r"\bYours\b", "Mine"), (r"\byours\b", "mine"), (r"\bYour\b", "My"), (r"\byour\b", "my"),
+)  # fmt: skip
+
+
+def sides(card: Card) -> list[str]:
+    """What the card tells it of itself ("You love rain."), as it would tell it ("I love rain.")."""
+    found = []
+    for part in _parts(card.description):
+        if re.match(r"(?:You|Your)\b", part):
+            for pattern, instead in _SECOND:
+                part = re.sub(pattern, instead, part)
+            found.append(part)
+    return found
 
 
 def of_itself(sentence: str) -> bool:

@@ -82,8 +82,8 @@ def fact(statement: Statement) -> Output | None:
     sort, likely = facts.lasting(statement.said), statement.likely
     if sort is None and (likely is None or likely < SURE or not facts.timeless(statement.said)):
         return None
-    if sort and sort.name == "name" and statement.name.lower() in statement.said.lower():
-        return None  # that is known from whoever speaks
+    if _introduces(statement):
+        return None
     about = facts.about(statement.said, sort, slot(statement.text))
     made = Output(
         step=Step.FACTS, text=statement.text, sources=(statement.turn.id,), person=statement.turn.author.id,
@@ -91,6 +91,12 @@ def fact(statement: Statement) -> Output | None:
     )  # fmt: skip
     doubt = "it is more like talk of the moment" if sort and likely is not None and likely < VETO else ""
     return _judged(made, vetting.first(against(made, [statement.turn.text]), doubt))
+
+
+def _introduces(statement: Statement) -> bool:
+    """Does it say what is known from whoever speaks: their name?"""
+    sort = facts.lasting(statement.said)
+    return sort is not None and sort.name == "name" and statement.name.lower() in statement.said.lower()
 
 
 def against(made: Output, said: Sequence[str], known: Iterable[str] = ()) -> str:
@@ -146,7 +152,8 @@ TOLD = 3  # sentences
 def summary(session: Sequence[Memory], said: Sequence[Statement], scores: Mapping[int, float]) -> Output | None:
     """The statements that say most of a session, in their order. `scores` by place in `said`; None if none says
     anything."""
-    good = [at for at, one in enumerate(said) if facts.stands_alone(one.said) and scores.get(at, 0.0) > 0]
+    good = [at for at, one in enumerate(said) if facts.stands_alone(one.said) and not _introduces(one)]
+    good = [at for at in good if scores.get(at, 0.0) > 0]
     good = [at for at in good if not against(_told(session, [said[at]]), [said[at].turn.text], [said[at].name])]
     best = sorted(sorted(good, key=lambda at: -scores[at])[:TOLD])
     chosen = [said[at] for at in best]

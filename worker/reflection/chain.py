@@ -11,7 +11,7 @@ import msgspec
 
 from core.memory import Memory, slot
 from core.prompt import own_names
-from core.reflection import asking, facts, selfhood, steps
+from core.reflection import asking, facts, selfhood, steps, vetting
 from core.reflection.nouns import Output, Step
 from core.reflection.steps import Statement
 from personas.card import Card
@@ -22,6 +22,7 @@ from worker.reflection.mind import Mind
 TASK = Sampling(temperature=0, repetition_penalty=1.0, max_tokens=200)
 CANDIDATES, LONG = 4, 90  # self-descriptions that are asked for, and tokens of each
 TOLD = 8  # sentences of what happened that it has before its eyes then
+TOUCHED = 0.3  # of cosine, from which on talk touches a side of the character
 WEIGHS_MORE = 0.3  # of centrality in a summary, beside how much a sentence tells
 
 
@@ -160,15 +161,16 @@ async def _tones(mind: Mind, turns: Sequence[Memory]) -> dict[str, tuple[float, 
 
 
 async def _oneself(mind: Mind, matter: Matter, outputs: Sequence[Output]) -> list[Output]:
-    """Its words about itself. A model that can be trusted with it finds new ones; any other has said them already, in
-    its replies, and what tells most of itself is taken from there."""
+    """Its words about itself. A model that can be trusted with it finds new ones; of any other, what it has said of
+    itself is taken, and what of its card the talk has touched."""
     kept = [one for one in outputs if one.kept and one.step in (Step.SUMMARY, Step.FACTS)]
     told = sorted(kept, key=lambda one: -one.weight)[:TOLD]
     found = list[Output]()
     if told and mind.writes:
         found = await _worded(mind, matter, told)
     if not any(one.kept for one in found):
-        found += await _own(mind, matter, told)
+        own = await _own(mind, matter, told)
+        found += [*(one for one in own if not one.kept), *_joined(await _completed(mind, matter, own))]
     return found
 
 
@@ -199,7 +201,24 @@ async def _own(mind: Mind, matter: Matter, told: Sequence[Output]) -> list[Outpu
     rows = await mind.embed([one.text for one in good])
     near = [0.0] * len(good) if rows is None else sense.central(rows)
     best = sorted(sorted(range(len(good)), key=lambda at: -near[at])[: selfhood.MOST])
-    return [*(one for one in made if not one.kept), *_joined([good[at] for at in best])]
+    return [*(one for one in made if not one.kept), *(good[at] for at in best)]
+
+
+async def _completed(mind: Mind, matter: Matter, own: Sequence[Output]) -> list[Output]:
+    """What it has said of itself, and the sides of its card that the talk has touched, as it would tell them."""
+    kept = [one for one in own if one.kept]
+    turns, sides = steps.heard(matter.turns), selfhood.sides(matter.card)
+    sides = [side for side in sides if not any(vetting.roots(side) <= vetting.roots(one.text) for one in kept)]
+    ours, theirs = await mind.embed(sides), await mind.embed([turn.text[:500] for turn in turns])
+    if ours is None or theirs is None or len(kept) >= selfhood.MOST:
+        return kept
+    near = ours @ theirs.T
+    best = sorted(range(len(sides)), key=lambda at: -float(near[at].max()))[: selfhood.MOST - len(kept)]
+    for at in [at for at in sorted(best) if near[at].max() >= TOUCHED]:
+        touching = sorted(range(len(turns)), key=lambda to: -float(near[at, to]))[:3]
+        sources = tuple(turns[to].id for to in touching if near[at, to] >= TOUCHED)
+        kept.append(Output(step=Step.SELF, text=sides[at], sources=sources))
+    return kept
 
 
 def _self(

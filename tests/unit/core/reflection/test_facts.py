@@ -47,6 +47,8 @@ def test_talk_of_the_moment_does_not_last(said: str) -> None:
         ("My other dog is called Max.", ""),
         ("I'm a nurse.", "work"),
         ("I have two cats.", ""),
+        ("My favorite is jazz.", ""),
+        ("My favorite food is sushi.", "favourite:food"),
         ("I play the banjo.", ""),
     ],
 )

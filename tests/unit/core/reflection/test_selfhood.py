@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.reflection.selfhood import outside, sentences
+from core.reflection.selfhood import outside, sentences, sides
 from personas.reading import read
 
 HAZEL = read(Path(__file__).parents[4] / "personas" / "hazel.yaml", "hazel.yaml")
@@ -54,6 +54,15 @@ def test_what_would_make_it_another_is_dropped(sentence: str, why: str) -> None:
 def test_somebody_elses_life_does_not_become_its_own() -> None:
     """Ann told of her cat; it has none."""
     assert outside("My cat is called Miso.", HAZEL, TOLD, ["Ann"])
+
+
+def test_the_sides_of_a_card_are_told_by_itself() -> None:
+    """And stand the test of the card."""
+    found = sides(HAZEL)
+
+    assert "I love rain, compost, robins and strong tea." in found
+    assert "My grandson Finn, who is eight, helps me and eats the peas." in found
+    assert {""} == {outside(side, HAZEL, [], ["Ann"]) for side in found}
 
 
 def test_acts_and_addresses_are_no_part_of_a_description() -> None:

@@ -1,6 +1,7 @@
 """worker/reflection: the chain by rules and with a model, what an embedder adds, and asides that give way to people."""
 
 import asyncio
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -247,3 +248,28 @@ async def test_where_it_is_never_quiet_an_aside_goes_on_all_the_same() -> None:
 
     assert 0 == model.stopped
     assert ["stop"] == [end.finish for end in work.result()]
+
+
+class ByWords:
+    """Texts that share one of these words are near to it; others have nothing in common."""
+
+    words = ("tea", "moss", "market")
+
+    async def embed(self, texts: Sequence[str]) -> Vectors | None:
+        rows = np.zeros((len(texts), 500), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            found = [at for at, word in enumerate(self.words) if word in text.lower()]
+            row[found or [3 + zlib.crc32(text.encode()) % 490]] = 1.0
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+async def test_the_sides_of_its_card_that_the_talk_has_touched_are_its_words_about_itself() -> None:
+    """With the lines that touched them; what it has said itself comes first."""
+    talk = (turn("I drink tea all day.", 1), turn("I sell cheese on the market.", 2), turn("I live in Graz.", 3))
+    thinks = Mind(None, asking(None), ByWords(), quiet)
+    outputs = await chain(thinks, Matter(card=HAZEL, turns=talk))
+    [words] = [one for one in outputs if one.step == Step.SELF]
+
+    assert "I love rain, compost, robins and strong tea." in words.text
+    assert "I sell honey at the Saturday market." in words.text
+    assert {"x/1", "x/2"} == set(words.sources)
