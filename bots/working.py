@@ -86,7 +86,7 @@ def serving(
     from worker.serve import Server
     from worker.shelf import Shelf
 
-    recall = _recall(p, embedder)
+    recall, about = _recall(p, embedder), {**about, "embedder": embedder.id if embedder else "none"}
     nearness = Nearness(embedder) if embedder else None
     judge = Judge(p.conversations, nearness, p.settings.timezone, shelf=Shelf(Knowledge(p.client)))
     pool = p.settings.night.pool == "card"

@@ -248,13 +248,18 @@ class Engine:
         """What was said is gone. An answer that waits for it alone will not be given."""
         persona = await self.persona(deletion)
         conversation = persona.conversation(deletion.place)
-        lines = await self.conversations.last(conversation, BEHIND)
         ours = await self.ledger.behind(message_key(deletion.account, deletion.place, deletion.message_id))
-        changed = await self.conversations.delete(conversation, deletion.message_id)
+        changed = await self.unsay(conversation, deletion.message_id, ours)
         for line in (deletion.message_id, *([ours] if ours else [])):
             changed |= await self.memories.unsay(persona, conversation, line)
-        await self._retract(deletion.message_id, ours, lines)
         return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
+
+    async def unsay(self, conversation: str, line: str, ours: str = "") -> bool:
+        """A line leaves a talk, and what was said on top of it trains nothing. `ours`: the reply that it was."""
+        lines = await self.conversations.last(conversation, BEHIND)
+        changed = await self.conversations.delete(conversation, line)
+        await self._retract(line, ours, lines)
+        return changed
 
     async def _retract(self, message: str, ours: str, lines: Sequence[Line]) -> None:
         """A reply of ours that was deleted trains nothing, nor does one that has a deleted message in its prompt."""

@@ -75,7 +75,7 @@ async def forget_that(desk: "Desk", command: Command) -> Answer:
     gone = mine[0]
     await desk.engine.memories.bin(key, command.author.id, gone.id)
     if gone.line:
-        await desk.engine.conversations.delete(gone.talk, gone.line)
+        await desk.engine.unsay(gone.talk, gone.line, gone.line if gone.ours else "")
     return Answer(
         text=f"Forgotten: “{shorten(gone.text, 80)}” /forget undo brings it back.", changed=True,
         choices=(Choice("Undo", "forget", "undo"),),

@@ -5,7 +5,9 @@ Knows nothing of who said what, nor of what the vectors are for.
 """
 
 import re
+import threading
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +22,7 @@ from worker.progress import Tell
 Vectors = NDArray[np.float32]  # (texts, width), rows of unit length
 
 WIDTH = 256
+KNOWN = 512  # texts whose vectors are remembered
 _WORD = re.compile(r"\w+")
 
 
@@ -52,6 +55,34 @@ class HashEmbedder:
         return unit(rows)
 
 
+class Knowing:
+    """An Embedder that remembers the last texts: a message is asked about by several, and embedded once.
+
+    For several threads, of which one embeds at a time.
+    """
+
+    def __init__(self, embedder: Embedder, most: int = KNOWN) -> None:
+        self._embedder, self._most, self._alone = embedder, most, threading.Lock()
+        self._known: OrderedDict[str, Vectors] = OrderedDict()
+        self.id, self.width = embedder.id, embedder.width
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        with self._alone:
+            found = {text: self._known[text] for text in texts if text in self._known}
+            if new := [text for text in dict.fromkeys(texts) if text not in found]:
+                found |= zip(new, self._embedder.embed(new), strict=True)
+            self._keep(found)
+        return np.stack([found[text] for text in texts]) if texts else np.zeros((0, self.width), np.float32)
+
+    def _keep(self, found: dict[str, Vectors]) -> None:
+        """These are the latest that were asked for."""
+        for text, row in found.items():
+            self._known[text] = row
+            self._known.move_to_end(text)
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+
 def _features(text: str) -> Iterator[tuple[str, float]]:
     words = _WORD.findall(text.casefold())
     for word, after in zip(words, [*words[1:], ""], strict=False):
@@ -71,13 +102,13 @@ def unit(rows: Vectors) -> Vectors:
 
 
 def load(settings: Settings, tell: Tell | None = None) -> Embedder:
-    """The embedder that the settings name, fetched if need be. Raises ModelError with the next step."""
+    """The embedder that the settings name, fetched if need be; it knows its last texts. Raises ModelError."""
     if settings.embedder == fetch.HASH:
-        return HashEmbedder()
+        return Knowing(HashEmbedder())
     folder = fetch.obtain_embedder(settings.embedder, settings.worker.cache, tell)
     from worker.encoder import Encoder
 
-    return Encoder(folder, name(settings.embedder))
+    return Knowing(Encoder(folder, name(settings.embedder)))
 
 
 def name(ref: str) -> str:

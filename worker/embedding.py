@@ -1,17 +1,14 @@
 """The worker's embedder, shared by all that compare meanings: loaded beside the talk, and run in one thread.
 
 Nothing waits for weights: until they are there, or where they cannot be had, `embed` gives None, and whoever asked
-goes by words alone. What a message is compared with is asked for several times; its vector is made once.
+goes by words alone.
 """
 
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
 
 from core.errors import MissingExtra, ModelError
 from worker.embed import Embedder, Vectors
@@ -19,7 +16,6 @@ from worker.embed import Embedder, Vectors
 log = logging.getLogger("limen.worker")
 
 AGAIN = 300.0  # seconds after which weights that could not be had are asked for once more
-KNOWN = 512  # texts whose vectors are kept
 
 
 class Embedding:
@@ -31,7 +27,6 @@ class Embedding:
         self._loading: asyncio.Task[None] | None = None
         self._tried = float("-inf")
         self._trouble = ""
-        self._known: OrderedDict[str, Vectors] = OrderedDict()
 
     @property
     def id(self) -> str:
@@ -70,22 +65,6 @@ class Embedding:
         self.begin()
         if self._embedder is None:
             return None
-        found = {text: self._known[text] for text in texts if text in self._known}
-        if new := [text for text in dict.fromkeys(texts) if text not in found]:
-            found |= zip(new, await self._made(new), strict=True)
-        self._keep(found)
-        return np.stack([found[text] for text in texts]) if texts else np.zeros((0, self._embedder.width), np.float32)
-
-    def _keep(self, found: dict[str, Vectors]) -> None:
-        """These are the latest that were asked for."""
-        for text, row in found.items():
-            self._known[text] = row
-            self._known.move_to_end(text)
-        while len(self._known) > KNOWN:
-            self._known.popitem(last=False)
-
-    async def _made(self, texts: Sequence[str]) -> Vectors:
-        assert self._embedder
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._embedder.embed, texts)
 
     def about(self) -> dict[str, str | int | float]:

@@ -5,7 +5,6 @@ Reads the folder as `sentence-transformers` lays it out (pooling, longest text, 
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ class Encoder:
         quiet.set_verbosity_error()  # type: ignore[no-untyped-call]
         quiet.disable_progress_bar()  # type: ignore[no-untyped-call]
         self._pooling = _pooling(folder)
-        self._alone = threading.Lock()  # a tokenizer of theirs serves one thread at a time
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
             self._model: Any = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
@@ -45,11 +43,7 @@ class Encoder:
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Of a text that is longer than the model reads, its beginning counts. Threads wait for each other."""
-        with self._alone:
-            return self._embed(texts)
-
-    def _embed(self, texts: Sequence[str]) -> Vectors:
+        """Of a text that is longer than the model reads, its beginning counts. For one thread (see `Knowing`)."""
         rows = np.empty((len(texts), self.width), np.float32)
         if not texts:
             return rows

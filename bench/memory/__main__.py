@@ -27,7 +27,6 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-import worker.embedding
 from bench.memory.plain import Plain
 from bench.report import RedisForBench, Spent, emit, say
 from bots.files import Row
@@ -38,7 +37,7 @@ from core.events import PersonaKey
 from core.memory import Memory
 from core.store.client import Client
 from core.store.memories import Memories
-from worker.embed import load
+from worker.embed import Knowing, load
 from worker.embedding import Embedding
 from worker.recall import Recall, pack
 
@@ -97,11 +96,10 @@ def _query(data: dict[str, Any], later: float) -> Query:
 async def measure(worlds: Sequence[World], url: str) -> dict[str, float | int | str]:
     """All figures."""
     client, settings = Client(url), config.load(os.environ)
-    embedding = Embedding(lambda: load(settings))
+    embedding = Embedding(lambda: Knowing(load(settings), 1_000_000))  # each text is embedded once
     if not await embedding.ready():
         sys.exit("there is no embedder, so nothing can be compared; `limen doctor` says more")
     recall = Recall(Memories(client), embedding)
-    worker.embedding.KNOWN = 1_000_000  # each text is embedded once
     try:
         for world in worlds:
             await recall.memories.add(world.persona, world.turns)

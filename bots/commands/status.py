@@ -152,7 +152,8 @@ def _worker(about: dict[str, str]) -> list[tuple[str, str]]:
     device = f" · {about['device']}" if "device" in about else ""
     first = f"{shorten(about['name'], 40)} · {state}{jobs}{speed}"
     quantised = f" · {about['quantize']}" if about.get("quantize", "none") != "none" else ""
-    return [("worker", first), ("", f"{about.get('model', '')}{quantised}{device}"), *_engine(about)]
+    blind = [("", "no embedder: memory goes by words alone; `limen doctor`")] if about.get("embedder") == "none" else []
+    return [("worker", first), ("", f"{about.get('model', '')}{quantised}{device}"), *blind, *_engine(about)]
 
 
 def _engine(about: dict[str, str]) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """worker/embed.py and worker/encoder.py: rows of unit length, the same whatever stands beside a text."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from core import config
 from core.errors import ModelError
 from worker import embed, encoder
-from worker.embed import HashEmbedder
+from worker.embed import HashEmbedder, Knowing, Vectors
 from worker.encoder import Encoder
 
 WORDS = [
@@ -126,6 +127,32 @@ def test_other_poolings(folder: Path) -> None:
             Encoder(folder, "tiny")
     finally:
         pooled(folder, "pooling_mode_mean_tokens")
+
+
+class Counting(HashEmbedder):
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[str]] = []
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        self.asked.append([*texts])
+        return super().embed(texts)
+
+
+def test_a_text_is_embedded_once_however_many_ask() -> None:
+    """Rows come in the order of the texts, whatever is known of them; no more is known than there is room for."""
+    counting = Counting()
+    knowing = Knowing(counting, 100)
+    first, second = knowing.embed(["a", "b", "a"]), knowing.embed(["c", "b"])
+
+    assert [["a", "b"], ["c"]] == counting.asked
+    assert np.array_equal(first[0], first[2])
+    assert np.array_equal(first[1], second[1])
+    assert np.array_equal(HashEmbedder().embed(["c"])[0], second[0])
+    assert (0, 256) == knowing.embed([]).shape
+    assert (1000, 100) == (len(knowing.embed([str(n) for n in range(1000)])), len(knowing._known))
 
 
 def test_e5_is_asked_as_its_authors_want(folder: Path) -> None:
