@@ -111,7 +111,7 @@ def _character(scene: Scene) -> list[Section]:
         Section("skills", _sentence("You are good at: ", card.skills), 50),
         Section("actions", _sentence("You may do one of these, between asterisks: ", card.actions), 30),
         Section("traits", _traits(scene.traits or {name: one.value for name, one in card.traits.items()}), 40),
-        Section("about", _sentence("Of yourself you have said lately: ", [scene.about]), 38),
+        Section("about", _sentence("Of yourself you have said lately: ", [" ".join(scene.about.split())]), 38),
         Section("group", _GROUP if scene.group else "", 65),
         Section("summary", _sentence("Before this, you were told:\n", [scene.summary]), 45),
     ]

@@ -257,7 +257,7 @@ def _record(ask: Ask, done: Done, model: str) -> Record:
         id=done.reply_id, persona=job.persona, conversation=job.conversation, place=job.place, author=job.author,
         answers=done.answers, time=time.time(), text=done.text, sections=(), roles=(),
         people=tuple(dict.fromkeys([*(line.author.id for line in shown if not line.ours), *_told_of(ask)])),
-        own=ask.rendered.own, summed=bool(ask.talk.summary),
+        own=ask.rendered.own, summed=bool(ask.talk.summary or ask.inner.state.about),
         source="file" if job.ephemeral else "chat", card_hash=ask.card.hash, persona_version=done.persona_version,
         lora_version=done.lora_version, model=model, sampling=msgspec.to_builtins(ask.request.sampling),
         seed=ask.request.seed, finish=done.finish, tokens=done.tokens, regenerates=job.regenerates, by=by,

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from core import feedback, polarity
+from core.changes import Reflected
 from core.commands import COMMANDS
 from core.delivery import Delivery
 from core.engine import new_id
@@ -26,6 +27,7 @@ from core.events import Addressed, Command, Kind, Person, PersonaKey, Place
 from core.scopes import scope_of
 from core.settings import Scope
 from core.store.consents import Consents, Purpose
+from core.store.reflections import Reflections
 from tests.fakes.commands import meanwhile
 from tests.fakes.house import BOB, BOT, House, house_at, quick, react, say
 from worker.embed import HashEmbedder
@@ -111,6 +113,8 @@ async def planted(house: House, spot: Spot) -> None:
         msgspec.structs.replace(react(reply, "👍", spot.person, spot.place), account=spot.account, time=time.time())
     )
     await ordered(house, spot, "remember", f"the treasure is called {spot.secret}")
+    now, about = house.p.growth.now(), f"I guard {spot.secret}"
+    await house.p.growth.store.append(spot.key, [Reflected(id="r", time=now.time, day=now.day, about=about)])
     await house.p.loras.promote(spot.key, f"{spot.card}/{spot.secret}", "command")
     await house.p.privacy.say(spot.person.id, True, Purpose.TRAIN)
 
@@ -150,6 +154,8 @@ SURFACES: dict[str, Surface] = {
     "memories": lambda house, spot: house.p.memories.every(spot.key),
     "recall": lambda house, spot: found_by(house).search(spot.key, "What is the treasure called?", 50),
     "personality": lambda house, spot: house.p.growth.store.history(spot.key),
+    "self": lambda house, spot: house.p.growth.state(spot.key, house.p.card(spot.card)),
+    "reflections": lambda house, spot: Reflections(house.p.client).reports(spot.key),
     "ledger": lambda house, spot: _entries(house, spot),
     "training": rows,
     "nights": lambda house, spot: house.p.nights.of(spot.key),
@@ -167,7 +173,7 @@ IN_A_SHELL: dict[str, Surface] = {
 }
 # Here one's own secret must be seen, else nothing is proved.
 TELLING = {
-    *("prompt", "talk", "memories", "recall", "ledger", "training", "LoRA", "export"),
+    *("prompt", "talk", "memories", "recall", "personality", "self", "ledger", "training", "LoRA", "export"),
     *("/history", "/memory", "/export", "memory list", "memory search treasure", "feedback export -"),
 }
 OF_A_PERSON = {"export", "/export"}  # everything of somebody, wherever they said it
