@@ -4,6 +4,7 @@ Imports the worker inside its functions. Without `--scope` nobody has met the pe
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,10 +27,13 @@ from personas import library
 from personas.card import Card
 
 if TYPE_CHECKING:
+    from worker.embed import Embedder
     from worker.judge import Judge, Judged
+    from worker.openai.fitting import Fitting
     from worker.render import Renderer
 
 CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
+LONGEST = 8192  # tokens of context that an estimate is made for
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +50,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--first", is_flag=True, help="As if this person had never spoken to it.")
 @click.option("--time", "clock", metavar="HH:MM", help="As if it were so late. Without it, it is now.")
 @click.option("--mood", metavar="NAME", default="", help="As if it felt this one of its emotions.")
-@click.option("--dial", "dials", metavar="NAME=VALUE", multiple=True, help="As if a trait stood there, such as warmth=0.9.")
+@click.option(
+    "--dial", "dials", metavar="NAME=VALUE", multiple=True, help="As if a trait stood there, such as warmth=0.9."
+)
 @click.option("--channel", metavar="NAME", default="", help="In this channel of its world.")
 @scope_option(help="As the persona that lives there, with its state and memories. Without it, as nobody has met it.")
 @account_option()
@@ -58,8 +64,6 @@ def try_(ctx: click.Context, card: str, text: str, as_json: bool, **given: Any) 
     CARD is a persona's name or the file of a card. What is shown: the rule that holds (or why each does not), whether
     it knows about what is asked, what comes to mind, and the prompt that would be sent, with its tokens.
     """
-    import re
-
     if given["clock"] and not re.fullmatch(CLOCK, given["clock"]):
         raise click.BadParameter("expected HH:MM, such as 22:30", param_hint="--time")
     if not text.strip():
@@ -90,8 +94,9 @@ async def _tried(settings: Settings, asked: Asked) -> dict[str, Any]:
 
 async def _judged(settings: Settings, asked: Asked, p: Parts | None) -> dict[str, Any]:
     """Everything about one message. `p` is there if a living persona is asked."""
-    judge = await asyncio.to_thread(_judge, settings, p)
-    scene, dials, remembered = await _self(settings, asked, p)
+    embedder = await asyncio.to_thread(working.embedder, settings)
+    judge = _judge(settings, embedder, p)
+    scene, dials, remembered = await _self(asked, embedder, p)
     now = judge.now(asked.text, dials)
     now = msgspec.structs.replace(now, first_contact=asked.given["first"], mood=asked.given["mood"])
     now = msgspec.structs.replace(now, clock=asked.given["clock"] or now.clock)
@@ -112,19 +117,22 @@ async def _judged(settings: Settings, asked: Asked, p: Parts | None) -> dict[str
     }
 
 
-def _judge(settings: Settings, p: Parts | None) -> "Judge":
+def _judge(settings: Settings, embedder: "Embedder | None", p: Parts | None) -> "Judge":
     """Decides as a worker does. Knowledge files are in Redis, so they are seen with `--scope` only."""
     from core.store.knowledge import Knowledge
     from worker.judge import Judge
     from worker.nearness import Nearness
     from worker.shelf import Shelf
 
-    embedder = working.embedder(settings)
     shelf = Shelf(Knowledge(p.client)) if p else None
-    return Judge(p.conversations if p else None, Nearness(embedder) if embedder else None, settings.timezone, shelf=shelf)
+    return Judge(
+        p.conversations if p else None, Nearness(embedder) if embedder else None, settings.timezone, shelf=shelf
+    )
 
 
-async def _self(settings: Settings, asked: Asked, p: Parts | None) -> tuple[Scene, dict[str, float], tuple[Recalled, ...]]:
+async def _self(
+    asked: Asked, embedder: "Embedder | None", p: Parts | None
+) -> tuple[Scene, dict[str, float], tuple[Recalled, ...]]:
     """The scene without what is judged, where the dials stand, and what is remembered."""
     card, given = asked.card, asked.given
     line = Line("try", Person("console:local:me", "You"), asked.text, time.time())
@@ -135,17 +143,16 @@ async def _self(settings: Settings, asked: Asked, p: Parts | None) -> tuple[Scen
         key = PersonaKey(given["account"], card.name, given["scope"])
         state = await p.growth.state(key, card)
         dials = dict(state.traits)
-        remembered = await _remembered(p, key, asked.text)
+        remembered = await _remembered(p, embedder, key, asked.text)
         scene = msgspec.structs.replace(scene, traits=dials, memories=remembered)
     dials |= _given_dials(card, given["dials"])
     return scene, dials, remembered
 
 
-async def _remembered(p: Parts, key: PersonaKey, text: str) -> tuple[Recalled, ...]:
+async def _remembered(p: Parts, embedder: "Embedder | None", key: PersonaKey, text: str) -> tuple[Recalled, ...]:
     from core.recall import near
 
-    recall = working.remembering(p)
-    await recall.embedding.ready()
+    recall = working.recalling(p, embedder)
     hits = await recall.search(key, text, 3)
     return recall.shown([hit.memory for hit in hits if near(hit)], time.time())
 
@@ -214,10 +221,9 @@ def _prompt(settings: Settings, scene: Scene, judged: "Judged", card: Card) -> d
     }
 
 
-def _renderer(settings: Settings) -> "tuple[Renderer, str]":
+def _renderer(settings: Settings) -> "tuple[Renderer | Fitting, str]":
     """Of the model, or an estimate with the reason why it is only that."""
-    from worker.openai.fitting import Estimate
-    from worker.render import Renderer
+    from worker.openai.fitting import Fitting
 
     if settings.model.engine != "openai" and not settings.model.ref.startswith("echo:"):
         try:
@@ -225,5 +231,5 @@ def _renderer(settings: Settings) -> "tuple[Renderer, str]":
 
             return renderer(settings), ""
         except (LimenError, ImportError, OSError, ValueError) as error:
-            return Renderer(Estimate(), settings.model.context or 8192), f"an estimate, for {error}"
-    return Renderer(Estimate(), settings.model.context or 8192), "an estimate: only the server knows"
+            return Fitting(settings.model.context or LONGEST), f"an estimate, for {error}"
+    return Fitting(settings.model.context or settings.openai.context), "an estimate, for only the server can count"

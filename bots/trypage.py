@@ -39,7 +39,9 @@ def _rules(found: Found) -> Iterator[str]:
     before = True
     for rule in found["rules"]:
         mark = click.style("✔", fg="green") if rule["fires"] else click.style("·", dim=True)
-        why = "; ".join(f"{one['name']}: {one['why']}" for one in rule["conditions"] if rule["fires"] or not one["holds"])
+        why = "; ".join(
+            f"{one['name']}: {one['why']}" for one in rule["conditions"] if rule["fires"] or not one["holds"]
+        )
         if not before and not why:
             why = "holds too, but an earlier one decides"
         before = before and not rule["fires"]

@@ -86,7 +86,7 @@ def serving(
     from worker.serve import Server
     from worker.shelf import Shelf
 
-    recall, about = _recall(p, embedder), {**about, "embedder": embedder.id if embedder else "none"}
+    recall, about = recalling(p, embedder), {**about, "embedder": embedder.id if embedder else "none"}
     nearness = Nearness(embedder) if embedder else None
     judge = Judge(p.conversations, nearness, p.settings.timezone, shelf=Shelf(Knowledge(p.client)))
     pool = p.settings.night.pool == "card"
@@ -102,7 +102,7 @@ def serving(
     return server, [recall.keep_on, thinks.keep_on]
 
 
-def _recall(p: Parts, embedder: "Embedder | None") -> "Recall":
+def recalling(p: Parts, embedder: "Embedder | None") -> "Recall":
     """What is remembered. An embedder that could not be had at the start is asked for again later."""
     from worker.embed import load
     from worker.embedding import Embedding

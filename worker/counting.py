@@ -1,4 +1,4 @@
-"""Prompts as a worker would render them, without a model: its tokenizer is enough, or an estimate where a server has it.
+"""Prompts as a worker would render them, without a model: its tokenizer is enough.
 
 For commands that show what would be sent.
 """

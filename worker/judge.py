@@ -48,10 +48,11 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judge:
-    """`nearness` is None where no embedder is: then nothing means the same as anything. Raises StoreError."""
+    """`nearness` is None where no embedder is: then nothing means the same as anything. Without `conversations` nobody
+    knows who has met whom, and only `judge` can be asked. Raises StoreError."""
 
     def __init__(
-        self, conversations: Conversations, nearness: Nearness | None = None, timezone: str = "UTC",
+        self, conversations: Conversations | None, nearness: Nearness | None = None, timezone: str = "UTC",
         clock: Callable[[], float] = time.time, shelf: Shelf | None = None,
     ) -> None:  # fmt: skip
         self._conversations, self._nearness = conversations, nearness
@@ -96,6 +97,7 @@ class Judge:
         person = new[0].author.id
         if person in talk.people or answered(older, person):
             return False
+        assert self._conversations, "jobs come with a Redis"
         return not set(await self._conversations.of_person(person, job.persona)) - {job.conversation}
 
 

@@ -83,6 +83,10 @@ class Renderer:
             history_dropped=draft.gone, own=bool(draft.system) + len(draft.examples),
         )  # fmt: skip
 
+    def count(self, text: str) -> int:
+        """Tokens of a text by itself."""
+        return self._length(self.safe(text))
+
     def tokens(self, messages: Messages, answer: bool = True) -> list[int]:
         """The model's chat template over these messages, ready for its answer."""
         if not self._tokenizer.chat_template:

@@ -47,6 +47,10 @@ class Fitting:
         """See `Renderer.render`."""
         return self._renderer.render(prompt, reserve)
 
+    def count(self, text: str) -> int:
+        """See `Renderer.count`."""
+        return self._renderer.count(text)
+
     def room(self, prompt: Sequence[int]) -> int:
         """Tokens that are left for the reply."""
         return max(1, self.context - len(prompt))

@@ -1,0 +1,143 @@
+"""`limen persona try`: every rule of a card can be seen at work, and nothing is sent. Spelling stands in for meaning."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.commands import Said, limen
+
+CARD = """
+name: gate
+title: The Gatekeeper
+description: You keep a gate.
+traits:
+  warmth: {value: 0.5, band: [0.2, 0.9]}
+knowledge:
+  domains: [gates and keys]
+  era: Around 1450
+  admits: [That is not written on any of my keys.]
+world:
+  details:
+    - about: [moat]
+      text: The moat is nine feet deep.
+emotions: [merry]
+rules:
+  - when: {keywords: [open sesame]}
+    say: The gate swings open.
+  - when: {keywords: [thanks]}
+    react: 👍
+  - when: {intent: [I would like to leave the castle now]}
+    steer: Wish them a safe way home.
+  - when: {time: 22:00-06:00}
+    silent: true
+  - when: {first_contact: true}
+    steer: Ask for their name.
+  - when: {mood: merry}
+    steer: Laugh.
+  - when: {dial: warmth>0.7}
+    steer: Be kind.
+"""
+
+
+@pytest.fixture(autouse=True)
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A card of one's own, in a home where nothing runs."""
+    file = tmp_path / "personas" / "gate.yaml"
+    file.parent.mkdir()
+    file.write_text(CARD, encoding="utf-8")
+    for name, value in {"LIMEN_HOME": str(tmp_path), "LIMEN_MODEL__REF": "echo:", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    return file
+
+
+def tried(*args: object) -> dict[str, Any]:
+    said = (
+        limen("persona", "try", "gate", *args, "--json", "--time", "12:00")
+        if "--time" not in args
+        else limen("persona", "try", "gate", *args, "--json")
+    )
+    assert 0 == said.status, said.err
+    found: dict[str, Any] = json.loads(said.out)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("args", "rule", "act"),
+    [
+        (["Open sesame!"], "rules[0]", "say"),
+        (["thanks"], "rules[1]", "react"),
+        (["I'd like to leave the castle now"], "rules[2]", "say"),
+        (["hello", "--time", "23:00"], "rules[3]", "silent"),
+        (["hello", "--first"], "rules[4]", "say"),
+        (["hello", "--mood", "merry"], "rules[5]", "say"),
+        (["hello", "--dial", "warmth=0.8"], "rules[6]", "say"),
+        (["hello"], None, "say"),
+    ],
+)
+def test_each_rule_can_be_made_to_fire(args: list[str], rule: str | None, act: str):
+    """By what is said, or as if it were so."""
+    found = tried(*args)
+
+    assert (rule, act) == (found["rule"], found["does"]["act"])
+    assert [rule] == ([one["name"] for one in found["rules"] if one["fires"]] or [None])
+
+
+def test_a_rule_that_does_not_fire_says_why():
+    """Condition by condition, with what there was instead."""
+    why = {one["name"]: one["conditions"][0]["why"] for one in tried("hello")["rules"]}
+
+    assert "none of 1 falls" == why["rules[0]"]
+    assert "it is 12:00" == why["rules[3]"]
+    assert "they have met before" == why["rules[4]"]
+    assert "warmth is 0.50" == why["rules[6]"]
+
+
+def test_what_it_cannot_know_is_said_with_the_reason():
+    """And the model is told so in the character's own words."""
+    found = tried("What is on television?")
+
+    assert (False, True) == (found["knowledge"]["known"], found["admits"])
+    assert "'television' came in 1935, its era ends in 1450" == found["knowledge"]["why"]
+    assert "That is not written on any of my keys." in json.dumps(found["messages"])
+
+
+def test_the_prompt_is_the_one_that_would_be_sent():
+    """With its sections, what comes to mind, and tokens."""
+    found = tried("How deep is the moat?")
+
+    assert {"who", "knowledge", "detail-0"} <= {part["name"] for part in found["sections"]}
+    assert "How deep is the moat?" == found["messages"][-1]["content"]
+    assert found["tokens"] > sum(part["tokens"] for part in found["sections"]) > 0
+    assert "an estimate" in found["tokens_by"]
+
+
+def test_the_page_is_for_people(card: Path):
+    """A card's file is as good as its name."""
+    said = limen("persona", "try", card, "open sesame")
+
+    words = " ".join(said.out.split())
+    assert 0 == said.status
+    assert "rules[0] says: The gate swings open. The model is not asked." in words
+    assert "✔ rules[0] say “The gate swings open.”: keywords: 'open sesame' falls" in words
+    assert "Sections (" in words
+
+
+@pytest.mark.parametrize(
+    ("args", "trouble"),
+    [
+        (["gate", "hello", "--time", "25:00"], "expected HH:MM"),
+        (["gate", "hello", "--dial", "cheek=1"], "has no trait 'cheek'"),
+        (["gate", "hello", "--dial", "warmth"], "is not NAME=VALUE"),
+        (["gate", " "], "there is nothing in that message"),
+        (["gaet", "hello"], "did you mean gate?"),
+        (["./none.yaml", "hello"], "cannot be read"),
+    ],
+)
+def test_a_slip_is_named_with_the_next_step(args: list[str], trouble: str):
+    """The status says that nothing was tried."""
+    said: Said = limen("persona", "try", *args)
+
+    assert said.status
+    assert trouble in said.err
