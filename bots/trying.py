@@ -58,7 +58,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 @account_option()
 @json_option
 @click.pass_context
-def try_(ctx: click.Context, card: str, text: str, as_json: bool, **given: Any) -> None:
+def try_(ctx: click.Context, /, card: str, text: str, as_json: bool, **given: Any) -> None:
     """Show what a message would call for, without asking the model.
 
     CARD is a persona's name or the file of a card. What is shown: the rule that holds (or why each does not), whether

@@ -3,6 +3,8 @@
 For commands that show what would be sent.
 """
 
+from typing import Any
+
 from transformers import AutoConfig, AutoTokenizer
 
 from core.settings import Settings
@@ -16,4 +18,5 @@ def renderer(settings: Settings) -> Renderer:
     """For the model of the settings, which is fetched if need be. Raises ModelError."""
     folder = fetch.obtain(settings.model.ref, settings.model.fallback, settings.worker.cache)
     own = int(getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", LONGEST))
-    return Renderer(AutoTokenizer.from_pretrained(folder), min(own, settings.model.context or LONGEST))
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    return Renderer(tokenizer, min(own, settings.model.context or LONGEST))

@@ -34,8 +34,9 @@ class Weights(NamedTuple):
     bias: float
 
 
-WEIGHTS = Weights(6.0, 7.8, -9.06, 1.55, -1.86, -0.14)
+WEIGHTS = Weights(5.99, 7.86, -8.49, 1.58, -2.24, -0.33)
 DENIED = 0.5  # how near a question must be to what the card says it does not know
+EVERYDAY = 0.6  # and to a question of everyday life, to be one
 SHIFT = 1.0  # log odds by which a card's own lines may move its threshold, at most
 EVEN = 0.05  # so much better, in shares of both kinds, must another threshold be
 
@@ -98,8 +99,12 @@ class Knowing:
             return verdict
         if not card.knowledge.domains:
             return Verdict(known=True, why="the card names no domains, and this is none of its unknowns")
+        if idle(question):
+            return Verdict(known=True, why="it is about the talk itself", asked=False)
         if not self._nearness.means:
             return Verdict(known=True, why="the embedder compares spelling alone, so this cannot be told")
+        if (common := self._nearness.everyday(asked)) >= EVERYDAY:
+            return Verdict(known=True, why=f"{common:.2f} near what everybody has something to say to")
         return self._weigh(card, question, asked, passages)
 
     def signs(self, card: Card, question: str) -> Signs:
@@ -184,6 +189,31 @@ def asks(text: str) -> str:
         if sentence.endswith("?") or _OPENER.match(sentence) or (_ASKING.match(sentence) and len(sentence.split()) > 2):
             return sentence
     return ""
+
+
+_HERE = re.compile(
+    r"^(?:is|are|was|were|did|does|do|has|have|will|would|shall|can|could|should|may|am|isn't|aren't|don't|doesn't) "
+    r"(?:it|this|that|we|they|he|she|there|i|us)\b",
+    re.IGNORECASE,
+)
+_SMALL = frozenset(
+    """a about again all also am an and any anything are as at away back be because been before being but by can come could
+    did different do does doing done else even ever feel feeling few first for from get go going good great had happen
+    happened happens has have help her here hers him his how i idea if in into is it its just kind know last later least
+    let like long look make makes many matter may maybe me mean means might mind mine more most much must my need never
+    new next nice no not nothing now of off ok okay old on one only or other our out over part place please problem
+    question ready really right say see seem shall she should so some someone something sort still such sure take talk
+    tell than that the their them then there these they thing things think this those thought thoughts time to today
+    together tomorrow tonight too try up us use very want was way we well were what what's when where which while who
+    whose why will wish with without wonder word work would wrong yes yesterday yet you your""".split()
+)
+
+
+def idle(question: str) -> bool:
+    """Does it ask about what is just being said or done, and not for something that one could know? "What happened
+    next?", "Is it cold?"."""
+    words = [word.casefold().removesuffix("'s") for word in re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", question)]
+    return _HERE.match(question) is not None or all(word in _SMALL for word in words)
 
 
 def personal(question: str) -> bool:

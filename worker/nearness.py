@@ -21,8 +21,13 @@ SENTENCES = 8  # of a message that are compared one by one
 
 
 def common() -> list[str]:
-    """Questions that anybody might ask anybody."""
+    """Questions of all sorts, to which one knows the answer or not."""
     return files("worker").joinpath("common.txt").read_text(encoding="utf-8").splitlines()
+
+
+def everyday() -> list[str]:
+    """Questions to which everybody has something to say."""
+    return files("worker").joinpath("everyday.txt").read_text(encoding="utf-8").splitlines()
 
 
 class Heard(NamedTuple):
@@ -99,6 +104,14 @@ class Nearness:
         rows = self.background
         pairs = len(rows) * (len(rows) - 1)
         return float((rows @ rows.T).sum() - len(rows)) / pairs
+
+    def everyday(self, heard: Heard) -> float:
+        """How near what was `heard` is to something that everybody can talk about."""
+        return float(self.lifted(heard.rows @ self._everyday.T).max())
+
+    @cached_property
+    def _everyday(self) -> Vectors:
+        return self._embedder.embed(everyday())
 
     @cached_property
     def background(self) -> Vectors:

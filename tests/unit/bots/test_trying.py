@@ -1,4 +1,4 @@
-"""`limen persona try`: every rule of a card can be seen at work, and nothing is sent. Spelling stands in for meaning."""
+"""`limen persona try`: every rule of a card can be seen at work, and nothing is sent. Spelling stands for meaning."""
 
 import json
 from pathlib import Path
