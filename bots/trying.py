@@ -19,7 +19,8 @@ from bots.options import PersonaName, account_option, json_option, scope_option,
 from core import cards
 from core.errors import InputError, LimenError
 from core.events import Line, Person, PersonaKey
-from core.prompt import Recalled, Scene, compose
+from core.memory import Memory
+from core.prompt import Recalled, Scene, compose, own_names
 from core.rules import Now, conditions, decide, phrases
 from core.settings import Settings
 from core.text import clean
@@ -94,24 +95,26 @@ async def _tried(settings: Settings, asked: Asked) -> dict[str, Any]:
 
 async def _judged(settings: Settings, asked: Asked, p: Parts | None) -> dict[str, Any]:
     """Everything about one message. `p` is there if a living persona is asked."""
+    from worker.judge import reminded
+
     embedder = await asyncio.to_thread(working.embedder, settings)
     judge = _judge(settings, embedder, p)
-    scene, dials, remembered = await _self(asked, embedder, p)
+    scene, dials, memories = await _self(asked, embedder, p)
     now = judge.now(asked.text, dials)
     now = msgspec.structs.replace(now, first_contact=asked.given["first"], mood=asked.given["mood"])
     now = msgspec.structs.replace(now, clock=asked.given["clock"] or now.clock)
-    judged = await judge.judge(asked.card, now)
+    judged = reminded(await judge.judge(asked.card, now), memories)
     now = msgspec.structs.replace(now, near=await judge.near(asked.card, asked.text))
     return {
         "card": asked.card.name,
         "text": asked.text,
-        "does": _does(judged),
+        "does": _does(asked.card, judged),
         "rule": judged.decision.name if judged.decision else None,
         "rules": _rules(asked.card, now),
         **_limits(asked.card, judged),
         "details": [asked.card.world.details[place].text for place in judged.touched],
         "passages": [{"from": one.name, "near": round(one.near, 3), "text": one.text} for one in judged.passages],
-        "memories": [msgspec.to_builtins(one) for one in remembered],
+        "memories": [msgspec.to_builtins(one) for one in scene.memories],
         "dials": {name: round(value, 4) for name, value in dials.items()},
         **await asyncio.to_thread(_prompt, settings, scene, judged, asked.card),
     }
@@ -125,36 +128,38 @@ def _judge(settings: Settings, embedder: "Embedder | None", p: Parts | None) -> 
     from worker.shelf import Shelf
 
     shelf = Shelf(Knowledge(p.client)) if p else None
-    return Judge(
-        p.conversations if p else None, Nearness(embedder) if embedder else None, settings.timezone, shelf=shelf
-    )
+    nearness = Nearness(embedder) if embedder else None
+    conversations, unknown = p.conversations if p else None, settings.knowledge.unknown
+    return Judge(conversations, nearness, settings.timezone, shelf=shelf, unknown=unknown)
 
 
 async def _self(
     asked: Asked, embedder: "Embedder | None", p: Parts | None
-) -> tuple[Scene, dict[str, float], tuple[Recalled, ...]]:
+) -> "tuple[Scene, dict[str, float], tuple[Memory, ...]]":
     """The scene without what is judged, where the dials stand, and what is remembered."""
     card, given = asked.card, asked.given
     line = Line("try", Person("console:local:me", "You"), asked.text, time.time())
     scene = Scene(card=card, lines=(), new=(line,), channel=given["channel"])
     dials = {name: trait.value for name, trait in card.traits.items()}
-    remembered: tuple[Recalled, ...] = ()
+    memories: tuple[Memory, ...] = ()
     if p:
         key = PersonaKey(given["account"], card.name, given["scope"])
         state = await p.growth.state(key, card)
         dials = dict(state.traits)
-        remembered = await _remembered(p, embedder, key, asked.text)
-        scene = msgspec.structs.replace(scene, traits=dials, memories=remembered)
+        memories, shown = await _remembered(p, embedder, key, scene)
+        scene = msgspec.structs.replace(scene, traits=dials, memories=shown)
     dials |= _given_dials(card, given["dials"])
-    return scene, dials, remembered
+    return scene, dials, memories
 
 
-async def _remembered(p: Parts, embedder: "Embedder | None", key: PersonaKey, text: str) -> tuple[Recalled, ...]:
-    from core.recall import near
+async def _remembered(
+    p: Parts, embedder: "Embedder | None", key: PersonaKey, scene: Scene
+) -> "tuple[tuple[Memory, ...], tuple[Recalled, ...]]":
+    from worker.recall import met
 
     recall = working.recalling(p, embedder)
-    hits = await recall.search(key, text, 3)
-    return recall.shown([hit.memory for hit in hits if near(hit)], time.time())
+    found = await recall.touched(key, "", (), scene.new)
+    return found, recall.shown(found, time.time(), met(found, scene.new, own_names(scene.card)))
 
 
 def _given_dials(card: Card, given: tuple[str, ...]) -> dict[str, float]:
@@ -171,11 +176,12 @@ def _given_dials(card: Card, given: tuple[str, ...]) -> dict[str, float]:
     return found
 
 
-def _does(judged: "Judged") -> dict[str, str]:
+def _does(card: Card, judged: "Judged") -> dict[str, str]:
     """What would come of it."""
-    if judged.decision and judged.decision.rule.act != "steer":
-        rule = judged.decision.rule
-        return {"act": rule.act, "text": rule.say, "emoji": rule.react, "by": judged.decision.name}
+    from worker.judge import given
+
+    if found := given(card, judged, 0):
+        return {"act": found.act, "text": found.text, "emoji": found.emoji, "by": found.by}
     return {"act": "say", "text": "", "emoji": "", "by": "the model"}
 
 

@@ -88,7 +88,8 @@ def serving(
 
     recall, about = recalling(p, embedder), {**about, "embedder": embedder.id if embedder else "none"}
     nearness = Nearness(embedder) if embedder else None
-    judge = Judge(p.conversations, nearness, p.settings.timezone, shelf=Shelf(Knowledge(p.client)))
+    shelf, unknown = Shelf(Knowledge(p.client)), p.settings.knowledge.unknown
+    judge = Judge(p.conversations, nearness, p.settings.timezone, shelf=shelf, unknown=unknown)
     pool = p.settings.night.pool == "card"
     composer = Composer(p.conversations, p.ledger, p.personas, p.loras, generator, p.growth, pool, judge, recall)
     tastes, thinks = _tastes(p, recall.embedding.embed), reflecting.Beside()

@@ -375,6 +375,22 @@ class Night(Part, frozen=True):
     ] = ""
 
 
+Unknown = Literal["say", "steer", "off"]
+
+
+class Knowledge(Part, frozen=True):
+    """What a persona does with questions that its card does not know about, or does not discuss."""
+
+    unknown: Annotated[
+        Unknown,
+        Meta(
+            description="`say`: it answers in the card's own words (`knowledge.admits`, `limits.decline`), for a small "
+            "model would invent something; a card without such words steers. `steer`: the model is told, and answers. "
+            "`off`: the model answers whatever it likes."
+        ),
+    ] = "say"
+
+
 class Log(Part, frozen=True):
     """What is written to the log."""
 
@@ -460,6 +476,7 @@ class Settings(Part, frozen=True):
     personality: Personality = Personality()
     taste: Taste = Taste()
     emotion: Emotion = Emotion()
+    knowledge: Knowledge = Knowledge()
     night: Night = Night()
     log: Log = Log()
     scope: Scope = Scope()

@@ -27,11 +27,11 @@ from personas.card import Card
 from personas.sampling import Sampling
 from worker.generator import Finished, Generator, Rendered, Request
 from worker.inner import Inner, heard, inner
-from worker.judge import Judge, Judged
+from worker.judge import Given, Judge, Judged, given, reminded
 from worker.recall import Recall, met
 from worker.tasting import Picked
 
-RULE = "rule"  # how a reply ends that a rule of the card gave
+RULE = "rule"  # how a reply ends that the card gave by itself
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +53,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def job(self) -> Generate:
         return self.claim.job
+
+    @property
+    def given(self) -> Given | None:
+        """What the card answers by itself."""
+        last = next((line.text for line in reversed(self.older) if line.ours), "")
+        return given(self.card, self.judged, self.job.seed, last)
 
 
 class Composer:
@@ -84,6 +90,7 @@ class Composer:
         now = await inner(self._growth, job, card, new)
         judged = await self._judge.look(job, card, talk, older, new, now.state.traits, now.feels)
         recalled = await self._remembered(job, talk, new)
+        judged = reminded(judged, recalled)
         names = met(recalled, [*older, *new], own_names(card))
         scene = Scene(
             card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel,
@@ -150,7 +157,7 @@ def foreseen(judged: Judged) -> dict[str, Any]:
         "steer": judged.decision.rule.steer if judged.decision else "",
         "cited": tuple(Cited(passage.file, passage.text) for passage in judged.passages),
         "unknown": judged.unknown,
-        "declines": "" if judged.decision else judged.declines,
+        "declines": judged.declines if judged.limits else "",
     }
 
 
@@ -209,14 +216,13 @@ def finished(ask: Ask, end: Finished) -> Done:
 
 
 def ruled(ask: Ask) -> Done | None:
-    """What a rule of the card answers by itself, without the model; None where the model is to speak."""
-    decision = ask.judged.decision
-    if decision is None or decision.rule.act == "steer":
+    """What the card answers by itself, without the model; None where the model is to speak."""
+    found, job = ask.given, ask.job
+    if found is None:
         return None
-    job, rule = ask.job, decision.rule
     return Done(
         job=job.id, reply_id=job.reply_id, conversation=job.conversation, place=job.place, persona=job.persona,
-        text=rule.say, fence=ask.claim.fence, act=rule.act, emoji=rule.react.replace("\ufe0f", ""),
+        text=found.text, fence=ask.claim.fence, act=found.act, emoji=found.emoji,
         answers=tuple(line.id for line in ask.new), author=job.author,
         finish=RULE, persona_version=persona_version(ask),
     )  # fmt: skip
@@ -251,7 +257,7 @@ def _told_of(ask: Ask) -> list[str]:
 
 
 def _record(ask: Ask, done: Done, model: str) -> Record:
-    job, by = ask.job, ask.judged.decision.name if done.finish == RULE and ask.judged.decision else ""
+    job, by = ask.job, ask.given.by if done.finish == RULE and ask.given else ""
     shown = [*ask.older[ask.rendered.history_dropped :], *ask.new]
     return Record(
         id=done.reply_id, persona=job.persona, conversation=job.conversation, place=job.place, author=job.author,

@@ -8,26 +8,30 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from core.events import Line
 from core.jobs import Generate
+from core.memory import Memory
 from core.rules import Decision, Now, decide, phrases
+from core.settings import Unknown
 from core.store.conversations import Conversations, Talk
 from personas.card import Card
-from worker.knowing import Knowing, Verdict
+from worker.knowing import Knowing, Verdict, asks
 from worker.nearness import Heard, Nearness
 from worker.shelf import Passage, Shelf
 
-TOUCHES = 0.45  # how near a message must be to a detail of the world for that to come to mind
-DECLINES = 0.45  # and to a topic that the card does not discuss
+TOUCHES = 0.4  # how near a message must be to a detail of the world for that to come to mind
+DECLINES = 0.4  # and to a topic that the card does not discuss
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """`decision`: the rule that holds, if one does. `touched`: places of the details of its world that come to mind;
     `passages`: of its knowledge files. `verdict`: does it know about it? `declines`: the topic it does not discuss.
+    `plainly`: that it does not know, or not discuss, it says in the card's own words.
     """
 
     decision: Decision | None = None
@@ -35,16 +39,59 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     passages: tuple[Passage, ...] = ()
     verdict: Verdict | None = None
     declines: str = ""
+    plainly: bool = False
 
     @property
     def unknown(self) -> bool:
-        """Is it to say that it does not know? A rule of the card goes before."""
-        return self.decision is None and not self.declines and self.verdict is not None and not self.verdict.known
+        """Is it to say that it does not know?"""
+        return self.limits and not self.declines and self.verdict is not None and not self.verdict.known
+
+    @property
+    def limits(self) -> bool:
+        """Do the card's limits count? Not where a rule answers, or says how to speak of what was said."""
+        if self.decision is None:
+            return True
+        when = self.decision.rule.when
+        return self.decision.rule.act == "steer" and not (when.keywords or when.regex or when.intent)
 
     @property
     def sources(self) -> tuple[str, ...]:
         """What was drawn on, as the ledger keeps it."""
         return (*(passage.name for passage in self.passages), *(f"world.details[{place}]" for place in self.touched))
+
+
+class Given(NamedTuple):
+    """What is answered without the model, and `by` what: a rule, or a limit of the card."""
+
+    by: str
+    act: str
+    text: str = ""
+    emoji: str = ""
+
+
+def given(card: Card, judged: Judged, lot: int, last: str = "") -> Given | None:
+    """What the card says by itself; None where the model is to speak. Of several words for one thing, `lot` draws, and
+    not those that were said `last`."""
+    if judged.decision and judged.decision.rule.act != "steer":
+        rule = judged.decision.rule
+        return Given(judged.decision.name, rule.act, rule.say, _bare(rule.react))
+    if judged.plainly and judged.limits and judged.declines and card.limits.decline:
+        return Given("limits.topics", "say", card.limits.decline)
+    if judged.plainly and judged.unknown and card.knowledge.admits:
+        words = [line for line in card.knowledge.admits if line != last] or [*card.knowledge.admits]
+        return Given("knowledge", "say", words[lot % len(words)])
+    return None
+
+
+def reminded(judged: Judged, recalled: Sequence[Memory]) -> Judged:
+    """What somebody told it once, it knows; that they asked, tells it nothing."""
+    told = any(not memory.ours and not asks(memory.text) for memory in recalled)
+    return msgspec.structs.replace(judged, verdict=None) if told else judged
+
+
+def _bare(emoji: str) -> str:
+    """As emoji are keyed: without the mark that asks for colours."""
+    return emoji.replace("\ufe0f", "")
 
 
 class Judge:
@@ -53,10 +100,10 @@ class Judge:
 
     def __init__(
         self, conversations: Conversations | None, nearness: Nearness | None = None, timezone: str = "UTC",
-        clock: Callable[[], float] = time.time, shelf: Shelf | None = None,
+        clock: Callable[[], float] = time.time, shelf: Shelf | None = None, unknown: Unknown = "say",
     ) -> None:  # fmt: skip
         self._conversations, self._nearness = conversations, nearness
-        self._zone, self._clock, self._shelf = ZoneInfo(timezone), clock, shelf
+        self._zone, self._clock, self._shelf, self._unknown = ZoneInfo(timezone), clock, shelf, unknown
         self._knowing = Knowing(nearness) if nearness else None
 
     async def look(
@@ -67,7 +114,8 @@ class Judge:
         of its emotions."""
         now = msgspec.structs.replace(self.now("\n".join(line.text for line in new), dials), mood=feels)
         now = msgspec.structs.replace(now, first_contact=await self._is_new(job, card, talk, older, new))
-        return await self.judge(card, now)
+        judged = await self.judge(card, now)
+        return msgspec.structs.replace(judged, plainly=False) if job.ephemeral else judged  # files show the model
 
     def now(self, text: str, dials: Mapping[str, float]) -> Now:
         """What is known of a message by itself."""
@@ -79,7 +127,10 @@ class Judge:
             return Judged(decision=decide(card.rules, now))
         heard = await asyncio.to_thread(self._nearness.heard, now.text)
         passages = await self._shelf.find(card.name, heard, self._nearness) if self._shelf else ()
-        return await asyncio.to_thread(_judged, card, now, heard, passages, self._nearness, self._knowing)
+        judged = await asyncio.to_thread(_judged, card, now, heard, passages, self._nearness, self._knowing)
+        if self._unknown == "off":
+            return msgspec.structs.replace(judged, verdict=None, declines="")
+        return msgspec.structs.replace(judged, plainly=self._unknown == "say")
 
     async def near(self, card: Card, text: str) -> dict[str, float]:
         """How near a message is to each phrase of the card's rules: for people to look at."""

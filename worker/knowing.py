@@ -196,17 +196,19 @@ _HERE = re.compile(
     r"(?:it|this|that|we|they|he|she|there|i|us)\b",
     re.IGNORECASE,
 )
-_SMALL = frozenset(
-    """a about again all also am an and any anything are as at away back be because been before being but by can come could
-    did different do does doing done else even ever feel feeling few first for from get go going good great had happen
-    happened happens has have help her here hers him his how i idea if in into is it its just kind know last later least
-    let like long look make makes many matter may maybe me mean means might mind mine more most much must my need never
-    new next nice no not nothing now of off ok okay old on one only or other our out over part place please problem
-    question ready really right say see seem shall she should so some someone something sort still such sure take talk
-    tell than that the their them then there these they thing things think this those thought thoughts time to today
-    together tomorrow tonight too try up us use very want was way we well were what what's when where which while who
-    whose why will wish with without wonder word work would wrong yes yesterday yet you your""".split()
-)
+_WORDS = """
+a about again all also am an and any anything are as at away back be because been before being but by can come
+could did different do does doing done else even ever feel feeling few first for from get go going good great
+had happen happened happens has have help her here hers him his how i idea if in into is it its just kind know
+last later least let like long look make makes many matter may maybe me mean means might mind mine more most
+much must my need never new next nice no not nothing now of off ok okay old on one only or other our out over
+part place please problem question ready really right say see seem shall she should so some someone something
+sort still such sure take talk tell than that the their them then there these they thing things think this those
+thought thoughts time to today together tomorrow tonight too try up us use very want was way we well were what
+what's when where which while who whose why will wish with without wonder word work would wrong yes yesterday
+yet you your
+"""
+_SMALL = frozenset(_WORDS.split())
 
 
 def idle(question: str) -> bool:

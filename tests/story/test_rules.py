@@ -116,4 +116,37 @@ async def test_what_a_rule_says_can_be_rated_and_trains_nothing(house: House) ->
 
     assert ("rules[0]", "The gate swings open.", 1) == (entry.record.by, entry.record.text, len(entry.facts))
     assert [spoken.reply_id] == [row.reply for row in rows.examples]
-    assert {"said by a rule of the card": 1} == rows.refused
+    assert {"said by the card, not by the model": 1} == rows.refused
+
+
+LIMITED = CARD.replace(
+    "world:",
+    """knowledge:
+  domains: [gates]
+  era: Around 1450
+  admits: [No key of mine fits that., That gate is closed to me.]
+world:""",
+)
+
+
+async def test_what_it_cannot_know_it_says_in_its_own_words(house: House, home: Path) -> None:
+    """Not twice the same; in the ledger by name, and no night learns from it."""
+    (home / "personas" / "gate.yaml").write_text(LIMITED, encoding="utf-8")
+    async with house.at_work():
+        first, second, third = await house.talk(
+            say("What is on television?", 1), say("How does a smartphone work?", 2), say("Is the gate open?", 3)
+        )
+
+    assert {"No key of mine fits that.", "That gate is closed to me."} == {first.text, second.text}
+    assert ["knowledge", "knowledge", ""] == [(await house.entry(x.reply_id)).record.by for x in (first, second, third)]
+
+
+async def test_the_model_may_be_told_instead(house: House, home: Path) -> None:
+    """By the setting, for those whose model keeps to it."""
+    (home / "personas" / "gate.yaml").write_text(LIMITED, encoding="utf-8")
+    house.judge = Judge(house.p.conversations, Nearness(HashEmbedder()), unknown="steer")
+    async with house.at_work():
+        (told,) = await house.talk(say("What is on television?", 1))
+
+    assert "You know nothing about this. Say that you do not know" in await house.prompt(told.reply_id)
+    assert "" == (await house.entry(told.reply_id)).record.by

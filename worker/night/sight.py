@@ -127,7 +127,7 @@ def record_fault(record: Record, allowed: Collection[str] | None) -> str:
     if record.finish == "cancelled":
         return "stopped"
     if record.by:
-        return "said by a rule of the card"
+        return "said by the card, not by the model"
     if allowed is None or all(person in allowed for person in (*record.people, record.author.id)):
         return ""
     return "no consent"
