@@ -6,7 +6,7 @@ Knows no platform, no prompt and no model. Several engines may serve one bot acc
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from itertools import groupby
 
@@ -31,6 +31,7 @@ from core.feedback import Fact
 from core.files import below
 from core.jobs import Generate
 from core.manners import at_home, hears, is_quiet, rests, says_stop
+from core.memory import turn_id
 from core.quota import gate, reset
 from core.scopes import scope_of
 from core.settings import Settings
@@ -43,6 +44,7 @@ from core.store.queue import Accepted, Offer, Queue, Stop, What
 from core.text import clean
 from personas.card import Card
 
+REMINDED = 500  # of a persona's latest replies that are looked at when a memory goes
 BEHIND = 200  # lines that are looked at when one is deleted: more than a prompt holds
 
 
@@ -251,7 +253,9 @@ class Engine:
         ours = await self.ledger.behind(message_key(deletion.account, deletion.place, deletion.message_id))
         changed = await self.unsay(conversation, deletion.message_id, ours)
         for line in (deletion.message_id, *([ours] if ours else [])):
-            changed |= await self.memories.unsay(persona, conversation, line)
+            if await self.memories.unsay(persona, conversation, line):
+                changed = True
+                await self.untell(persona, [turn_id(conversation, line)])
         return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
 
     async def unsay(self, conversation: str, line: str, ours: str = "") -> bool:
@@ -260,6 +264,12 @@ class Engine:
         changed = await self.conversations.delete(conversation, line)
         await self._retract(line, ours, lines)
         return changed
+
+    async def untell(self, persona: PersonaKey, memories: Collection[str]) -> None:
+        """What was said when it was reminded of these memories, which are gone, trains nothing."""
+        latest = (await self.ledger.replies(persona))[-REMINDED:]
+        told = await self.ledger.outlines(latest)
+        await self.ledger.retract(entry for entry in told if set(memories) & set(entry.record.recalled))
 
     async def _retract(self, message: str, ours: str, lines: Sequence[Line]) -> None:
         """A reply of ours that was deleted trains nothing, nor does one that has a deleted message in its prompt."""

@@ -282,6 +282,7 @@ async def _delete(s: Settings, key: PersonaKey, ids: tuple[str, ...]) -> tuple[i
         for memory in there:
             if memory.line:
                 await p.conversations.delete(memory.talk, memory.line)
-        went = await p.memories.delete(key, [memory.id for memory in there])
         known = {memory.id for memory in there}
+        went = await p.memories.delete(key, sorted(known))
+        await p.engine().untell(key, known)
         return went, [name for name in ids if name not in known]

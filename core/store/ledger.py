@@ -45,7 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     the prompts of all who talk to it; `summed`: but for the system message, which quotes people too.
     `source` is chat, file or import. `by`: what gave these words if the model did not, such as `rules[2]` of the card;
     then they train nothing. Of so many `candidates` taste picked it, by that `score`. `emotion` and `action` were shown
-    beside it. `deleted`: the reply, or something in its prompt, was deleted on the platform.
+    beside it. `deleted`: the reply, or something in its prompt, was deleted. `recalled`: ids of memories in its prompt.
     """
 
     id: str
@@ -78,6 +78,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     emotion: str = ""
     action: str = ""
     deleted: bool = False
+    recalled: tuple[str, ...] = ()
 
 
 class Told(msgspec.Struct, frozen=True):

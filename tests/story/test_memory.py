@@ -248,6 +248,20 @@ async def test_what_another_said_is_theirs_to_take_away(house: House) -> None:
     assert "Forgotten: “My parrot is called Pepper”" in done.text
 
 
+async def test_what_was_recalled_and_then_deleted_trains_nothing(house: House) -> None:
+    """Nor what was said of it in another channel; other replies do."""
+    one = say("My parrot is called Pepper", 1, to=Addressed.NO)
+    await house.engine.on_message(one)
+    async with house.at_work():
+        (told,) = await house.talk(say("What is the parrot called?", 2, BOB, GARDEN))
+        (other,) = await house.talk(say("Well, well", 3, BOB, GARDEN))
+    before = [(await house.entry(done.reply_id)).record.deleted for done in (told, other)]
+    await house.engine.on_deletion(unsay(one))
+
+    assert [False, False] == before
+    assert [True, False] == [(await house.entry(done.reply_id)).record.deleted for done in (told, other)]
+
+
 async def test_fifty_scopes_keep_their_secrets(house: House) -> None:
     """Each is asked for everything, by words and by likeness, as replies are and as people do."""
     assert house.recall
