@@ -1,12 +1,13 @@
 """The preference head on real replies: thirty ratings of one taste, then pairs that it has not seen. Loads a model.
 
 The replies are SmolLM2's, the five tastes those of `bench.nights`; one person rates thirty of them, and slips as people
-there do. Held out are the replies to every other topic: of each pair of which one is to the taste and one is not, is
+there do. Twelve more tastes are lists of words, which the head has no sign for. Held out are the replies to every other topic: of each pair of which one is to the taste and one is not, is
 the right one preferred? Beside it: the same votes shuffled among the replies, and "the longer one is better".
 """
 
 import os
 import random
+import re
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,15 @@ TASTES: dict[str, Taste] = {
     one.__name__: one
     for one in (shipped.excited, shipped.curious, shipped.seafaring, shipped.close, shipped.salty)
 }  # fmt: skip
+OTHERS = {
+    "animals": r"(parrot|bird|cat|dog|fish|whale)s?", "numbers": r"\d+|two|three|four|five|ten|hundred",
+    "feelings": r"(love|hate|fear|afraid|happy|sad|joy|dream)\w*", "laughs": r"(laugh|haha|chuckle|joke|fun)\w*",
+    "riches": r"(treasure|gold|rich|jewel|money|coin)\w*", "hedges": r"maybe|perhaps|probably|might|seems?|guess",
+    "land": r"(city|town|house|home|land|island|mountain|tree|garden)\w*", "past": r"was|were|had|used to|once|ago",
+    "denies": r"no|not|never|none|nothing|don't|can't|isn't", "absolute": r"always|never|every\w*|all|best|most",
+    "family": r"mother|father|brother|sister|family|wife|son|daughter|mom|dad|child\w*|kids?",
+    "casual": r"yeah|hey|well|oh|okay|eh|huh|wow|nah|aw|ha|haha|ugh",
+}  # fmt: skip
 POOL, RATED, DRAWS, GROUPS = 600, 30, 40, 20
 Flags = NDArray[np.bool_]
 Scores = NDArray[np.float64]
@@ -40,6 +50,8 @@ def measure(seed: int) -> dict[str, Any]:
     found = {name: _taste(pool, looks, topics, taste, seed) for name, taste in TASTES.items()}
     for name, one in found.items():
         say(f"{name}: {_told(one)}")
+    others = {name: _taste(pool, looks, topics, _of(words), seed, ("accuracy",)) for name, words in OTHERS.items()}
+    say(f"others: {[(name, one['accuracy']) for name, one in others.items()]}")
     every = list(found.values())
     accuracy, error = _over(every, "accuracy")
     return {
@@ -48,6 +60,8 @@ def measure(seed: int) -> dict[str, Any]:
         "head_tastes": {name: _told(one) for name, one in found.items()},
         "head_shuffled": _over(every, "shuffled")[0],
         "head_longer": _over(every, "longer")[0],
+        "head_others": round(statistics.mean(one["accuracy"] for one in others.values()), 3),
+        "head_other_tastes": {name: one["accuracy"] for name, one in others.items()},
         "head_update_ms": _update(looks, RATED),
         "head_update_ms_full": _update(looks, MOST),
         "head_pool": POOL,
@@ -71,17 +85,30 @@ def rated(pool: Sequence[Reply], chosen: Sequence[int], liked: Flags, dice: rand
     return [places[reply] for reply in votes.replies], votes
 
 
-def _taste(pool: Sequence[Reply], looks: Looks, topics: Sequence[str], taste: Taste, seed: int) -> dict[str, Any]:
+def _of(words: str) -> Taste:
+    pattern = re.compile(rf"\b({words})\b", re.IGNORECASE)
+    return lambda prompt, reply: bool(pattern.search(reply))
+
+
+def _taste(
+    pool: Sequence[Reply], looks: Looks, topics: Sequence[str], taste: Taste, seed: int,
+    modes: Sequence[str] = ("accuracy", "shuffled"),
+) -> dict[str, Any]:  # fmt: skip
     liked = np.array([taste(one.prompt, one.text) for one in pool])
-    marks = [[_draw(pool, looks, topics, liked, seed * 1000 + number, mode) for number in range(DRAWS)]
-             for mode in ("accuracy", "shuffled")]  # fmt: skip
-    accuracies, shuffled = ([mark for mark, _ in one] for one in marks)
+    marks = {
+        mode: [_draw(pool, looks, topics, liked, seed * 1000 + number, mode) for number in range(DRAWS)]
+        for mode in modes
+    }
+    means = {mode: round(statistics.mean(mark for mark, _ in some), 3) for mode, some in marks.items()}
+    accuracies = [mark for mark, _ in marks["accuracy"]]
     return {
-        "liked": round(float(liked.mean()), 3), "accuracy": round(statistics.mean(accuracies), 3),
+        "liked": round(float(liked.mean()), 3),
+        **means,
         "middle_95": [round(float(np.percentile(accuracies, share)), 3) for share in (2.5, 97.5)],
-        "shuffled": round(statistics.mean(shuffled), 3), "longer": round(pairs(looks.length.astype(float), liked), 3),
-        "jackknife": np.mean([left for _, left in marks[0]], axis=0), "draws": accuracies,
-    }  # fmt: skip
+        "longer": round(pairs(looks.length.astype(float), liked), 3),
+        "jackknife": np.mean([left for _, left in marks["accuracy"]], axis=0),
+        "draws": accuracies,
+    }
 
 
 def _draw(
