@@ -1,8 +1,9 @@
 """The preference head on real replies: thirty ratings of one taste, then pairs that it has not seen. Loads a model.
 
 The replies are SmolLM2's, the five tastes those of `bench.nights`; one person rates thirty of them, and slips as people
-there do. Twelve more tastes are lists of words, which the head has no sign for. Held out are the replies to every other topic: of each pair of which one is to the taste and one is not, is
-the right one preferred? Beside it: the same votes shuffled among the replies, and "the longer one is better".
+there do. Held out are the replies to every other topic: of each pair of which one is to the taste and one is not, is
+the right one preferred? Beside it: the same votes shuffled among the replies, and "the longer one is better". Twelve
+more tastes are lists of words, which the head has no sign for.
 """
 
 import os

@@ -15,6 +15,8 @@ from core.feedback import Fact
 from core.jobs import Done, Failed
 from core.taste import Floats
 from tests.fakes.house import ANN, BOB, DM, House, house_at, say
+from tests.fakes.openai import fake
+from tests.fakes.remote import remote
 from worker.echo import Echo
 from worker.embed import HashEmbedder
 from worker.generator import Finished, Piece, Request
@@ -212,6 +214,36 @@ async def test_one_candidate_that_fails_is_none(evening: Evening) -> None:
 
     assert second.text in KIND + DRY
     assert 3 == (await evening.house.entry(second.reply_id)).record.candidates
+
+
+async def test_a_server_that_generates_is_asked_several_times(evening: Evening) -> None:
+    """The same prompt with other seeds, side by side; what it says is picked from as well."""
+    evening.tastes(3)
+    with fake() as server, remote(server) as generator:
+        async with evening.house.at_work(generator):
+            (first,) = await evening.hear(1)
+            await evening.rate(first, "👍")
+            (second,) = await evening.hear(1)
+        chats = server.chats()
+
+    assert [1, 3] == [(await evening.house.entry(done.reply_id)).record.candidates for done in (first, second)]
+    assert 4 == len(chats) == len({chat["seed"] for chat in chats})
+    assert 1 == len({str(chat["messages"]) for chat in chats[1:]})
+
+
+async def test_another_reply_is_asked_for_and_picked_as_well(evening: Evening) -> None:
+    """`/regenerate` makes candidates anew, with other dice."""
+    evening.tastes(3)
+    model = Fickle()
+    async with evening.house.at_work(model):
+        (first,) = await evening.hear(1)
+        await evening.rate(first, "👍")
+        outcome = await evening.house.engine.regenerate(first.persona, first.place, ANN)
+        again = await evening.house.answer(outcome)
+
+    assert again.reply_id != first.reply_id
+    assert 3 == (await evening.house.entry(again.reply_id)).record.candidates
+    assert 4 == len({request.seed for request in model.asked})
 
 
 async def test_a_fault_in_taste_costs_no_reply(evening: Evening, monkeypatch: pytest.MonkeyPatch) -> None:
