@@ -12,11 +12,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from core import cards, remembering, roles, tuning
 from core.answers import Answer as Answer
 from core.answers import Choice
 from core.consent import NO, STOP, YES
-from core.engine import Act, Engine
+from core.engine import Act, Engine, tidy
 from core.errors import StoreError, UserError
 from core.events import Command, Line, PersonaKey
 from core.feedback import Fact, standing
@@ -30,7 +32,7 @@ from core.store.consents import Purpose
 from core.store.ledger import message_key
 from core.store.loras import Loras
 from core.store.queue import Offer
-from core.text import shorten
+from core.text import clean, shorten
 from personas.card import Card
 
 log = logging.getLogger("limen.commands")
@@ -54,6 +56,7 @@ class Desk:
     async def answer(self, command: Command) -> Answer:
         """Carry a command out. A person's mistake comes back as an answer, never as an exception."""
         act = COMMANDS.get(command.name)
+        command = replace(command, args=clean(command.args), author=tidy(command.author))
         if act is None:
             hint = near(command.name)
             return Answer(text=f"There is no /{command.name}{hint}. /help lists what there is.", error=True)

@@ -149,7 +149,7 @@ class Engine:
         if not hears(message.place, message.author, self.rules):
             return None, Outcome(act=Act.IGNORED, persona=persona, note="the settings deny it")
         text = clean(message.text)
-        message = msgspec.structs.replace(message, text=text, author=_tidy(message.author))
+        message = msgspec.structs.replace(message, text=text, author=tidy(message.author))
         card = self.cards(persona.card)
         names = (card.title, card.name, *card.names)
         decision = attend(message, names, self.rules, self.settle, self._is_quiet())
@@ -342,7 +342,8 @@ def _note(offer: Offer, accepted: Accepted) -> str:
     return ""
 
 
-def _tidy(person: Person) -> Person:
+def tidy(person: Person) -> Person:
+    """With a name that can be kept and shown."""
     name = " ".join(clean(person.name).split())[:80]
     return person if name == person.name else msgspec.structs.replace(person, name=name)
 

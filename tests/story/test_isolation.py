@@ -235,9 +235,9 @@ async def test_a_command_takes_only_what_it_is_for(redis_url: str, given: str) -
     async with live(redis_url) as house:
         for spot in (mine, other):
             await planted(house, spot)
-        before = [await theirs(house, other), await theirs(house, mine)]
+        before = [await theirs(house, other), await theirs(house, mine) if name != "remember" else ""]
         answer: Any = await ordered(house, mine, name, args)
-        after = [await theirs(house, other), await theirs(house, mine)]
+        after = [await theirs(house, other), await theirs(house, mine) if name != "remember" else ""]
         assert ["mira"] == await house.p.personas.chosen(BOT, [mine.key.scope])
 
     assert before == after
@@ -255,6 +255,18 @@ async def theirs(house: House, spot: Spot) -> str:
     """Everything that is kept of somebody, and by their persona."""
     await house.p.memories.take_in(spot.key)
     return repr([await SURFACES[name](house, spot) for name in ("talk", "memories", "ledger", "LoRA", "export")])
+
+
+async def test_what_a_command_is_given_can_be_kept_and_shown(redis_url: str) -> None:
+    """No signs that steer a terminal, no halves of letters, and no name over several lines."""
+    mine = Spot(0, Place("discord", "77", "room"), Person("discord:77:eve", "Eve\n\x1b[2JAnn"))
+    async with live(redis_url) as house:
+        await ordered(house, mine, "remember", "the code\x1b[2J\0 is \ud800 one")
+        (note,) = await house.p.memories.every(mine.key)
+        shown: Any = await ordered(house, mine, "memory", "code")
+
+    assert ("the code[2J is \ufffd one", "Eve [2JAnn") == (note.text, note.author.name)
+    assert "\x1b" not in shown.text
 
 
 async def test_who_is_forgotten_takes_nothing_of_others_along(redis_url: str) -> None:
