@@ -19,12 +19,12 @@ from core.errors import StoreError
 from core.events import Line, PersonaKey
 from core.memory import Memory, dated, faded, turn_id
 from core.prompt import Recalled
-from core.question import Hit, Question, Row, Weights, near
+from core.question import Hit, Question, Row, Weights, near, spoken_by
 from core.recall import Index
 from core.settings import Settings
 from core.speakers import show_names
 from core.store.memories import Change, Memories, State
-from core.terms import terms
+from core.terms import terms, words
 from core.when import span
 from worker.embedding import Embedding
 
@@ -86,13 +86,19 @@ class Recall:
     async def touched(
         self, persona: PersonaKey, talk: str, visible: Sequence[Line], new: Sequence[Line]
     ) -> tuple[Memory, ...]:  # fmt: skip
-        """What new lines remind of, among all that the talk does not show any more; nothing if nothing comes near."""
+        """What new lines remind of, among all that the talk does not show any more; nothing if nothing comes near.
+
+        What we said ourselves only where somebody asks for it: a small model would say it once more. Nor what says just
+        what is said now.
+        """
         skip = {turn_id(talk, line.id) for line in (*visible, *new)}
         text = "\n".join(line.text for line in new)[-LONGEST:]
-        if not self._shown or not terms(text):
+        now, (ours, _) = set(terms(text)), spoken_by(words(text))
+        if not self._shown or not now:
             return ()
-        hits = await self.search(persona, text, self._shown, new[-1].author.id, skip, new[-1].time)
-        return tuple(hit.memory for hit in hits if near(hit))
+        hits = await self.search(persona, text, 3 * self._shown, new[-1].author.id, skip, new[-1].time)
+        fit = [one.memory for one in hits if near(one) and (ours or not one.memory.ours)]
+        return tuple(one for one in fit if set(terms(one.text)) != now)[: self._shown]
 
     def shown(self, memories: Sequence[Memory], now: float, names: Mapping[str, str]) -> tuple[Recalled, ...]:
         """Memories as a prompt tells them. `names`: what it calls people, by id; nobody else is called by a name."""
@@ -135,7 +141,7 @@ class Recall:
         await asyncio.to_thread(_take, held, changes)
         held.state = State(max([state.seq, *(change.seq for change in changes)]), state.gone)
 
-    async def tend(self, persona: PersonaKey) -> int:
+    async def tend(self, persona: PersonaKey, at_once: int = AT_ONCE) -> int:
         """Let fade what there is no room for, and make vectors for some that have none. How many still have none."""
         held = await self._current(persona)
         async with held.lock:
@@ -143,7 +149,7 @@ class Recall:
         if gone := faded(every, self._most, time.time()):
             await self.memories.drop(persona, gone)
             return len(bare)
-        some = bare[:AT_ONCE]
+        some = bare[:at_once]
         vectors = await self.embedding.embed([memory.text for memory in some]) if some else None
         if vectors is None or self.embedding.id != held.maker:
             return len(bare)

@@ -28,7 +28,8 @@ from personas import library
 if TYPE_CHECKING:
     from worker.recall import Recall
 
-AT_ONCE = 500
+AT_ONCE = 500  # lines
+VECTORS = 64  # made between two looks at how far it is
 Take = Callable[..., Any]
 
 
@@ -79,10 +80,10 @@ async def _vectors(recall: "Recall", persona: PersonaKey) -> None:
     """Make those that are missing, with a bar."""
     if not recall.embedding.id:
         return
-    left = await recall.tend(persona)
+    left = await recall.tend(persona, VECTORS)
     with progress("vectors", left) as shown:
         while left:
-            now = await recall.tend(persona)
+            now = await recall.tend(persona, VECTORS)
             shown.advance(max(left - now, 0))
             left = now
 

@@ -42,7 +42,7 @@ async def test_what_was_said_elsewhere_in_the_scope_is_recalled_with_its_speaker
         told = await asked(house, "What is the parrot called?", 2)
         again = await asked(house, "A parrot, then?", 3)
         other = await asked(house, "Well well", 4)
-        there = await asked(house, "parrot parrot", 5, ANN, ROOM)
+        there = await asked(house, "What did you say of the parrot?", 5, ANN, ROOM)
 
     assert ', Ann: "My parrot is called Pepper"' in told
     assert "You remember from before:" in told
@@ -301,3 +301,16 @@ async def test_a_copy_begins_anew_when_redis_does(house: House) -> None:
     after = await house.recall.search(MIRA, "old thing", 9)
 
     assert (5, ["new thing"]) == (len(before), [hit.memory.text for hit in after])
+
+
+async def test_what_it_said_itself_is_recalled_only_for_whoever_asks(house: House) -> None:
+    """And a question is no answer to itself."""
+    async with house.at_work():
+        await asked(house, "Which harbour has the best oranges?", 1, ANN, ROOM)
+        again = await asked(house, "Which harbour has the best oranges?", 2)
+        by_it = await asked(
+            house, "Which harbour has the best oranges, did you say?", 3, BOB, Place("discord", "77", "hall")
+        )
+
+    assert "You remember from before:" not in again
+    assert ", You:" in by_it
