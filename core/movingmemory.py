@@ -12,7 +12,7 @@ from core.events import Line, PersonaKey
 from core.memory import Memory, turn_id
 from core.store import keys
 from core.store.client import Client
-from core.store.memories import Change, Memories, notes
+from core.store.memories import Memories, notes
 from core.store.reflections import Reflections
 
 
@@ -51,26 +51,11 @@ async def carry(client: Client, way: Way, old: PersonaKey) -> None:
     await memories.keep_vectors(new, vectors)
     people = {person for change in changes for person in change.memory.everybody()}
     await client.do_all(("SREM", keys.REMEMBERED(person), str(old)) for person in sorted(people))
-    await _reflected(
-        client, old, new, {change.id: numbers.get(memory.id, 0) for change, (memory, _) in pairs}, changes, ids
-    )
+    reached = (await Reflections(client).reached(old)).seq
+    behind = [numbers.get(memory.id, 0) for change, (memory, _) in pairs if change.seq <= reached]
+    await Reflections(client).carry(old, new, max(behind, default=0), ids)
     await memories.erase(old)
     await client.do("DEL", keys.MEMORY_STATE(str(old)))
-
-
-async def _reflected(
-    client: Client,
-    old: PersonaKey,
-    new: PersonaKey,
-    numbers: dict[str, int],
-    changes: list[Change],
-    ids: dict[str, str],
-) -> None:
-    """Reflection goes on with what it had not come to; `numbers` are those that memories have from now on."""
-    reflections = Reflections(client)
-    reached = (await reflections.reached(old)).seq
-    seq = max((numbers[change.id] for change in changes if change.seq <= reached), default=0)
-    await reflections.carry(old, new, seq, ids)
 
 
 async def _fresh(client: Client, way: Way, old: PersonaKey) -> None:

@@ -126,6 +126,8 @@ class Reflections:
         Reports stay behind: they name what was, and the memories that came of it say the same.
         """
         was, names = await self.reached(old), (str(old), str(new))
+        if not await self._client.do("EXISTS", keys.REFLECTED(names[0])):
+            return  # it has moved already
         about = ["seq", seq, "card", was.card, *(("since", was.since) if was.since else ())]
         if words := await self._client.do("HGET", keys.REFLECTED(names[0]), "words"):
             about += ["words", _encode([turns.get(turn, turn) for turn in _turns(words)])]

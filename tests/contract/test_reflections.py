@@ -167,6 +167,20 @@ async def test_its_words_about_itself_go_with_the_line_they_were_made_of(on: Kep
     assert await on.client.do("HGET", keys.REFLECTED(str(MIRA)), "words") is None
 
 
+async def test_a_persona_that_moves_goes_on_from_where_it_was(on: Kept) -> None:
+    """Who is due, how far it came, and which lines its words rest on, under their new names; said again, it is so."""
+    await on.turned(3)
+    await on.advance(await on.reflections.reached(MIRA), 7, {}, (FIRST,))
+    await on.turned(2)
+    await on.reflections.carry(MIRA, OTHER, 40, {FIRST: "new/m1"})
+    await on.reflections.carry(MIRA, OTHER, 0, {})
+
+    assert Reached(40, 5.0, "hash", 2) == await on.reflections.reached(OTHER)
+    assert Reached() == await on.reflections.reached(MIRA)
+    assert [OTHER] == await on.reflections.due(1)
+    assert b"new/m1" in await on.client.do("HGET", keys.REFLECTED(str(OTHER)), "words")
+
+
 async def test_a_report_holds_no_words(on: Kept) -> None:
     """Why, and from which lines; forgetting takes even that."""
     made = Output(step=Step.FACTS, text="Ann hates Bob.", sources=(FIRST,), why="nobody said 'Bob'", person="p")
