@@ -176,7 +176,8 @@ class _Fold:
             one.rated = max(one.rated + change.rated, 0.0)
 
     def born(self, change: Born) -> None:
-        """New bands hold at once; what was learned stays as far as they allow."""
+        """New bands hold at once; what was learned stays as far as they allow, without words about the old self."""
+        self.about = self.about if change.card == self.card else ""
         self.card, self.dials = change.card, change.dials
         self.drift = {name: self.fit(name, moved) for name, moved in self.drift.items() if name in change.dials}
         self.dawn = traits(self.dials, self.drift)

@@ -16,13 +16,13 @@ from core.reflection.nouns import Output, Step
 from core.reflection.steps import Statement
 from personas.card import Card
 from personas.sampling import Sampling
+from worker.embed import Vectors
 from worker.reflection import sense
 from worker.reflection.mind import Mind
 
 TASK = Sampling(temperature=0, repetition_penalty=1.0, max_tokens=200)
 CANDIDATES, LONG = 4, 90  # self-descriptions that are asked for, and tokens of each
 TOLD = 8  # sentences of what happened that it has before its eyes then
-TOUCHED = 0.3  # of cosine, from which on talk touches a side of the character
 WEIGHS_MORE = 0.3  # of centrality in a summary, beside how much a sentence tells
 
 
@@ -58,6 +58,12 @@ async def _sensed(mind: Mind, said: list[Statement]) -> list[Statement]:
     if found is None:
         return said
     return [msgspec.structs.replace(one, likely=value) for one, value in zip(said, found, strict=True)]
+
+
+async def _ours(mind: Mind) -> Vectors | None:
+    """By which nearness is measured; None where there is no embedder that tells meanings apart."""
+    ours = await mind.embed(sense.LIKELY)
+    return ours if ours is not None and sense.sound(ours) else None
 
 
 # Summaries.
@@ -123,17 +129,17 @@ async def _new(mind: Mind, made: list[Output], known: Sequence[Memory]) -> list[
     kept = [one for one in made if one.kept]
     people = {one.person for one in kept}
     there = [one for one in known if one.author.id in people and not one.superseded_by][-200:]
-    ours = {steps.fact_id(one) for one in kept}
-    before = [(one.author.id, one.text) for one in there if one.id not in ours]
+    ids = {steps.fact_id(one) for one in kept}
+    before = [(one.author.id, one.text) for one in there if one.id not in ids]
     rows = await mind.embed([*(one.text for one in kept), *(text for _, text in before)])
-    if rows is None:
+    ours = await _ours(mind)
+    if rows is None or ours is None:
         return made
     seen = [(person, text, row) for (person, text), row in zip(before, rows[len(kept) :], strict=True)]
     why: dict[str, str] = {}
     for one, row in zip(kept, rows, strict=False):
         own = [(text, other) for person, text, other in seen if person == one.person]
-        [same] = sense.alike([one.text], row[None], [t for t, _ in own], sense.stacked([r for _, r in own], row))
-        if same:
+        if sense.alike(one.text, row, own, ours):
             why[steps.fact_id(one)] = "it means what is known already"
         else:
             seen.append((one.person, one.text, row))
@@ -209,14 +215,15 @@ async def _completed(mind: Mind, matter: Matter, own: Sequence[Output]) -> list[
     kept = [one for one in own if one.kept]
     turns, sides = steps.heard(matter.turns), selfhood.sides(matter.card)
     sides = [side for side in sides if not any(vetting.roots(side) <= vetting.roots(one.text) for one in kept)]
-    ours, theirs = await mind.embed(sides), await mind.embed([turn.text[:500] for turn in turns])
-    if ours is None or theirs is None or len(kept) >= selfhood.MOST:
+    rows, theirs = await mind.embed(sides), await mind.embed([turn.text[:500] for turn in turns])
+    ours = await _ours(mind)
+    if rows is None or theirs is None or ours is None or len(kept) >= selfhood.MOST:
         return kept
-    near = ours @ theirs.T
+    near = sense.share(rows, theirs, ours)
     best = sorted(range(len(sides)), key=lambda at: -float(near[at].max()))[: selfhood.MOST - len(kept)]
-    for at in [at for at in sorted(best) if near[at].max() >= TOUCHED]:
+    for at in [at for at in sorted(best) if near[at].max() >= sense.TOUCHED]:
         touching = sorted(range(len(turns)), key=lambda to: -float(near[at, to]))[:3]
-        sources = tuple(turns[to].id for to in touching if near[at, to] >= TOUCHED)
+        sources = tuple(turns[to].id for to in touching if near[at, to] >= sense.TOUCHED)
         kept.append(Output(step=Step.SELF, text=sides[at], sources=sources))
     return kept
 

@@ -14,7 +14,7 @@ from worker.embed import Vectors
 NEAREST = 3  # of our sentences that are looked at
 LEAST = 0.1  # of cosine, by which the two sorts of ours must lie apart
 TONE = 0.8  # from which on a line is warm or cold: half of that is said by chance
-SAME = 0.9
+SAME, TOUCHED = 0.88, 0.25  # of `share`: from there on two texts say the same, or one touches the other
 
 LIKELY = (*facts.LASTING, *facts.PASSING)
 TONES = (*facts.WARM, *facts.COLD)
@@ -33,6 +33,21 @@ def tones(rows: Vectors, ours: Vectors) -> list[float] | None:
         return None
     centred = [2 * value - 1 for value in found]
     return [float(np.clip(value, -1, 1)) if abs(value) >= TONE else 0.0 for value in centred]
+
+
+def sound(ours: Vectors) -> bool:
+    """Does this embedder tell meanings apart at all? `ours`: the vectors of `LIKELY`."""
+    one, other = ours[: len(facts.LASTING)], ours[len(facts.LASTING) :]
+    return _own(one, other) + _own(other, one) >= LEAST
+
+
+def share(rows: Vectors, others: Vectors, ours: Vectors) -> Vectors:
+    """How much of its meaning each row shares with each other, [rows, others]: 0 is what two sentences share that have
+    nothing to do with each other, as those of `LIKELY` (`ours`) do, and 1 is all."""
+    count = len(facts.LASTING)
+    common = float((ours[:count] @ ours[count:].T).mean())
+    shared: Vectors = (rows @ others.T - common) / max(1.0 - common, 1e-6)
+    return shared
 
 
 def _scaled(rows: Vectors, ours: Vectors, count: int) -> list[float] | None:
@@ -68,21 +83,13 @@ def central(rows: Vectors) -> list[float]:
     return [float(max(value, 0.0)) for value in rows @ middle / length]
 
 
-def alike(texts: Sequence[str], rows: Vectors, known: Sequence[str], known_rows: Vectors) -> list[bool]:
-    """For each text: does a known one say the same? Not if a name, a number or a no differs."""
-    if not len(known):
-        return [False] * len(texts)
-    near = rows @ known_rows.T >= SAME
-    return [
-        any(near[at, to] and _same(text, other) for to, other in enumerate(known) if near[at, to])
-        for at, text in enumerate(texts)
-    ]
+def alike(text: str, row: Vectors, known: Sequence[tuple[str, Vectors]], ours: Vectors) -> bool:
+    """Does a known one, of which each has a text and its row, say the same? Not if a name, a number or a no differs."""
+    if not known:
+        return False
+    shared = share(row[None], np.stack([other for _, other in known]), ours)[0]
+    return any(_same(text, other) for (other, _), value in zip(known, shared, strict=True) if value >= SAME)
 
 
 def _same(one: str, other: str) -> bool:
     return vetting.marked(one) == vetting.marked(other) and vetting.denies(one) == vetting.denies(other)
-
-
-def stacked(rows: Sequence[Vectors], like: Vectors) -> Vectors:
-    """Rows as one array, also if there are none; `like` is one of them or as wide."""
-    return np.stack(rows) if rows else np.zeros((0, len(like)), np.float32)

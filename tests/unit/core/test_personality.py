@@ -164,3 +164,13 @@ def test_a_reset_is_a_birth_that_keeps_the_count() -> None:
 
     assert (ALIVE.traits, {}, Style()) == (state.traits, state.people, state.style)
     assert (True, True, False) == (state.is_void(0), state.is_void(1), state.is_void(2))
+
+
+def test_words_about_itself_are_those_of_its_card() -> None:
+    """With another card it finds new ones; being born again by the same card changes nothing."""
+    born = Born(id="b", time=1.0, day=20260501, card="one", dials={})
+    said = Reflected(id="r", time=2.0, day=20260501, about="I rest.")
+    again, other = [msgspec.structs.replace(born, card=card, time=3.0) for card in ("one", "two")]
+
+    assert "I rest." == replay(State(), [born, said, again]).about
+    assert "" == replay(State(), [born, said, other]).about

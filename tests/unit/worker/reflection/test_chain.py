@@ -11,6 +11,7 @@ import pytest
 from core.events import Person
 from core.memory import Memory
 from core.prompt import Prompt
+from core.reflection import facts
 from core.reflection.nouns import Output, Step
 from personas.reading import read
 from personas.sampling import Sampling
@@ -158,6 +159,7 @@ def test_an_embedder_that_tells_apart_is_asked_and_another_is_not() -> None:
 
     assert [1.0, 0.0, 0.5] == pytest.approx(sense.likely(rows, ours))
     assert sense.likely(rows, np.ones((28, 2), np.float32)) is None
+    assert (True, False) == (sense.sound(ours), sense.sound(np.ones((28, 2), np.float32)))
 
 
 def test_tones_are_heard_only_where_they_are_clear() -> None:
@@ -174,7 +176,10 @@ def test_alike_is_not_the_same_where_a_name_a_number_or_a_no_differs() -> None:
     texts = ["Ann is 34.", "Ann lives in Linz.", "Ann never eats meat.", "Ann is fond of tea."]
     known = ["Ann is 33.", "Ann lives in Graz.", "Ann eats meat.", "Ann is keen on tea."]
 
-    assert [False, False, False, True] == sense.alike(texts, np.stack([one] * 4), known, np.stack([one] * 4))
+    ours = np.array([[1, 0]] * 14 + [[0, 1]] * 14, np.float32)
+
+    assert [False, False, False, True] == [sense.alike(text, one, [(k, one) for k in known], ours) for text in texts]
+    assert not sense.alike(texts[3], np.array([0.8, 0.6], np.float32), [(known[3], one)], ours)
 
 
 class Slow(Echo):
@@ -259,7 +264,9 @@ class ByWords:
         rows = np.zeros((len(texts), 500), np.float32)
         for row, text in zip(rows, texts, strict=True):
             found = [at for at, word in enumerate(self.words) if word in text.lower()]
-            row[found or [3 + zlib.crc32(text.encode()) % 490]] = 1.0
+            if text in sense.LIKELY:
+                found = [4 if text in facts.LASTING else 5]
+            row[found or [6 + zlib.crc32(text.encode()) % 490]] = 1.0
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
