@@ -2,25 +2,30 @@
 
 Many events are on their way at once: those of one channel in order, one channel beside the other. So a channel where
 something takes long holds up no other, and what comes together goes to the engine together.
+
+A fault of ours costs the event that met it, and no other. To begin anew would not help: a platform brings again what
+is not done with, and the same event would come first again.
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from itertools import groupby
 from typing import Any, TypeVar
 
 from adapters.base import Adapter
 from bots.reading import read
 from core.commands import Desk
-from core.engine import Engine
-from core.errors import LimenError
+from core.engine import Engine, Outcome
+from core.errors import Fault, LimenError
 from core.events import AnyEvent, Command, Message
 from core.intake import Intake
 from core.lanes import Lanes
 from core.roles import asks_for_role
 from core.store.client import patiently
 
+log = logging.getLogger("limen.run")
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds that an event waits for Redis to come back, before its author hears of it
 WINDOW = 1_000  # events of one bot account that are on their way; when there are as many, no more are heard
@@ -70,14 +75,13 @@ class _Talk:
         ]
         try:
             for event, outcome in under_way:
-                try:
-                    await self._adapter.told(event, await outcome)
-                except LimenError as error:
-                    await self._adapter.refused(event, error)
-                self._adapter.done(event)
+                await self._serve(event, self._told(event, outcome))
         finally:
             for _, outcome in under_way:
                 outcome.cancel()  # of those that we do not come to any more
+
+    async def _told(self, event: AnyEvent, outcome: "asyncio.Future[Outcome]") -> None:
+        await self._adapter.told(event, await outcome)
 
     async def _read(self, events: Sequence[AnyEvent]) -> Sequence[AnyEvent]:
         """With the files that came with them. Most talk has none."""
@@ -91,15 +95,35 @@ class _Talk:
             return await patiently(lambda: read(self._adapter, engine, event), PATIENCE)
         except LimenError:  # the engine will find the same, and say it
             return event
+        except Exception:
+            log.exception("a fault in limen: the files of a message are not read (%s); please report it", event.id)
+            return event
 
     async def _answer(self, command: Command) -> None:
+        await self._serve(command, self._answered(command))
+
+    async def _answered(self, command: Command) -> None:
+        asked = await self._adapter.ranked(command) if asks_for_role(command) else command
+        answer = await patiently(lambda: self._desk.answer(asked), PATIENCE)
+        await self._adapter.answered(command, answer)
+
+    async def _serve(self, event: AnyEvent, serving: Coroutine[Any, Any, None]) -> None:
+        """Then it is done with. What cannot be done is told to whoever asked for it, and so is a fault of ours.
+
+        Raises LimenError where not even that can be said: then the account itself is in trouble.
+        """
         try:
-            asked = await self._adapter.ranked(command) if asks_for_role(command) else command
-            answer = await patiently(lambda: self._desk.answer(asked), PATIENCE)
-            await self._adapter.answered(command, answer)
-        except LimenError as error:
-            await self._adapter.refused(command, error)
-        self._adapter.done(command)
+            try:
+                await serving
+            except LimenError as error:
+                await self._adapter.refused(event, error)
+        except LimenError:
+            raise
+        except Exception:
+            log.exception("a fault in limen: an event cannot be dealt with (%s); please report it", event.id)
+            with suppress(Exception):  # it may be the telling that is wrong
+                await self._adapter.refused(event, Fault())
+        self._adapter.done(event)
 
 
 async def beside(work: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, object]) -> T:

@@ -14,8 +14,9 @@ LimenError
 │   ├── StoreUnreachable      gone, or not there yet; what was acknowledged is safe
 │   ├── StoreFull             Redis is out of memory, or its disk is full
 │   └── StoreDamaged          its file on disk cannot be read; says how to move it aside
-└── QueueError
-    └── StaleLease            this job was handed on: a late worker may not speak for it
+├── QueueError
+│   └── StaleLease            this job was handed on: a late worker may not speak for it
+└── Fault                     limen itself is wrong somewhere: one thing could not be done, and the log says where
 """
 
 
@@ -85,3 +86,10 @@ class QueueError(LimenError):
 
 class StaleLease(QueueError):
     """The lease on this job ran out and the job was handed on."""
+
+
+class Fault(LimenError):
+    """Something went wrong in limen itself. Its log says where."""
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong in me. Whoever runs me finds it in my log.")

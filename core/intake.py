@@ -1,16 +1,20 @@
 """Events in, in batches: up to 50 at once or what came within 2 ms, whichever is first. Keeps their order.
 
-A batch is tried again while Redis is away: the store takes each event once, however often it is told.
+A batch is tried again while Redis is away: the store takes each event once, however often it is told. All bots of a
+process share one intake: what goes wrong with one event, a fault of ours too, is that event's alone.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from core.engine import Outcome
-from core.errors import LimenError, UserError
+from core.errors import Fault, LimenError, UserError
 from core.events import AnyEvent
 from core.store.client import patiently
+
+log = logging.getLogger("limen.intake")
 
 MOST = 50
 WITHIN = 0.002
@@ -47,17 +51,25 @@ class Intake:
         try:
             outcomes = await patiently(lambda: self._handle([event for event, _ in batch]), self._patience)
         except UserError as error:
-            if len(batch) == 1:
-                _tell(batch, error)
-            else:
-                for one in batch:
-                    await self._settle([one])
+            await self._apart(batch, error)
         except LimenError as error:
             _tell(batch, error)
+        except Exception:  # the edge of what one event can break
+            if len(batch) == 1:
+                log.exception("a fault in limen: an event cannot be taken (%s); please report it", batch[0][0].id)
+            await self._apart(batch, Fault())
         else:
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 if not future.done():
                     future.set_result(outcome)
+
+    async def _apart(self, batch: Batch, error: LimenError) -> None:
+        """Each by itself, to find out whose trouble it is."""
+        if len(batch) == 1:
+            _tell(batch, error)
+            return
+        for one in batch:
+            await self._settle([one])
 
     async def _collect(self) -> Batch:
         batch = [await self._waiting.get()]

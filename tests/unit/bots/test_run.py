@@ -44,12 +44,16 @@ class Platform:
         self.done_with.append(event)
 
     async def told(self, event: AnyEvent, outcome: Outcome) -> None:
+        if event.id.endswith("-mute"):
+            raise IndexError("a fault")
         self.log.append(event.id)
 
     async def answered(self, command: Command, answer: Answer) -> None:
         self.log.append(f"{command.id}: {answer.text}")
 
     async def refused(self, event: AnyEvent, error: LimenError) -> None:
+        if event.id.endswith("-mute"):
+            raise IndexError("another one")
         self.log.append(f"{event.id}! {error}")
 
 
@@ -64,6 +68,8 @@ class Core:
     async def handle(self, events: Sequence[AnyEvent]) -> list[Outcome]:
         if any(event.id.endswith("-bad") for event in events):
             raise InputError("that is bad")
+        if any(event.id.endswith("-fault") for event in events):
+            raise KeyError("a fault")
         self.batches.append([event.id for event in events])
         return [Outcome(act=Act.HEARD) for _ in events]
 
@@ -137,13 +143,23 @@ async def test_no_more_are_heard_than_are_on_their_way() -> None:
     assert len(platform.done_with) == 11
 
 
-async def test_a_fault_of_ours_ends_it() -> None:
-    """Whoever keeps the bot alive begins anew; what was not done with comes again, if the platform can."""
+async def test_a_fault_of_ours_costs_one_event() -> None:
+    """In a command, or in a message that came with others: whoever asked is told, and all of it is done with.
+
+    Begun anew, a platform that brings again what is not done with would bring the same event first, for ever; and
+    the intake is shared by all bots of the process.
+    """
     core = Core()
-    platform = Platform(command("broken", "a"), command("slow", "b"))
-    with pytest.raises(ValueError, match="a fault"):
-        await core.talk(platform)
-    assert platform.done_with == []
+    platform = Platform(
+        command("broken", "a"), message("1", "a"), message("fault", "b"), message("2", "b"), message("mute", "c")
+    )  # fmt: skip
+    core.go.set()
+    await core.talk(platform)
+    assert "a-1" in platform.log
+    assert "b-2" in platform.log
+    wrong = [line for line in platform.log if "Something went wrong in me" in line]
+    assert [line.partition("!")[0] for line in wrong] == ["c-broken", "b-fault"]
+    assert len(platform.done_with) == 5
 
 
 async def test_a_platform_that_breaks_off_is_heard_to_the_end() -> None:
