@@ -53,6 +53,7 @@ async def talking(settings: Settings) -> AsyncIterator[tuple[Parts, Intake, Shel
             yield p, intake, shelf
             for task in tasks:
                 task.cancel()
+        await delivery.release()  # as `limen chat` does; else the next terminal waits for the lease to end
 
 
 def say(text: str, number: int = 1) -> Message:
