@@ -45,7 +45,7 @@ check: ## lint, types and test, in this order: before every push, and what CI ru
 
 bench: ## run the benchmarks; each prints one JSON object last
 	@scripts/install dev,worker
-	@for name in startup queue events adapters engine; do $(PY) -m "bench.$$name" || exit 1; done
+	@for name in startup queue events adapters markdown engine; do $(PY) -m "bench.$$name" || exit 1; done
 
 soak: ## a worker under load, LoRAs changing in between; ARGS="--minutes 10"
 	@scripts/install dev,worker

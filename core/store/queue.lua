@@ -282,7 +282,7 @@ function ops.accept()
       if item.seen then call('SET', item.seen, out[i][2], 'EX', limits.seen) end
     end
   end
-  return out
+  return cmsgpack.pack(out) -- one text: redis-py reads every element of a list for itself
 end
 
 local function reap(t)

@@ -127,6 +127,9 @@ class What(StrEnum):
     STOPPED = "stopped"
 
 
+_answers = msgspec.msgpack.Decoder(list[tuple[What, str, float]]).decode
+
+
 class Accepted(msgspec.Struct, frozen=True):
     """`job` is the one that will answer. `place`: as `Queue.place`; for FULL, how many wait already.
 
@@ -204,8 +207,8 @@ class Queue:
         bodies: list[bytes] = []
         batch = _encode([_offer(offer, bodies) for offer in offers])
         answer = await self._run("accept", batch, self._wire, *bodies)
-        assert isinstance(answer, list)
-        return [Accepted(What(what.decode()), job.decode(), int(place)) for what, job, place in answer]
+        assert isinstance(answer, bytes)
+        return [Accepted(what, job, int(place)) for what, job, place in _answers(answer)]
 
     async def seen(self, seen: str) -> bool:
         """Was an offer with this `seen` taken before?"""
