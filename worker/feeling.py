@@ -7,6 +7,7 @@ words are weighed as what comes next. What they weigh after the card's own examp
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
@@ -49,8 +50,10 @@ class Sign(msgspec.Struct, frozen=True):
 class Feelings:
     """`show`: what of it people see. `embed` may give None: then nothing is felt where there are no likelihoods."""
 
-    def __init__(self, show: Show, generator: Generator, embed: Embed) -> None:
-        self._show, self._generator, self._embed = show, generator, embed
+    def __init__(
+        self, show: Show, generator: Generator, embed: Embed, clock: Callable[[], float] = time.time
+    ) -> None:  # fmt: skip
+        self._show, self._generator, self._embed, self._clock = show, generator, embed, clock
         self._usual: OrderedDict[tuple[str, str, str], list[float]] = OrderedDict()
         self._rests: OrderedDict[str, int] = OrderedDict()  # conversation → replies until something is done again
 
@@ -75,7 +78,7 @@ class Feelings:
             above = [NEARNESS * cosine for cosine in near] if near else None
         if above is None:
             return {}
-        moved = faded(ask.inner.state, ask.inner.state.last)
+        moved = faded(ask.inner.state, self._clock())
         at, chance = likeliest(chances(above, pulls([one.name for one in feelings], moved)))
         return {"emotion": feelings[at].name, "emoji": feelings[at].emoji if chance >= SURE else ""}
 

@@ -112,10 +112,11 @@ async def test_only_what_is_shown_is_weighed(show: str, wanted: int) -> None:
 
 async def test_a_mood_tips_what_is_in_doubt() -> None:
     """It moved, and the reply could be either."""
-    scores = Scores("day", happy=-3.0, angry=-3.0, sad=-9.0)
-    cross = State(mood=(-0.9, 0.4, 0.2), last=5.0)
+    scores = Scores("day", happy=-2.9, angry=-3.0, sad=-9.0)
+    cross = ask(state=State(mood=(-0.9, 0.4, 0.2), last=5.0))
 
-    assert "angry" == (await feelings("reaction", scores).beside(ask(state=cross), DONE, told)).emotion
+    assert "angry" == (await Feelings("reaction", scores, near, lambda: 5.0).beside(cross, DONE, told)).emotion
+    assert "happy" == (await Feelings("reaction", scores, near, lambda: 5e5).beside(cross, DONE, told)).emotion
 
 
 @pytest.mark.parametrize("done", [
