@@ -26,6 +26,7 @@ from core.growth import Growth
 from core.manners import hears
 from core.privacy import WORDING, Privacy
 from core.reasons import Reasons
+from core.sources import sources
 from core.store import keys
 from core.store.client import patiently
 from core.store.consents import Purpose
@@ -313,7 +314,7 @@ def shown(line: Line, title: str) -> str:
 Command_ = Callable[[Desk, Command], Awaitable[Answer]]
 COMMANDS: dict[str, Command_] = {
     "persona": tuning.persona, "why": tuning.why, "tune": tuning.tune, "pause": tuning.pause, "resume": tuning.resume,
-    "reset": tuning.reset, "memory": remembering.memory, "remember": remembering.remember,
+    "reset": tuning.reset, "sources": sources, "memory": remembering.memory, "remember": remembering.remember,
     "personas": personas, "switch": switch, "regenerate": regenerate, "stop": stop,
     "history": history, "react": react, "unreact": unreact, "forget": forget, "export": export,
     "privacy": privacy, "help": help_,

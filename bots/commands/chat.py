@@ -17,7 +17,7 @@ from adapters.console import ACCOUNT, PERSON, PLACE, Console
 from adapters.terminal.files import typed
 from adapters.terminal.plain import Plain
 from adapters.terminal.screen import Screen, Status
-from bots import up
+from bots import shelving, up
 from bots.assemble import Parts, parts, settings
 from bots.options import persona_option
 from bots.run import beside, converse
@@ -58,6 +58,7 @@ async def _chat(settings: Settings, persona: str, name: str, plain: bool) -> int
     url = await up.ensure_redis(settings)
     _leave_on(signal.SIGTERM, signal.SIGHUP)
     async with parts(settings, url) as p:
+        await shelving.bring(p)
         screen, person = Plain() if plain else _terminal(p), Person(PERSON, name)
         talk = Talk(p, screen, person, await casting(p, person, persona), plain)
         troubles: asyncio.Queue[str] = asyncio.Queue()

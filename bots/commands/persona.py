@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bots import growing, template, trying
+from bots import growing, shelving, template, trying
 from bots.assemble import settings
 from bots.files import writing
 from bots.options import PersonaName
@@ -27,7 +27,7 @@ def command() -> None:
     """Check a persona's card, show one, or begin a new one."""
 
 
-for _one in (growing.history, growing.diff, growing.rollback, trying.try_):
+for _one in (growing.history, growing.diff, growing.rollback, trying.try_, shelving.knowledge):
     command.add_command(_one)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bots import up
+from bots import shelving, up
 from bots.accounts import account, each_its_own, given
 from bots.assemble import parts, settings
 from bots.checkup import install
@@ -77,6 +77,7 @@ async def _run(settings: Settings, names: list[str], no_worker: bool) -> int:
         await up.fetch_model(settings)
     url = await up.ensure_redis(settings)
     async with parts(settings, url) as p:
+        await shelving.bring(p)
         crew = Crew(p, told)
         joins = {name: partial(join, name, settings, os.environ, p.client) for name in names}
         well = await beside(crew.run(joins), *_kept_up(settings, url, works))

@@ -23,12 +23,13 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """A text in passages. `hash` changes with anything in it."""
+    """A text in passages. `hash` changes with anything in it. `of_card`: its card names it, and it goes with that."""
 
     name: str
     hash: str
     added: float
     passages: tuple[str, ...]
+    of_card: bool = False
 
     @property
     def characters(self) -> int:
@@ -97,14 +98,14 @@ def read(name: str, text: str, added: float) -> File:
 def passages(text: str) -> tuple[str, ...]:
     """A text in pieces of some 480 characters that end where a paragraph or sentence does. A heading of Markdown stands
     before each piece that belongs to it."""
-    found: list[str] = []
-    heading = ""
-    for block in re.split(r"\n\s*\n|\n(?=#)|(?<=\n)(?=#)", text):
+    found: list[tuple[str, list[str]]] = [("", [])]
+    for block in re.split(r"\n\s*\n|\n(?=#)", text):
         line, _, rest = block.strip().partition("\n")
         if line.startswith("#"):
-            heading, block = line.strip("# ").strip(), rest
-        found += [f"{heading}: {piece}" if heading else piece for piece in _pieces(" ".join(block.split()))]
-    return tuple(_joined(found))
+            found.append((line.strip("# ").strip(), []))
+            block = rest
+        found[-1][1].extend(_pieces(" ".join(block.split())))
+    return tuple(f"{heading}: {piece}" if heading else piece for heading, pieces in found for piece in _joined(pieces))
 
 
 def _pieces(block: str) -> list[str]:
