@@ -64,4 +64,5 @@ def _text(source: str, told: list[str], card: Card) -> str:
     line = next((line for line in told if line.startswith(lead)), "")
     if line:
         told.remove(line)  # the next passage of this file is the next such line
-    return f": {shorten(line.removeprefix(lead).strip('"'), SHOWN)}" if line else ""
+    said = line.removeprefix(lead).strip('"')
+    return f": {shorten(said, SHOWN)}" if said else ""
