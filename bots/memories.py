@@ -53,11 +53,6 @@ def asked(row: Row, zone: tzinfo) -> Asked | str:
     return Asked(name, text, read_time(moment, zone) or 0.0, str(row.data.get("author") or ""))
 
 
-def note(text: str, who: Person, name: str, now: float) -> Memory:
-    """Something that somebody wants to be remembered."""
-    return Memory(id=name, text=text, time=now, author=who, kind=Kind.NOTE, importance=1.0)
-
-
 def _text(row: Row) -> tuple[str | int, str, object] | str:
     if row.fault:
         return row.fault

@@ -130,6 +130,15 @@ def slot(text: str) -> str:
     return ""
 
 
+def note(name: str, text: str, who: Person, time: float) -> Memory:
+    """What somebody wants to be remembered for good. If it tells of themselves, it supersedes what did before."""
+    about = slot(text) if _FIRST_PERSON.match(text) else ""
+    return Memory(id=name, text=text, time=time, author=who, kind=Kind.NOTE, slot=about, importance=1.0)
+
+
+_FIRST_PERSON = re.compile(r"(?:i|i['’]m|my|call me)\b", re.IGNORECASE)
+
+
 def later(one: Memory, other: Memory) -> bool:
     """Does the first take the other's place? What was known later holds; of the same moment, the one that came last."""
     return one.time >= other.time

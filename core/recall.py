@@ -5,6 +5,7 @@ nothing here knows where memories are kept. Needs numpy: a bot process does not 
 """
 
 import math
+import re
 from array import array
 from collections import Counter
 from collections.abc import Collection
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from core.memory import Kind, Memory
 from core.question import Hit, Question, Row, Weights, spoken_by
-from core.terms import terms, words
+from core.terms import STOP, terms, words
 
 Numbers = NDArray[np.float32]
 
+_CAPITAL = re.compile(r"(?<=[\w,] )[A-Z]\w+")  # within a sentence: Will, and not "will"
 K1, B = 1.2, 0.75  # of BM25 (Robertson et al. 1994), as in most implementations
 OTHERS = 100
 NEXT = 3600.0  # seconds within which two turns of a conversation belong together
@@ -219,7 +221,8 @@ class Index:
     def meant(self, text: str, asker: str = "") -> list[str]:
         """Whose words a question asks for: ids of people who are named in it, the asker's for "I", "" for us."""
         said = words(text)
-        found = [person for person, names in self._names.items() if names & set(said)]
+        named = {word for word in said if word not in STOP} | {word.lower() for word in _CAPITAL.findall(text)}
+        found = [person for person, names in self._names.items() if names & named]
         ours, theirs = spoken_by(said)
         found += [asker] if theirs and asker and not found else []
         return [*found, *([""] if ours else [])]

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from core.answers import Answer, Choice
 from core.events import Command, PersonaKey
 from core.manners import named
-from core.memory import Kind, Memory, dated
+from core.memory import Kind, Memory, dated, note
 from core.roles import is_own
 from core.terms import terms, words
 from core.text import shorten
@@ -53,10 +53,7 @@ async def remember(desk: "Desk", command: Command) -> Answer:
     if not text or len(text) > LONGEST:
         return Answer(text=f"Say what, in up to {LONGEST} characters: /remember Ann is allergic to nuts.", error=True)
     key, _ = await desk.who(command)
-    note = Memory(
-        id=f"note/{command.id}", text=text, time=command.time, author=command.author, kind=Kind.NOTE, importance=1.0
-    )
-    await desk.engine.memories.add(key, [note])
+    await desk.engine.memories.add(key, [note(f"note/{command.id}", text, command.author, command.time)])
     return Answer(text=f"I will remember: “{shorten(text, 80)}” /forget that takes it back.", changed=True)
 
 

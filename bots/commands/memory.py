@@ -21,7 +21,7 @@ from core import cards
 from core.engine import new_id
 from core.errors import InputError
 from core.events import Person, PersonaKey
-from core.memory import Kind, Memory
+from core.memory import Kind, Memory, note
 from core.settings import Settings
 from personas import library
 
@@ -120,7 +120,7 @@ async def _add(s: Settings, key: PersonaKey, text: str, source: str | None, pers
     async with recalling(s) as (p, recall):
         if not source:
             who = Person(person, person.rsplit(":", 1)[-1])
-            await p.memories.add(key, [memories.note(text, who, f"note/{new_id()}", time.time())])
+            await p.memories.add(key, [note(f"note/{new_id()}", text, who, time.time())])
             await _vectors(recall, key)
             click.echo(f"{key.card} remembers it.")
             return 0

@@ -189,7 +189,7 @@ function ops.unbin()
   call('DEL', K.bin)
   put(id, body)
   local memory = made(id)
-  if memory and memory.slot and memory.kind == 'fact' then settle(id, memory.author.id .. '|' .. memory.slot, memory.time) end
+  if memory and memory.slot and (memory.kind == 'fact' or memory.kind == 'note') then settle(id, memory.author.id .. '|' .. memory.slot, memory.time) end
   return {id, body}
 end
 

@@ -31,7 +31,7 @@ def read(name: str, body: bytes, talk: str = "", superseded_by: str = "") -> Mem
 
 def row(memory: Memory) -> tuple[str | bytes | float, ...]:
     """What `put` of memories.lua wants of a memory: id, body, slot, time and people."""
-    slot = f"{memory.author.id}|{memory.slot}" if memory.slot and memory.kind == Kind.FACT else ""
+    slot = f"{memory.author.id}|{memory.slot}" if memory.slot and memory.kind in (Kind.FACT, Kind.NOTE) else ""
     people = dict.fromkeys(memory.everybody())
     return (
         memory.id,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.events import Line, Message, Person, PersonaKey, Place
-from core.memory import Kind, Memory, turn_id
+from core.memory import Kind, Memory, note, turn_id
 from core.store import keys
 from core.store.client import Client
 from core.store.conversations import Conversations, heard, said
@@ -150,6 +150,14 @@ async def test_a_newer_fact_supersedes_and_an_older_one_does_not(on: Kept) -> No
 
     over = {memory.id: memory.superseded_by for memory in await on.memories.every(MIRA)}
     assert {"f0": "f2", "f1": "f2", "f2": "", "b": "", "n": ""} == over
+
+
+async def test_a_note_supersedes_a_fact_and_a_fact_a_note(on: Kept) -> None:
+    """They say the same sort of thing."""
+    await on.memories.add(MIRA, [fact("f1", "Ann lives in Lyon", "home", 10), note("n", "I live in Rome", ANN, 20.0)])
+    await on.memories.add(MIRA, [fact("f2", "Ann lives in Bonn", "home", 30)])
+
+    assert {"f1": "n", "n": "f2", "f2": ""} == {m.id: m.superseded_by for m in await on.memories.every(MIRA)}
 
 
 async def test_when_a_fact_goes_the_one_before_holds_again(on: Kept) -> None:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core.events import Line, Person
-from core.memory import Kind, Memory, dated, faded, place_of, slot, strength, turn, turn_id, weigh
+from core.memory import Kind, Memory, dated, faded, note, place_of, slot, strength, turn, turn_id, weigh
 
 ANN = Person("p:ann", "Ann")
 NOW = datetime(2026, 11, 27, 18, tzinfo=UTC).timestamp()
@@ -52,6 +52,13 @@ def test_telling_of_oneself_weighs_more_than_small_talk() -> None:
 def test_facts_of_one_slot_cannot_both_hold(one: str, other: str, same: bool) -> None:
     """By what they are about."""
     assert (True, same) == (bool(slot(one)), slot(one) == slot(other))
+
+
+def test_a_note_of_oneself_has_a_slot_and_one_of_another_has_none() -> None:
+    """For whose it would be, nobody can tell."""
+    mine, theirs = (note("n", text, ANN, NOW) for text in ("I live in Rome", "Bob lives in Lyon"))
+
+    assert (("home", ""), (1.0, Kind.NOTE)) == ((mine.slot, theirs.slot), (mine.importance, mine.kind))
 
 
 def test_a_text_without_a_slot_supersedes_nothing() -> None:

@@ -57,6 +57,15 @@ def test_whoever_is_named_is_meant() -> None:
     assert "2" == ids(made, "Which soup did you recommend?", 1)[0]
 
 
+def test_a_name_that_is_a_word_is_meant_only_as_a_name() -> None:
+    """By its capital, within a sentence."""
+    made = index(("I had soup", Person("p:will", "Will"), 1.0), ("I had soup", ANN, 2.0))
+
+    assert [["p:will"], ["p:ann"], []] == [
+        made.meant(text) for text in ("What does Will eat?", "Will Ann eat?", "Will you eat, if I will?")
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "who"),
     [
