@@ -3,18 +3,15 @@
 import asyncio
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core.events import Person
-from core.memory import Memory
 from core.prompt import Prompt
 from core.reflection import facts
 from core.reflection.nouns import Output, Step
-from personas.reading import read
 from personas.sampling import Sampling
+from tests.fakes.thinking import HAZEL, Nothing, turn
 from worker.asides import Asides
 from worker.echo import Echo
 from worker.embed import Vectors
@@ -23,14 +20,6 @@ from worker.reflection import sense
 from worker.reflection.chain import Matter, chain
 from worker.reflection.mind import Mind
 from worker.reflection.solo import asking, quiet
-
-HAZEL = read(Path(__file__).parents[4] / "personas" / "hazel.yaml", "hazel.yaml")
-ANN, US = Person("p:ann", "Ann"), Person("bot", "Hazel", is_bot=True)
-
-
-def turn(text: str, at: float, ours: bool = False) -> Memory:
-    return Memory(id=f"x/{at:g}", text=text, time=at, author=US if ours else ANN, talk="a|hazel|x", ours=ours)
-
 
 TALK = (
     turn("I live in Graz with two dogs.", 1),
@@ -57,13 +46,6 @@ class Written:
         if "How have you been lately" in prompt.message.text:
             return self.words
         return [self.facts if "in brackets" in prompt.message.text else self.summary]
-
-
-class Nothing:
-    """No embedder."""
-
-    async def embed(self, texts: Sequence[str]) -> Vectors | None:
-        return None
 
 
 def mind(model: Written | None = None) -> Mind:
