@@ -6,6 +6,7 @@ Knows names and text; where they stand in a prompt is for `core/prompt.py` to sa
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from core.events import Line
 
@@ -36,12 +37,14 @@ def show_names(lines: Sequence[Line], ours: Iterable[str] = ()) -> dict[str, str
     return names
 
 
+@lru_cache(maxsize=4096)
 def _tidy(name: str) -> str:
     """On one line, short, with no colon and nothing that is not seen."""
     seen = "".join(letter for letter in name if letter not in _COLONS and unicodedata.category(letter) != "Cf")
     return " ".join(seen.split())[:LONGEST].strip() or "Somebody"
 
 
+@lru_cache(maxsize=4096)
 def looks(name: str) -> str:
     """What a name looks like: the same for all that people would take for one another."""
     plain = unicodedata.normalize("NFKD", name).casefold().translate(_ALIKE)

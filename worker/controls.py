@@ -36,19 +36,18 @@ class Controls:
         folded = {_fold(name.strip()) for name in names}
         known = sorted((re.escape(name) for name in folded if len(name) > 2), key=lambda name: (-len(name), name))
         whole = "|".join([*known, *shapes])
-        self._found = re.compile(f"(?=({whole}))") if whole else None
+        self._any = re.compile(whole) if whole else None  # is quick to see that there is none, as in most texts
+        self._each = re.compile(f"(?=({whole}))")
 
     def apart(self, text: str) -> str:
         """The text, and nothing in it is a control token any more. Done twice, it is done once."""
-        if self._found is None:
-            return text
         folded = _fold(text)
-        if not self._found.search(folded):
+        if self._any is None or not self._any.search(folded):
             return text
         places = _places(text) if len(folded) != len(text) or not text.isascii() else None
         if places is not None:
             folded = "".join(letter for letter, _ in places)
-        cuts = {_cut(match) for match in self._found.finditer(folded)}
+        cuts = {_cut(match) for match in self._each.finditer(folded)}
         at = {places[cut - 1][1] + 1 for cut in cuts} if places is not None else cuts
         return "".join(f" {letter}" if number in at else letter for number, letter in enumerate(text))
 
