@@ -4,12 +4,14 @@ The prompt is composed here, at claiming, so that it sees the reply before, the 
 Reads and describes; `serve.py` does the waiting and the writing.
 """
 
+import logging
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
+from core.errors import StoreUnreachable
 from core.events import Kind, Line, Person
 from core.growth import Growth
 from core.jobs import Done, Generate
@@ -30,6 +32,9 @@ from worker.inner import Inner, heard, inner
 from worker.judge import Given, Judge, Judged, given, reminded
 from worker.recall import Recall, met
 from worker.tasting import Picked
+
+log = logging.getLogger("limen.worker")
+T = TypeVar("T")
 
 RULE = "rule"  # how a reply ends that the card gave by itself
 
@@ -87,9 +92,9 @@ class Composer:
         if not new:
             return None
         group = job.place.kind != Kind.DM
-        now = await inner(self._growth, job, card, new)
+        now = await spared(job, "how it is", inner(self._growth, job, card, new), self._unknown(card))
         judged = await self._judge.look(job, card, talk, older, new, now.state.traits, now.feels)
-        recalled = await self._remembered(job, talk, new)
+        recalled = await spared(job, "what it recalls", self._remembered(job, talk, new), ())
         judged = reminded(judged, recalled)
         names = met(recalled, [*older, *new], own_names(card))
         scene = Scene(
@@ -105,6 +110,11 @@ class Composer:
             claim=claim, card=card, request=_request(claim, rendered, sampling, loras), rendered=rendered,
             talk=talk, new=new, older=older, group=group, inner=now, judged=judged, recalled=recalled,
         )  # fmt: skip
+
+    def _unknown(self, card: Card) -> Inner:
+        """As nobody has met it, which is not how it is: nothing is added to that."""
+        state = self._growth.newborn(card)
+        return Inner(state, state.traits, known=False)
 
     async def _remembered(self, job: Generate, talk: Talk, new: Sequence[Line]) -> tuple[Memory, ...]:
         """What of earlier days the new lines touch."""
@@ -125,7 +135,8 @@ class Composer:
         effects = self._ledger.record(record, messages)
         if ask.job.ephemeral:
             return effects
-        grown = heard(self._growth, ask.job, ask.inner.state, ask.talk, ask.new, done) if ask.card.evolves else []
+        grows = ask.card.evolves and ask.inner.known
+        grown = heard(self._growth, ask.job, ask.inner.state, ask.talk, ask.new, done) if grows else []
         return [*self._history(ask, done), *effects, *grown, *_turned(ask, done)]
 
     def _history(self, ask: Ask, done: Done) -> list[Effect]:
@@ -148,6 +159,18 @@ class Composer:
             summary = condense(ask.talk.summary, gone, ask.group, own_names(ask.card))
             effects += compacted(job.conversation, start, summary, [*people])
         return effects
+
+
+async def spared(job: Generate, what: str, found: Awaitable[T], instead: T) -> T:
+    """What was found; `instead`, if anything goes wrong with it: the reply is given all the same. Raises
+    StoreUnreachable, for without Redis none can be."""
+    try:
+        return await found
+    except StoreUnreachable:
+        raise
+    except Exception:
+        log.exception("job %s: a fault in %s", job.id, what)
+        return instead
 
 
 def foreseen(judged: Judged) -> dict[str, Any]:

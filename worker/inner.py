@@ -20,13 +20,15 @@ from personas.card import Card
 
 class Inner(msgspec.Struct, frozen=True):
     """A `state`, and what of it reaches a prompt: the traits of the day; the mood and what the other is to it, in a few
-    words, empty where there is nothing to say. `feels`: which of the card's emotions it feels, for rules."""
+    words, empty where there is nothing to say. `feels`: which of the card's emotions it feels, for rules. `known`: it
+    could be told at all."""
 
     state: State
     traits: dict[str, float]
     mood: str = ""
     bond: str = ""
     feels: str = ""
+    known: bool = True
 
 
 async def inner(growth: Growth, job: Generate, card: Card, new: Sequence[Line]) -> Inner:

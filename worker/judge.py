@@ -5,6 +5,7 @@ what means the same; decides with `core/rules.py`, and writes nothing.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from core.errors import StoreUnreachable
 from core.events import Line
 from core.jobs import Generate
 from core.memory import Memory
@@ -23,6 +25,8 @@ from personas.card import Card
 from worker.knowing import Knowing, Verdict, asks
 from worker.nearness import Heard, Nearness
 from worker.shelf import Passage, Shelf
+
+log = logging.getLogger("limen.worker")
 
 TOUCHES = 0.4  # how near a message must be to a detail of the world for that to come to mind
 DECLINES = 0.4  # and to a topic that the card does not discuss
@@ -122,12 +126,21 @@ class Judge:
         return Now(text=text, clock=datetime.fromtimestamp(self._clock(), self._zone).strftime("%H:%M"), dials=dials)
 
     async def judge(self, card: Card, now: Now) -> Judged:
-        """Rules, details and limits, by what a message means as well if somebody can tell."""
-        if self._nearness is None or self._knowing is None:
-            return Judged(decision=decide(card.rules, now))
-        heard = await asyncio.to_thread(self._nearness.heard, now.text)
-        passages = await self._shelf.find(card.name, heard, self._nearness) if self._shelf else ()
-        judged = await asyncio.to_thread(_judged, card, now, heard, passages, self._nearness, self._knowing)
+        """Rules, details and limits, by what a message means as well if somebody can tell. Whatever goes wrong there,
+        rules hold by words. Raises StoreUnreachable."""
+        try:
+            if self._nearness and self._knowing:
+                return await self._meant(card, now, self._nearness, self._knowing)
+        except StoreUnreachable:
+            raise
+        except Exception:
+            log.exception("a fault in telling what a message to %s means", card.name)
+        return Judged(decision=decide(card.rules, now))
+
+    async def _meant(self, card: Card, now: Now, nearness: Nearness, knowing: Knowing) -> Judged:
+        heard = await asyncio.to_thread(nearness.heard, now.text)
+        passages = await self._shelf.find(card.name, heard, nearness) if self._shelf else ()
+        judged = await asyncio.to_thread(_judged, card, now, heard, passages, nearness, knowing)
         if self._unknown == "off":
             return msgspec.structs.replace(judged, verdict=None, declines="")
         return msgspec.structs.replace(judged, plainly=self._unknown == "say")

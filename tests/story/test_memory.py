@@ -1,17 +1,20 @@
 """What a persona remembers: across talks of its scope, with date and speaker, and of no other scope."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import pytest
 
 from core.events import Addressed, Command, Person, PersonaKey, Place
 from core.settings import Scope
+from core.store import keys
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, edit, house_at, quick, say, unsay
 from worker import recall as recall_
-from worker.embed import HashEmbedder
+from worker.embed import HashEmbedder, Vectors
 from worker.embedding import Embedding
+from worker.judge import Judge
+from worker.nearness import Nearness
 from worker.recall import Recall
 
 MIRA = PersonaKey(BOT, "mira", "discord:77:server:77")
@@ -129,6 +132,26 @@ async def test_vectors_are_made_beside_the_talk_and_anew_for_another_embedder(ho
     assert [12 + 256] == [len(vector) for vector in first]
     assert [12 + 64] == [len(vector) for vector in second]
     assert (await recall.search(MIRA, "parrot", 5))[0].meaning > 0.2
+
+
+class Faulty(HashEmbedder):
+    """Has no memory left, say."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        raise RuntimeError("out of memory")
+
+
+async def test_whatever_goes_wrong_beside_it_the_reply_is_given(house: House) -> None:
+    """The embedder fails, and a personality cannot be read: rules hold by words, and nothing is written to it."""
+    embedding = Embedding(Faulty)
+    assert await embedding.ready()
+    house.recall, house.judge = Recall(house.p.memories, embedding), Judge(house.p.conversations, Nearness(Faulty()))
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+    await house.p.client.do("SET", keys.SELF_AT(str(MIRA)), "damaged")
+    async with house.at_work():
+        (done,) = await house.talk(say("What is the parrot called?", 2, BOB, GARDEN))
+
+    assert "What is the parrot called?" in done.text
 
 
 async def test_without_an_embedder_words_alone_recall(house: House) -> None:
