@@ -167,6 +167,8 @@ class Server:
             await self._complete(claim, done, self._composer.consequences(ask, done, ""))
             return
         requests, head = await self._candidates(ask)
+        if not self._is_ours(claim):
+            return  # the lease was lost meanwhile
         self._running[ask.request.id] = _Running(ask, requests, head)
         for request in requests:
             self._generator.add(request)
@@ -326,15 +328,16 @@ class Server:
             text=text[running.told :], place=ask.job.place if first else None,
             answers=tuple(line.id for line in ask.new) if first else (),
         )  # fmt: skip
-        self._obey(running, await self._queue.publish(ask.claim, chunk))
+        self._obey(ask.claim, await self._queue.publish(ask.claim, chunk))
         running.told = len(text)
 
-    def _obey(self, running: _Running, word: str) -> None:
+    def _obey(self, claim: Claim, word: str) -> None:
         """`cancel`: somebody wants it stopped. `stale`: it is another worker's now."""
         if word == "stale":
-            self._let_go(running.ask.claim)
+            self._let_go(claim)
         if word in ("stale", "cancel"):
-            self._cancel(running)
+            for running in [one for one in self._running.values() if one.ask.claim is claim]:
+                self._cancel(running)
 
     def _cancel(self, running: _Running) -> None:
         for request in running.requests:
@@ -344,11 +347,9 @@ class Server:
         while True:
             await self._presence.beat(self.name, self._state())
             await self._tell_faults()
-            runnings = list(self._running.values())
-            if runnings:
-                words = await self._queue.beat([running.ask.claim for running in runnings])
-                for running, word in zip(runnings, words, strict=True):
-                    self._obey(running, word)
+            claims = list(self._claims.values())  # also those that are still being composed, which may take long
+            for claim, word in zip(claims, await self._queue.beat(claims) if claims else [], strict=True):
+                self._obey(claim, word)
             await asyncio.sleep(min(3.0, self._queue.limits.lease / 4))
 
     async def _tell_faults(self) -> None:
