@@ -136,12 +136,13 @@ class Growth:
         )  # fmt: skip
         think, stands = opinions(seen, self._polarity), standing(facts)
         changes, new = list[Rated](), dict[str, Weighed]()
+        words = "" if record.dictated else record.text  # what the card made it say shows none of its traits
         for user in dict.fromkeys([*known, *think]):
             theirs = [fact for fact in stands if fact.user == user]
             causes = [fact.id for fact in theirs or facts if fact.user == user]
             opinion = (think.get(user, 0.0), "".join(fact.emoji for fact in theirs))
             change, now = rated(
-                state, user, record.id, record.text, opinion, causes, known.get(user), self.now(),
+                state, user, record.id, words, opinion, causes, known.get(user), self.now(),
                 self._settings.personality.pace,
             )  # fmt: skip
             changes += [change] if change else []

@@ -290,6 +290,6 @@ def _record(ask: Ask, done: Done, model: str) -> Record:
         source="file" if job.ephemeral else "chat", card_hash=ask.card.hash, persona_version=done.persona_version,
         lora_version=done.lora_version, model=model, sampling=msgspec.to_builtins(ask.request.sampling),
         seed=ask.request.seed, finish=done.finish, tokens=done.tokens, regenerates=job.regenerates, by=by,
-        sources=ask.judged.sources, recalled=tuple(memory.id for memory in ask.recalled),
+        limit=ask.judged.limit, sources=ask.judged.sources, recalled=tuple(memory.id for memory in ask.recalled),
         candidates=ask.picked.of, score=ask.picked.score, emotion=done.emotion, action=done.action,
     )  # fmt: skip

@@ -59,6 +59,11 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
         return self.decision.rule.act == "steer" and not (when.keywords or when.regex or when.intent)
 
     @property
+    def limit(self) -> str:
+        """What it is told to say for a limit of its card, as the ledger keeps it: `unknown`, `declined`, or nothing."""
+        return "unknown" if self.unknown else "declined" if self.limits and self.declines else ""
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """What was drawn on, as the ledger keeps it."""
         return (*(passage.name for passage in self.passages), *(f"world.details[{place}]" for place in self.touched))

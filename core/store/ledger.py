@@ -44,8 +44,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `people` are the ids of everybody whose words are in the prompt. Its first `own` messages are the card's own, as in
     the prompts of all who talk to it; `summed`: but for the system message, which quotes people too.
     `source` is chat, file or import. `by`: what gave these words if the model did not, such as `rules[2]` of the card;
-    then they train nothing. Of so many `candidates` taste picked it, by that `score`. `emotion` and `action` were shown
-    beside it. `deleted`: the reply, or something in its prompt, was deleted. `recalled`: ids of memories in its prompt.
+    then they train nothing. `limit`: it was told to say that it does not know (`unknown`) or does not discuss this
+    (`declined`), which trains nothing either: the card decides that, not votes. Of so many `candidates` taste picked
+    it, by that `score`. `emotion` and `action` were shown beside it. `deleted`: the reply, or something in its prompt,
+    was deleted. `recalled`: ids of memories in its prompt.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens: int = 0
     regenerates: str = ""
     by: str = ""
+    limit: str = ""
     sources: tuple[str, ...] = ()
     candidates: int = 1
     score: float = 0.0
@@ -79,6 +82,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: str = ""
     deleted: bool = False
     recalled: tuple[str, ...] = ()
+
+    @property
+    def dictated(self) -> bool:
+        """Did the card decide what it says, so that nothing is to be learned from it?"""
+        return bool(self.by or self.limit)
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from core import polarity
+from core.changes import Rated
 from core.events import Line
 from core.feedback import Reading, Seen, read
 from core.jobs import Done
@@ -26,6 +27,8 @@ world:
   details:
     - about: [moat]
       text: The moat is nine feet deep and full of old armour.
+traits:
+  warmth: {value: 0.5, band: [0.2, 0.8]}
 rules:
   - when: {keywords: [open sesame]}
     say: The gate swings open.
@@ -33,6 +36,8 @@ rules:
     react: 👍
   - when: {keywords: [psst]}
     silent: true
+  - when: {keywords: [hail]}
+    say: My dear friend, how kind of you to come! I love you so much, thank you, dear friend!
   - when: {intent: [I would like to leave the castle now]}
     steer: Wish them a safe way home.
   - when: {first_contact: true}
@@ -150,3 +155,37 @@ async def test_the_model_may_be_told_instead(house: House, home: Path) -> None:
 
     assert "You know nothing about this. Say that you do not know" in await house.prompt(told.reply_id)
     assert "" == (await house.entry(told.reply_id)).record.by
+
+
+BOUND = CARD + "knowledge: {unknowns: [The price of gold]}\nlimits: {topics: [elections in the capital]}\n"
+
+
+async def test_what_it_is_told_to_say_for_a_limit_trains_nothing(house: House, home: Path) -> None:
+    """That it does not know, or does not discuss this: votes on it are no votes on how it talks."""
+    (home / "personas" / "gate.yaml").write_text(BOUND, encoding="utf-8")
+    async with house.at_work():
+        _, declined, unknown = await house.talk(
+            say("hello", 1), say("elections in the capital", 2), say("The price of gold?", 3)
+        )
+        for done in (declined, unknown):
+            await house.engine.on_reaction(react(done.reply_id, "👎"))
+    await house.p.privacy.say(ANN.id, True, Purpose.TRAIN)
+
+    told = [(await house.entry(done.reply_id)).record.limit for done in (declined, unknown)]
+    rows = await collect(house.p.ledger, house.p.privacy.consents, declined.persona, _read, now=2000.0)
+
+    assert ["declined", "unknown"] == told
+    assert [] == rows.examples
+    assert {"beyond what the card knows or discusses": 2} == rows.refused
+
+
+async def test_who_likes_what_a_rule_says_moves_no_trait(house: House) -> None:
+    """It pleases; but the words are the card's, and say nothing of how the character has become."""
+    async with house.at_work():
+        (done,) = await house.talk(say("hail", 1))
+        await house.engine.on_reaction(react(done.reply_id, "❤"))
+    growth, card = house.p.growth, house.p.card("gate")
+    await growth.state(done.persona, card)
+    (rated,) = [one.change for one in await growth.store.history(done.persona) if isinstance(one.change, Rated)]
+
+    assert (True, {}) == (rated.pull[0] > 0, rated.pushes)

@@ -128,6 +128,8 @@ def record_fault(record: Record, allowed: Collection[str] | None) -> str:
         return "stopped"
     if record.by:
         return "said by the card, not by the model"
+    if record.limit:
+        return "beyond what the card knows or discusses"
     if allowed is None or all(person in allowed for person in (*record.people, record.author.id)):
         return ""
     return "no consent"
