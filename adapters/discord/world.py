@@ -12,7 +12,7 @@ from adapters.discord.api import Api, Refused, patiently
 from adapters.discord.events import Room
 from adapters.discord.library import discord
 
-ROOMS, MESSAGES, LIVELY = 20_000, 5_000, 50  # of a message some 300 bytes are kept
+ROOMS, MESSAGES, LIVELY = 20_000, 2_000, 50  # of a message some 300 bytes are kept
 _THREADS = {10, 11, 12}
 _DM = 1
 

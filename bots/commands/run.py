@@ -19,6 +19,7 @@ from bots.crew import Crew
 from bots.options import BotName
 from bots.platforms import join, require
 from bots.run import beside
+from bots.thrift import thrifty
 from core import cards
 from core.errors import ConfigError, MissingExtra
 from core.settings import Settings
@@ -47,6 +48,7 @@ def command(ctx: click.Context, platforms: tuple[str, ...], no_worker: bool) -> 
     for persona in {account(name).settings(s).persona for name in names}:
         cards.load(persona, library.folders(s.home))  # a broken card is told before anything is started
     tell_log(s)
+    thrifty()
     try:
         ctx.exit(asyncio.run(_run(s, names, no_worker)))
     except asyncio.CancelledError:
