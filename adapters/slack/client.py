@@ -7,13 +7,13 @@ Events come through a door (`doors.py`), are understood (`events.py`) and leave 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
 from adapters.base import Below, Limits, nothing
-from adapters.slack import doors, files
+from adapters.slack import doors, files, siblings
 from adapters.slack.acquaintances import Acquaintances
 from adapters.slack.buttons import blocks, pressed
 from adapters.slack.events import to_event
@@ -128,21 +128,27 @@ class Slack:
         await self._work.finish()
         await self._web.close()
 
-    def _door(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def _door(self) -> AsyncIterator[None]:
         given = self._listening
         if not (given.app_token or given.signing_secret):
             raise ConfigError(
                 "Slack has no way to tell us anything: there is neither an app-level token nor a signing secret",
                 "Set SLACK_APP_TOKEN (xapp-…) for Socket Mode, or SLACK_SIGNING_SECRET if Slack is to call us by HTTP",
             )
-        app = doors.bolt(self.us, self._base_url, self._hear, given.signing_secret)
-        if given.app_token:
-            return doors.socket(app, self._hear, self._web, given.app_token, given.ping)
-        return doors.http(app, given.host, given.port)
+        with siblings.listening(siblings.app_of(given.app_token, given.signing_secret), self.us, self._hear) as hear:
+            app = doors.bolt(self.us, self._base_url, hear, given.signing_secret)
+            socket = given.app_token and doors.socket(app, hear, self._web, given.app_token, given.ping)
+            async with socket or doors.http(app, given.host, given.port):
+                yield
 
     async def _event(self, body: Json, taken: Taken | None) -> AnyEvent | None:
         """What a body says. If that is nothing, it is done with."""
-        event = await self._read(body)
+        try:
+            event = await self._read(body)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # Slack would bring it for ever
+            log.warning("an event of Slack's was passed over: %r", error)
+            event = None
         if event and taken:
             self._taken[id(event)] = event, taken
         elif taken and not taken.done():

@@ -49,7 +49,7 @@ def _asked(body: Json, view: View, now: float) -> AnyEvent | None:
 
 
 def _callback(body: Json, view: View) -> AnyEvent | None:
-    if body.get("type") != "event_callback" or not _is_ours(body, view.us):
+    if body.get("type") != "event_callback" or not is_for(body, view.us):
         return None
     return _event(body, body["event"], view)
 
@@ -68,8 +68,10 @@ def strangers(body: Json, known: Mapping[str, Person]) -> list[str]:
     )
 
 
-def _is_ours(body: Json, us: Us) -> bool:
+def is_for(body: Json, us: Us) -> bool:
     """An app that several workspaces have installed hears them all on one connection; each account takes its own."""
+    if "team" in body and body.get("type") == "block_actions":
+        return (body["team"] or {}).get("id") in (None, "", us.team)
     given = [one for one in body.get("authorizations") or () if one.get("user_id")]
     if given:
         return any(one["user_id"] == us.user for one in given)
@@ -172,7 +174,7 @@ def _home(body: Json, event: Json, view: View) -> Command:
 
 def _slash(body: Json, view: View, now: float) -> Command | None:
     """`/limen switch orrin`. Slack gives slash commands outside threads only: it is meant where they talked last."""
-    if body.get("team_id") not in (None, "", view.us.team):
+    if not is_for(body, view.us):
         return None
     channel, user = body["channel_id"], body["user_id"]
     thread = view.last(channel, user)
@@ -186,7 +188,7 @@ def _slash(body: Json, view: View, now: float) -> Command | None:
 def _pressed(body: Json, view: View, now: float) -> Command | None:
     """A button below something that we said. Slack tells of each press once, with a stamp of its own."""
     found = pressed(body)
-    if found is None or not found[0] or (body.get("team") or {}).get("id") not in (None, "", view.us.team):
+    if found is None or not found[0] or not is_for(body, view.us):
         return None
     user, container, message = body["user"], body["container"], body.get("message") or {}
     author = view.people.get(user["id"]) or Person(person_id(view.us.team, user["id"]), user.get("username") or "")

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 pytest.importorskip("slack_bolt")
 
 from adapters.slack.client import Listening, Slack
+from adapters.slack.view import Us
 from bots.run import beside, converse
 from core.delivery import Delivery, Sending
 from core.errors import ConfigError, StoreUnreachable
@@ -422,6 +423,54 @@ async def test_what_is_not_taken_is_not_acknowledged(fake: Fake, monkeypatch: py
     adapter.close()
     assert [] == [event async for event in events]
     await adapter.leave()
+
+
+async def test_one_app_in_two_workspaces_hears_each_for_itself(fake: Fake) -> None:
+    """Slack tells an app's connections in turn, whichever workspace it is about: events, commands and buttons."""
+    there = Us("T2", "UTWO")
+    two = [Slack(us, BOT_TOKEN, SOCKET, f"{fake.url}/api/") for us in (Us(TEAM, BOT_USER, "BBOT"), there)]
+    told: dict[str, list[str]] = {TEAM: [], "T2": []}
+
+    def about(us: Us, at: str) -> dict:
+        talk = {"type": "message", "channel": "C1", "user": "UANN", "text": "hi", "ts": at, "event_ts": at}
+        whose = {"team_id": us.team, "authorizations": [{"team_id": us.team, "user_id": us.user}]}
+        return {**fake._body(talk), **whose}
+
+    async def listen(adapter: Slack) -> None:
+        async for event in each(adapter):
+            told[adapter.us.team].append(f"{type(event).__name__} {event.account}")
+
+    tasks = [asyncio.create_task(listen(adapter)) for adapter in two]
+    await fake.wait(lambda: len(fake.sockets) == 2)
+    for us in (two[0].us, there):
+        for _ in fake.sockets:
+            fake.sockets.reverse()
+            fake._send("events_api", about(us, fake.ts()))
+            fake._send("slash_commands", fake._command("C1", "UANN", "help", "/limen") | {"team_id": us.team})
+    await fake.wait(lambda: all(envelope.acked for envelope in fake.envelopes.values()))
+    for adapter in two:
+        adapter.close()
+    await asyncio.gather(*tasks)
+    for adapter in two:
+        await adapter.leave()
+    for adapter in two:
+        assert sorted(told[adapter.us.team]) == [f"Command {adapter.account}"] * 2 + [f"Message {adapter.account}"] * 2
+
+
+async def test_what_is_not_as_slack_documents_it_is_passed_over(fake: Fake) -> None:
+    """And acknowledged: else it would come again, and end the bot again."""
+    adapter = await Slack.sign_in(BOT_TOKEN, SOCKET, f"{fake.url}/api/")
+    for broken in ({"actions": [5]}, {"actions": {"a": 1}}, {"actions": [{"value": 7}], "container": 5}):
+        fake._send("interactive", {"type": "block_actions", "user": {"id": "UANN"}, **broken})
+    fake._send("events_api", fake._body({"type": "message", "text": 5, "user": [], "channel": {}, "thread_ts": "1"}))
+    fake.say("C1", "UANN", "after that")
+    heard = []
+    async for event in each(adapter):
+        heard.append(event.text)
+        adapter.close()
+    await adapter.leave()
+    assert heard == ["after that"]
+    assert all(envelope.acked for envelope in fake.envelopes.values())
 
 
 async def test_messages_that_we_take_back_ourselves_are_no_deletions(fake: Fake, house: House) -> None:
