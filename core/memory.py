@@ -76,8 +76,11 @@ def place_of(memory: Memory) -> str:
 
 
 def dated(memory: Memory, now: float, zone: tzinfo = UTC) -> str:
-    """When it was, as people say it: `today`, `yesterday`, `3 May`, `3 May 2024`."""
-    day, today = (datetime.fromtimestamp(seconds, zone).date() for seconds in (memory.time, now))
+    """When it was, as people say it: `today`, `yesterday`, `3 May`, `3 May 2024`; `once` if its clock was wrong."""
+    try:
+        day, today = (datetime.fromtimestamp(seconds, zone).date() for seconds in (memory.time, now))
+    except (ValueError, OverflowError, OSError):  # before the year 1, or after 9999
+        return "once"
     if day in (today, today - timedelta(days=1)):
         return "today" if day == today else "yesterday"
     return f"{day.day} {day:%B}" + (f" {day.year}" if day.year != today.year else "")

@@ -26,7 +26,10 @@ _COUNT = rf"(?P<count>\d{{1,3}}|{'|'.join(sorted(_NUMBERS, key=len, reverse=True
 
 def span(text: str, now: float, zone: tzinfo = UTC) -> Span | None:
     """What time a question speaks of, seen from `now` (seconds UTC); None if of none. The first named counts."""
-    today = datetime.fromtimestamp(now, zone).date()
+    try:
+        today = datetime.fromtimestamp(now, zone).date()
+    except (ValueError, OverflowError, OSError):  # a clock that shows no day of ours
+        return None
     found = []
     for pattern, meaning in _MEANINGS:
         for match in pattern.finditer(text.lower()):

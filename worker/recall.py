@@ -113,16 +113,16 @@ class Recall:
         held = self._hold(str(persona))
         async with held.lock:
             await self._follow(persona, held, state)
+        while len(self._held) > 1 and sum(one.index.rows for one in self._held.values()) > self._room:
+            self._held.popitem(last=False)
         return held
 
     def _hold(self, name: str) -> _Held:
-        """The one that is held, or a new one; the least used go when there is no room."""
+        """The one that is held, or a new one; it is the last that goes when there is no room."""
         held = self._held.get(name)
         if held is None or held.index.worn or held.maker != self.embedding.id:
             held = self._held[name] = _Held(self.embedding.id, self.embedding.width)
         self._held.move_to_end(name)
-        while len(self._held) > 1 and sum(one.index.rows for one in self._held.values()) > self._room:
-            self._held.popitem(last=False)
         return held
 
     async def _follow(self, persona: PersonaKey, held: _Held, state: State) -> None:

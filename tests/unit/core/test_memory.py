@@ -74,6 +74,15 @@ def test_dates_are_said_as_people_do(days: float, said: str) -> None:
     assert said == dated(memory("a", days=days), NOW)
 
 
+@pytest.mark.parametrize("days", [1e12, -1e12, float("inf")])
+def test_a_clock_that_was_wrong_breaks_nothing(days: float) -> None:
+    """What was said then was said once, and fades as anything does."""
+    odd = memory("odd", days=days)
+
+    assert "once" == dated(odd, NOW)
+    assert 0 <= strength(odd, NOW) <= 1
+
+
 def test_a_date_is_that_of_the_zone() -> None:
     """At one in the morning it is still yesterday in New York."""
     early = Memory(id="a", text="x", time=datetime(2026, 11, 27, 1, tzinfo=UTC).timestamp(), author=ANN)

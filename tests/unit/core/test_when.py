@@ -64,3 +64,9 @@ def test_days_are_those_of_the_zone() -> None:
 
     assert found
     assert datetime(2026, 11, 26, 15, tzinfo=UTC).timestamp() == found[0]
+
+
+@pytest.mark.parametrize("now", [1e20, -1e20, float("inf"), float("nan")])
+def test_a_clock_that_is_wrong_means_no_time(now: float) -> None:
+    """And breaks nothing."""
+    assert span("yesterday", now) is None
