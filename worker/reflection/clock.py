@@ -19,7 +19,8 @@ from worker.reflection.run import MOST, Done, Stores, reflect
 
 log = logging.getLogger("limen.reflection")
 
-LOOK = 20.0  # seconds between two looks at who is due
+LOOK = 20.0  # seconds between two looks at who has had enough turns
+LOOK_ALL = 600.0  # and at who has lived through a night
 AGAIN = 900.0  # after a reflection that broke off
 
 
@@ -29,6 +30,7 @@ class Clock:
     def __init__(self, stores: Stores, nights: Nights, mind: Mind, hours: Hours, turns: int) -> None:
         self._stores, self._nights, self._mind, self._hours, self._turns = stores, nights, mind, hours, turns
         self._not_before: dict[PersonaKey, float] = {}
+        self._looked = float("-inf")
         self.busy = False
 
     async def keep_on(self, pause: float = LOOK) -> None:
@@ -56,14 +58,17 @@ class Clock:
     async def due(self, now: float | None = None) -> list[PersonaKey]:
         """Whose time it is."""
         now = time.time() if now is None else now
-        found = []
-        for persona in await self._stores.reflections.due(1):
-            reached = await self._stores.reflections.reached(persona)
-            many = 0 < self._turns <= reached.replies
-            night = reached.since > 0 and missed(reached.since, now, self._hours)
-            if (many or night) and now >= self._not_before.get(persona, 0.0):
-                found.append(persona)
-        return found
+        found = await self._stores.reflections.due(self._turns) if self._turns else []
+        if now - self._looked >= LOOK_ALL:
+            self._looked = now
+            found += [one for one in await self._overnight(now) if one not in found]
+        return [one for one in found if now >= self._not_before.get(one, 0.0)]
+
+    async def _overnight(self, now: float) -> list[PersonaKey]:
+        """Those who have lived on since before the last night."""
+        some = await self._stores.reflections.due(1)
+        since = [(one, (await self._stores.reflections.reached(one)).since) for one in some]
+        return [one for one, first in since if first > 0 and missed(first, now, self._hours)]
 
     async def _turn(self, persona: PersonaKey) -> bool:
         lease = await taken(self._nights, f"reflection {persona}")

@@ -1,6 +1,6 @@
 """core/telling.py: what moved, and why, in plain words."""
 
-from core.changes import AnyChange, Born, Dial, Mended, Paused, Rated, Reset, Rolled, Talked, Tuned, redacted
+from core.changes import AnyChange, Born, Dial, Mended, Paused, Rated, Reflected, Reset, Rolled, Talked, Tuned, redacted
 from core.personality import State, replay
 from core.telling import moves, names, quoting, standing, told, why
 
@@ -74,6 +74,16 @@ def test_every_change_can_be_told() -> None:
         "4 changes were found missing; it goes on without them", "Ann said something",
         "Ann 👍 on “Arr, welcome aboard, matey! And a word that is…” (warmth +0.030)",
     ] == [told(change, known, quoting(SAID)) for change in changes]  # fmt: skip
+
+
+def test_what_came_of_a_reflection_is_told() -> None:
+    """Whom it knows better, and what it says of itself; or that it does not any more."""
+    made = Reflected(id="r", time=1.0, about="I love rain.", bonds={"x:ann": (1.0, 0.1)})
+    silent = Reflected(id="r", time=1.0, silent=True)
+
+    assert "it reflected: it knows Ann better; it says of itself “I love rain.”" == told(made, {"x:ann": "Ann"})
+    assert "it reflected: it says of itself no more what rested on a message that is gone" == told(silent, {})
+    assert "it reflected" == told(Reflected(id="r", time=1.0), {})
 
 
 def test_how_it_stands_is_told() -> None:
