@@ -29,9 +29,9 @@ Weigh = Callable[[Request], Awaitable[tuple[float, ...]]]
 
 LONGEST = 240  # characters of a reply that are looked at, from its end: so it costs the same after any reply
 PLAIN = ("The box is on the table.", "I will see.", "It is what it is.")
-KNOWN = 64  # cards whose usual weights are kept, with each LoRA
+KNOWN = 2048  # cards whose usual weights are kept, with each LoRA: a few numbers for each
 TALKS = 4096  # of which it is known when something was done last
-NEARNESS = 20.0  # a cosine times that is taken for a log-likelihood
+NEARNESS = 15.0  # a cosine times that is taken for a log-likelihood: then four of five that are shown are right
 
 
 class Sign(msgspec.Struct, frozen=True):
@@ -73,9 +73,7 @@ class Feelings:
         if sign is None:
             return {}
         above = await self._above(sign, ask, done, weigh)
-        if above is None:
-            near = await self._near(sign, done.text)
-            above = [NEARNESS * cosine for cosine in near] if near else None
+        above = above or await self._nearer(sign, ask.card, done.text)
         if above is None:
             return {}
         moved = faded(ask.inner.state, self._clock())
@@ -109,17 +107,29 @@ class Feelings:
         """What the choices weigh after the card's own example lines: once for each card and LoRA."""
         key = (card.hash, lora, sign.kind)
         if key not in self._usual:
-            texts = [one.reply for one in card.voice.examples[:5]]
-            texts = texts if len(texts) > 1 else [*texts, *PLAIN]
-            weights = [self._weighed(sign, str(at), text, asked, weigh) for at, text in enumerate(texts)]
+            weights = [self._weighed(sign, str(at), text, asked, weigh) for at, text in enumerate(_lines(card))]
             rows = [row for row in await asyncio.gather(*weights) if row]
             if not rows:
                 return None
-            self._usual[key] = usual(rows)
-        self._usual.move_to_end(key)
+            self._keep(key, usual(rows))
+        return self._usual[key]
+
+    async def _nearer(self, sign: Sign, card: Card, text: str) -> list[float] | None:
+        """The same by nearness in meaning, where a model tells no likelihoods; None if nobody tells that, either."""
+        now, key = await self._near(sign, text), (card.hash, "", sign.kind)
+        if now is None:
+            return None
+        if key not in self._usual:
+            rows = [row for line in _lines(card) if (row := await self._near(sign, line))]
+            if not rows:
+                return None
+            self._keep(key, usual(rows))
+        return [NEARNESS * (cosine - base) for cosine, base in zip(now, self._usual[key], strict=True)]
+
+    def _keep(self, key: tuple[str, str, str], weights: list[float]) -> None:
+        self._usual[key] = weights
         while len(self._usual) > KNOWN:
             self._usual.popitem(last=False)
-        return self._usual[key]
 
     async def _weighed(
         self, sign: Sign, number: str, text: str, asked: Request, weigh: Weigh
@@ -155,6 +165,12 @@ def actions(card: Card) -> Sign | None:
     """What it may do; None if there is nothing."""
     choices = tuple(text for one in card.actions if (text := one.strip(" *")))
     return Sign("action", f"{card.title}: ", " *", choices) if choices else None
+
+
+def _lines(card: Card) -> list[str]:
+    """Replies that show nothing in particular: the card's own, and plain ones where it has none."""
+    lines = [one.reply for one in card.voice.examples[:5]]
+    return lines if len(lines) > 1 else [*lines, *PLAIN]
 
 
 def shortened(text: str) -> str:
