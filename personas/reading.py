@@ -6,8 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from personas import shape, yamlfile
+from personas import patterns, shape, yamlfile
 from personas.card import BIG_FIVE, PROMPT_CHARACTERS, Card, CardFaults, Rule
+from personas.conflicts import conflicts
 from personas.shape import Problem
 from personas.yamlfile import Fault, YamlError
 
@@ -52,6 +53,7 @@ def _trait(given: object) -> object:
 def _misfits(card: Card) -> Iterator[Problem]:
     """What is right by itself and wrong together."""
     yield from _traits(card)
+    yield from conflicts(card)
     for number, rule in enumerate(card.rules):
         yield from _rule(card, rule, ("rules", number))
     for number, file in enumerate(card.knowledge.files):
@@ -87,8 +89,10 @@ def _rule(card: Card, rule: Rule, path: shape.Where) -> Iterator[Problem]:
     when, here = rule.when, (*path, "when")
     if when == type(when)():
         yield Problem(here, f"expected at least one of {', '.join(when.__struct_fields__)}")
-    if fault := _regex_fault(when.regex):
-        yield Problem((*here, "regex"), fault)
+    if when.regex and (fault := patterns.fault(when.regex)):
+        yield Problem((*here, "regex"), f"{shape.shown(when.regex)} {fault}")
+    if re.search(r"[A-Za-z0-9]", rule.react) and not re.fullmatch(r"[a-z]+:\w+", rule.react):
+        yield Problem((*path, "react"), f"{shape.shown(rule.react)} is no emoji; expected one, or platform:id")
     if when.time and when.time[:5] == when.time[6:]:
         yield Problem((*here, "time"), f"{when.time} begins and ends at the same minute")
     moods = [emotion.name for emotion in card.emotions]
@@ -97,11 +101,3 @@ def _rule(card: Card, rule: Rule, path: shape.Where) -> Iterator[Problem]:
     dial = re.split(r"[ <>]", when.dial)[0]
     if dial and dial not in card.traits:
         yield Problem((*here, "dial"), f"{dial!r} is none of its traits{shape.suggestion(dial, card.traits)}")
-
-
-def _regex_fault(pattern: str) -> str:
-    try:
-        re.compile(pattern, re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as error:
-        return f"{shape.shown(pattern)} is not a regular expression: {error}"
-    return ""

@@ -52,11 +52,13 @@ def _checked(file: Path) -> tuple[list[str], bool]:
         card = reading.read(file, str(file))
     except CardFaults as error:
         return [str(fault) for fault in error.faults], False
+    if missing := [name for name in card.knowledge.files if not (file.parent / name).is_file()]:
+        return [f"{file}: knowledge.files: there is no {name} beside the card" for name in missing], False
     return [f"{file}: ok", *(wrapped(f"  {row}", "    ") for row in summary(card))], True
 
 
 def summary(card: Card) -> list[str]:
-    """A sound card in a few lines: who, how much of every prompt it takes, and what waits for later features."""
+    """A sound card in a few lines: who, how much of every prompt it takes, and what acts beside it."""
     hello = Line("1", Person("somebody"), "Hello", 0.0)
     prompt = compose(Scene(card=card, lines=(), new=(hello,)))
     texts = [part.text for part in prompt.system] + [said.text for said in prompt.examples]
@@ -65,13 +67,16 @@ def summary(card: Card) -> list[str]:
         f"{card.name} · {card.title}{f' · {card.tagline}' if card.tagline else ''}",
         f"in every prompt: {size:,} characters, some {size // CHARACTERS_PER_TOKEN:,} tokens, with {examples}",
     ]
-    waiting = _waiting(card)
-    return [*rows, f"checked now, acted on by later features: {', '.join(waiting)}"] if waiting else rows
+    has = _has(card)
+    return [*rows, f"beside it: {', '.join(has)}"] if has else rows
 
 
-def _waiting(card: Card) -> list[str]:
+def _has(card: Card) -> list[str]:
+    """What acts when it is called for."""
     counts = {
         "rule": len(card.rules),
+        "world detail": len(card.world.details),
+        "channel scene": len(card.world.channels),
         "emotion": len(card.emotions),
         "knowledge file": len(card.knowledge.files),
     }

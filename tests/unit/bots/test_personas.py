@@ -51,7 +51,7 @@ def test_a_broken_card_of_ones_own_is_listed_with_its_fault(home: Path):
 
 
 def test_check_sums_a_sound_card_up():
-    """Who it is, what it costs in every prompt, and what is only kept for later."""
+    """Who it is, what it costs in every prompt, and what acts beside it."""
     said = limen("persona", "check", library.SHIPPED / "mira.yaml")
 
     words = " ".join(said.out.split())
@@ -59,7 +59,7 @@ def test_check_sums_a_sound_card_up():
     assert f"{library.SHIPPED / 'mira.yaml'}: ok" in said.out
     assert "mira · Captain Mira Flint" in words
     assert "tokens, with 4 examples" in words
-    assert "acted on by later features: 6 rules, 5 emotions" in words
+    assert "beside it: 6 rules, 5 world details, 2 channel scenes, 5 emotions" in words
 
 
 def test_check_names_file_line_and_field_of_every_fault(home: Path):

@@ -110,7 +110,7 @@ sampling:
         ),
         (
             "rules:\n  - say: x\n    when:\n      regex: '('",
-            "7: rules[0].when.regex: '(' is not a regular expression: missing ), unterminated subpattern at position 0",
+            "7: rules[0].when.regex: '(' is not a regular expression: missing ) at position 1",
         ),
         (
             "rules:\n  - say: x\n    when: {keywords: [' ']}",
