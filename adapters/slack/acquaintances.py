@@ -73,9 +73,14 @@ class Acquaintances:
         found = (told or {}).get("user")
         if not isinstance(found, dict):
             return False
-        known = any(found.get(field) is True for field in _MANAGES) and not found.get("deleted")
+        known = self._is_of_us(found) and any(found.get(field) is True for field in _MANAGES)
         self._managers.keep(user, (known, time.monotonic() + HOLDS))
         return known
+
+    def _is_of_us(self, user: Json) -> bool:
+        """In a channel that is shared with another workspace, its admins are none of ours."""
+        teams = (user.get("enterprise_user") or {}).get("teams") or ()
+        return not user.get("deleted") and (user.get("team_id") in (None, "", self._us.team) or self._us.team in teams)
 
     async def _recall(self, event: Json) -> None:
         """Are we in the thread that this was said in? After a start, what was said there tells."""

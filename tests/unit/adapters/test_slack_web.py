@@ -13,7 +13,7 @@ from adapters.slack.recent import Recent
 from adapters.slack.view import Us
 from adapters.slack.web import Busy, Refused, Unsure, Web
 from core.errors import ConfigError
-from core.events import Person
+from core.events import Command, Person, Place
 from tests.fakes.slack import BOT_ID, BOT_TOKEN, BOT_USER, TEAM, Fake, slack
 
 
@@ -159,3 +159,17 @@ def test_what_was_not_needed_for_longest_is_forgotten() -> None:
     recent.forget("c")
     recent.forget("x")
     assert ["a"] == list(recent)
+
+
+async def test_who_manages_another_workspace_manages_nothing_here(web: Web, fake: Fake) -> None:
+    """Who writes in a shared channel may be an admin where they come from; within an organisation, both may be one."""
+    known, place = Acquaintances(Us(TEAM, BOT_USER, BOT_ID, "mira"), web), Place("slack", TEAM, "C1")
+    theirs: dict[str, dict] = {"UOURS": {}, "UTHEIRS": {"team_id": "T9"}, "UORG": {"team_id": "T9"}}
+    theirs["UORG"]["enterprise_user"] = {"teams": ["T9", TEAM]}
+    for user, fields in theirs.items():
+        fake.person(user, user.lower())
+        fake.users[user] |= {"is_admin": True, **fields}
+    asked = [Command(id="c", account="a", place=place, author=Person(f"slack:{TEAM}:{user}"), time=1.0, name="reset")
+             for user in theirs]  # fmt: skip
+
+    assert [True, False, True] == [(await known.ranked(command)).operator for command in asked]
