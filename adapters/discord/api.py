@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from adapters.discord.library import DiscordWebSocket, HTTPClient, Route, discord
+from adapters.discord.library import DiscordWebSocket, HTTPClient, Route, discord, hushed
 from core.errors import ConfigError, LimenError
 from core.text import shorten
 
@@ -324,7 +324,7 @@ class Api:
         except discord.HTTPException as error:
             raise Refused(error) from error
         except _UNAVAILABLE as error:
-            raise Unreachable(f"Discord does not answer: {error!r}") from error
+            raise Unreachable(hushed(f"Discord does not answer: {error!r}")) from error
 
 
 def _form(body: Any, upload: Upload) -> list[dict[str, Any]]:

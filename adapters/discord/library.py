@@ -1,5 +1,11 @@
-"""discord.py, as the rest of this folder uses it: brought in quietly, and named by our extra where it is missing."""
+"""discord.py, as the rest of this folder uses it: brought in quietly, and named by our extra where it is missing.
 
+What it logs has no token in it: it writes the address of a call that Discord slows down, and that of an interaction
+is a key to speak as we for fifteen minutes.
+"""
+
+import logging
+import re
 import warnings
 
 from core.errors import MissingExtra
@@ -16,4 +22,19 @@ with warnings.catch_warnings():
 
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody need hear that we have no voice
 
-__all__ = ["DiscordWebSocket", "HTTPClient", "Route", "discord"]
+_KEY = re.compile(r"(/(?:interactions|webhooks)/\d+/)[^/\s'\"?]+")
+
+
+def hushed(text: str) -> str:
+    """`text` without the tokens of interactions."""
+    return _KEY.sub(r"\1…", text)
+
+
+def _without_keys(record: logging.LogRecord) -> bool:
+    record.msg, record.args = hushed(record.getMessage()), None
+    return True
+
+
+logging.getLogger("discord.http").addFilter(_without_keys)
+
+__all__ = ["DiscordWebSocket", "HTTPClient", "Route", "discord", "hushed"]
