@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 
 from core.errors import StoreError
@@ -98,7 +99,18 @@ class Recall:
             return ()
         hits = await self.search(persona, text, 3 * self._shown, new[-1].author.id, skip, new[-1].time)
         fit = [one.memory for one in hits if near(one) and (ours or not one.memory.ours)]
-        return tuple(one for one in fit if set(terms(one.text)) != now)[: self._shown]
+        owned = (self._owned(persona, one) for one in fit if set(terms(one.text)) != now)
+        return tuple(one for one in owned if one)[: self._shown]
+
+    def _owned(self, persona: PersonaKey, memory: Memory) -> Memory | None:
+        """What we said, with whom it was said to, for it may tell what they said. None if they are not known any more:
+        what somebody took back does not come back in our words."""
+        if not memory.ours or not memory.sources:
+            return memory
+        held = self._held.get(str(persona))
+        asked = [held.index.memory(source) if held else None for source in memory.sources]
+        people = dict.fromkeys([*memory.people, *(one.author.id for one in asked if one)])
+        return msgspec.structs.replace(memory, people=tuple(people)) if all(asked) else None
 
     def shown(self, memories: Sequence[Memory], now: float, names: Mapping[str, str]) -> tuple[Recalled, ...]:
         """Memories as a prompt tells them. `names`: what it calls people, by id; nobody else is called by a name."""

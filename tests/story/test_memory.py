@@ -11,14 +11,16 @@ from core.settings import Scope
 from core.store import keys
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, edit, house_at, quick, say, unsay
 from worker import recall as recall_
+from worker.echo import Echo
 from worker.embed import HashEmbedder, Vectors
 from worker.embedding import Embedding
+from worker.generator import Request
 from worker.judge import Judge
 from worker.nearness import Nearness
 from worker.recall import Recall
 
 MIRA = PersonaKey(BOT, "mira", "discord:77:server:77")
-GARDEN = Place("discord", "77", "garden")
+GARDEN, OTHER_ROOM = Place("discord", "77", "garden"), Place("discord", "77", "attic")
 
 
 @pytest.fixture
@@ -99,6 +101,29 @@ async def test_whose_words_are_recalled_is_on_record_with_the_reply(house: House
 
     assert {ANN.id, BOB.id} == set(entry.record.people)
     assert ["discord:77:room/m-1"] == await house.p.conversations.reminded(MIRA.conversation(GARDEN))
+
+
+class Pilot(Echo):
+    """Knows when the ferry leaves, and no more."""
+
+    def add(self, request: Request) -> None:
+        """As `Echo`, with other words."""
+        super().add(msgspec.structs.replace(request, tokens=tuple(b"Your ferry leaves at nine.")))
+
+
+async def test_what_we_said_to_somebody_is_theirs_too(house: House) -> None:
+    """It may tell what they said: training on it takes their yes, and when their question is gone it is not told."""
+    question = say("When do I go?", 1)
+    async with house.at_work(Pilot()):
+        await house.talk(question)
+        (asked,) = await house.talk(say("What did you say of the ferry?", 2, BOB, GARDEN))
+        await house.engine.on_deletion(unsay(question))
+        (again,) = await house.talk(say("So what did you say of a ferry?", 3, BOB, OTHER_ROOM))
+    first, second = await house.entry(asked.reply_id), await house.entry(again.reply_id)
+
+    assert "leaves at nine" in await house.prompt(asked.reply_id)
+    assert {ANN.id, BOB.id} == set(first.record.people)
+    assert not [one for one in second.record.recalled if one.startswith("discord:77:room/")]
 
 
 async def test_what_was_remembered_of_who_is_forgotten_goes_from_the_prompts_of_others(house: House) -> None:
