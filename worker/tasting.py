@@ -5,6 +5,7 @@ it no more; only vectors and the head are kept here, for as long as nothing chan
 """
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,6 +27,10 @@ from worker.night.sight import people, seen, shared
 Embed = Callable[[Sequence[str]], Awaitable[Floats | None]]
 History = Callable[[PersonaKey], Awaitable[Sequence[Change]]]
 
+log = logging.getLogger("limen.worker")
+
+WAIT = 1.0  # seconds that a reply waits for what is liked to be learned; that goes on beside, for the next one
+AT_ONCE = 16  # replies embedded at a time: others want the embedder, too
 PERSONAS = 64  # whose heads are kept: some 600 KB each
 STALE = 60.0  # seconds after which consent is asked for again
 STEP = 1_000_003  # between the seeds of two candidates
@@ -65,17 +70,36 @@ class Tastes:
         self._count, self._most, self._half_life, self._clock = count, most, half_life, clock
         self.history = history
         self._known: OrderedDict[PersonaKey, _Known] = OrderedDict()
+        self._learning: dict[PersonaKey, asyncio.Task[Head | None]] = {}
 
     async def candidates(self, persona: PersonaKey, request: Request) -> tuple[tuple[Request, ...], Head | None]:
-        """The request, as often as there shall be replies to choose from; more than once only where there is a head.
+        """The request, as often as there shall be replies to choose from; more than once only where there is a head,
+        and where it is known soon.
 
         Raises StoreError.
         """
         count = min(max(self._count, request.sampling.candidates), self._most)
         if count == 1 or request.sampling.temperature == 0:  # greedy, all would be the same
             return (request,), None
-        head = await self.head(persona)
+        head = await self._soon(persona)
         return (several(request, count) if head else (request,)), head
+
+    async def _soon(self, persona: PersonaKey) -> Head | None:
+        """The head, unless it takes long: then it is learned beside the talk, once."""
+        task = self._learning.get(persona)
+        if task is None:
+            task = self._learning[persona] = asyncio.create_task(self.head(persona))
+            task.add_done_callback(lambda done: self._learned_by(persona, done))
+        await asyncio.wait([task], timeout=WAIT)
+        if task.done():
+            return task.result()
+        log.info("%s: what is liked is still being learned; one reply will do", persona)
+        return None
+
+    def _learned_by(self, persona: PersonaKey, task: asyncio.Task[Head | None]) -> None:
+        self._learning.pop(persona, None)
+        if not task.cancelled() and (error := task.exception()):  # perhaps nobody waits for it any more
+            log.warning("%s: what is liked cannot be learned: %s", persona, error)
 
     async def head(self, persona: PersonaKey) -> Head | None:
         """What is liked there, as far as votes tell by now; None before the first. Raises StoreError."""
@@ -125,12 +149,13 @@ class Tastes:
         """Looks of all these replies, and of no others. False: there is no embedder, or it is another one by now."""
         known.looks = {reply: looks for reply, looks in known.looks.items() if reply in wanted}
         new = [entry.record for entry in entries if entry.record.id in wanted - known.looks.keys()]
-        vectors = await self._embed([record.text for record in new]) if new else None
-        if new and vectors is None:
-            return False
-        for at, record in enumerate(new):
-            assert vectors is not None
-            known.looks[record.id] = Looks([record.text], vectors[at : at + 1])
+        for at in range(0, len(new), AT_ONCE):
+            some = new[at : at + AT_ONCE]
+            vectors = await self._embed([record.text for record in some])
+            if vectors is None:
+                return False
+            for row, record in enumerate(some):
+                known.looks[record.id] = Looks([record.text], vectors[row : row + 1])
         return len({looks.vectors.shape[1] for looks in known.looks.values()}) == 1
 
 

@@ -161,6 +161,31 @@ async def test_what_is_felt_while_learning_is_paused_is_no_taste(evening: Evenin
         assert not await knows()
 
 
+async def test_nobody_waits_until_what_is_liked_is_learned(
+    evening: Evening, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """The embedder has much to do: there is one reply meanwhile, and several when it is through."""
+    monkeypatch.setattr("worker.tasting.WAIT", 0.05)
+    slow, model = asyncio.Event(), Fickle()
+
+    async def embed_later(texts: Sequence[str]) -> Floats | None:
+        await slow.wait()
+        return await embed(texts)
+
+    p = evening.house.p
+    tastes = evening.house.tastes = Tastes(p.ledger, p.privacy.consents, embed_later, polarity.ours(), 4, most=8)
+    async with evening.house.at_work(model):
+        (one,) = await evening.hear(1)
+        await evening.rate(one, "👍")
+        (meanwhile,) = await evening.hear(1)
+        slow.set()
+        assert await tastes.head(one.persona)
+        (later,) = await evening.hear(1)
+
+    of = [(await evening.house.entry(done.reply_id)).record.candidates for done in (meanwhile, later)]
+    assert [1, 4] == of
+
+
 async def test_a_taste_is_of_one_scope_alone(evening: Evening) -> None:
     """The same card in another channel knows nothing of it."""
     tastes = evening.tastes(4)
