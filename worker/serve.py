@@ -7,10 +7,8 @@ lease, a lost Redis or a kill loses no job: what was not completed is somebody's
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
-
-import msgspec
 
 from core.errors import StaleLease, StoreError, StoreUnreachable
 from core.jobs import Chunk, Done
@@ -19,9 +17,9 @@ from core.store.client import Client, patiently
 from core.store.loras import Loras
 from core.store.presence import Presence
 from core.store.queue import Claim, Queue
-from core.taste import Head
 from worker.asides import Asides
-from worker.compose import Ask, Composer, finished, ruled, silent
+from worker.compose import Composer, finished, ruled, silent
+from worker.ending import Ending, Running
 from worker.feeling import Feelings
 from worker.generator import Finished, Generator, Piece, Request
 from worker.names import is_dead, worker_name
@@ -31,30 +29,6 @@ log = logging.getLogger("limen.worker")
 
 FLUSH = 0.04  # seconds between two partial sends: 25 a second look fluent, and cost little
 PATIENCE = 120.0
-FEEL = 5.0  # seconds that a whole reply waits for what is felt beside it
-
-
-class _Running:
-    """A job in the batch: what was generated, and how much of it was passed on.
-
-    Of several candidates nothing is passed on until one of them is picked, for nobody knows which it will be.
-    """
-
-    def __init__(self, ask: Ask, requests: Sequence[Request], head: Head | None) -> None:
-        self.ask, self.requests, self.head = ask, requests, head
-        self.ends: dict[str, Finished] = {}
-        self.text = ""
-        self.told = 0
-
-    def hear(self, piece: Piece) -> None:
-        """A candidate's words are its own business."""
-        if len(self.requests) == 1:
-            self.text += piece.text
-
-    @property
-    def ended(self) -> bool:
-        """Has everybody come to an end?"""
-        return len(self.ends) == len(self.requests)
 
 
 class Server:
@@ -77,15 +51,14 @@ class Server:
         reply is the first that comes; without `feelings`, nothing is felt beside it."""
         self._client, self._queue, self._composer, self._generator = client, queue, composer, generator
         self._most, self._about, self._idle_seconds, self._occupied = most, about, idle_seconds, occupied
-        self._presence, self._loras, self._tastes = Presence(client), Loras(client), tastes
-        self._feelings = feelings
-        self._picking: set[asyncio.Task[None]] = set()
-        self._weighed: dict[str, asyncio.Future[tuple[float, ...]]] = {}
+        self._presence, self._loras = Presence(client), Loras(client)
+        self._ending = Ending(tastes, feelings, self._add, generator.cancel)
+        self._endings: set[asyncio.Task[None]] = set()
         self._faults: dict[str, str] = {}
         self._doubtful: set[str] = set()  # LoRAs that could not be loaded before we came
         self._proven: set[str] = set()  # of these, those that have spoken since
         self.name = worker_name()
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._claims: dict[str, Claim] = {}
         self._work = asyncio.Event()
         self.asides = Asides(generator, self._work.set)
@@ -107,7 +80,7 @@ class Server:
             await patiently(self._inherit, PATIENCE)
             await self._stopping.wait()
         finally:
-            tasks += self._picking
+            tasks += self._endings
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -166,24 +139,16 @@ class Server:
         if done := ruled(ask):
             await self._complete(claim, done, self._composer.consequences(ask, done, ""))
             return
-        requests, head = await self._candidates(ask)
+        running = await self._ending.begin(ask)
         if not self._is_ours(claim):
             return  # the lease was lost meanwhile
-        self._running[ask.request.id] = _Running(ask, requests, head)
-        for request in requests:
-            self._generator.add(request)
-        self._work.set()
+        self._running[ask.request.id] = running
+        for request in running.requests:
+            self._add(request)
 
-    async def _candidates(self, ask: Ask) -> tuple[Sequence[Request], Head | None]:
-        """What to ask the model, and whose taste picks. Whatever goes wrong there, a reply is given."""
-        try:
-            if self._tastes:
-                return await self._tastes.candidates(ask.job.persona, ask.request)
-        except StoreError:
-            raise
-        except Exception:
-            log.exception("job %s: a fault in what is known of taste", ask.job.id)
-        return (ask.request,), None
+    def _add(self, request: Request) -> None:
+        self._generator.add(request)
+        self._work.set()
 
     async def _guard(self, claim: Claim, act: Coroutine[Any, Any, None]) -> None:
         """The one place that catches wide: whatever goes wrong with a job, the job is not lost and others go on."""
@@ -229,9 +194,7 @@ class Server:
                 self._work.clear()
 
     async def _take(self, event: Piece | Finished) -> None:
-        if (weighed := self._weighed.get(event.id)) and isinstance(event, Finished):
-            if not weighed.done():  # else nobody waits for it any more
-                weighed.set_result(event.scores)
+        if self._ending.hear(event):
             return
         running = self._running.get(whose(event.id))
         if running is None:
@@ -244,19 +207,19 @@ class Server:
         if not running.ended:
             return
         end = self._guard(running.ask.claim, self._end(running))
-        if len(running.requests) == 1 and not (self._feelings and self._feelings.wanted(running.ask.card)):
+        if self._ending.is_quick(running):
             await end
         else:  # to pick and to feel takes a moment, and others talk meanwhile
-            self._picking.add(task := asyncio.create_task(end))
-            task.add_done_callback(self._picking.discard)
+            self._endings.add(task := asyncio.create_task(end))
+            task.add_done_callback(self._endings.discard)
 
-    async def _end(self, running: _Running) -> None:
+    async def _end(self, running: Running) -> None:
         claim, done = running.ask.claim, None
         try:
-            ask, end = await self._picked(running)
+            ask, end = await self._ending.picked(running)
             came_to_nothing = end.finish == "error" or (end.finish == "cancelled" and not end.text.strip())
             if self._is_ours(claim) and not came_to_nothing:
-                done = await self._beside(ask, finished(ask, end))
+                done = await self._ending.beside(ask, finished(ask, end))
         finally:
             self._running.pop(running.ask.request.id, None)
         if not self._is_ours(claim):
@@ -266,46 +229,6 @@ class Server:
             return
         self._proven |= {end.lora} & self._doubtful
         await self._complete(claim, done, self._composer.consequences(ask, done, str(self._about.get("model", ""))))
-
-    async def _beside(self, ask: Ask, done: Done) -> Done:
-        """The reply with what is felt and done beside it. Whatever goes wrong there, the reply is given."""
-        if self._feelings is None:
-            return done
-        try:
-            async with asyncio.timeout(FEEL):
-                return await self._feelings.beside(ask, done, self._weigh)
-        except TimeoutError:
-            log.info("job %s: no time to feel anything", ask.job.id)
-        except Exception:
-            log.exception("job %s: a fault in what is felt beside it", ask.job.id)
-        return done
-
-    async def _weigh(self, request: Request) -> tuple[float, ...]:
-        """How likely its choices are; nothing if that cannot be told now."""
-        weighed = self._weighed[request.id] = asyncio.get_running_loop().create_future()
-        try:
-            self._generator.add(request)
-            self._work.set()
-            scores: tuple[float, ...] = await weighed
-            return scores
-        finally:
-            del self._weighed[request.id]
-            self._generator.cancel(request.id)  # should nobody wait for it any more
-
-    async def _picked(self, running: _Running) -> tuple[Ask, Finished]:
-        """The reply that is given, and all that is to be known of its way; of several, the one that taste picks."""
-        ask, ends = running.ask, [running.ends[request.id] for request in running.requests]
-        if stopped := next((end for end in ends if end.finish == "cancelled"), None):
-            nothing = msgspec.structs.replace(stopped, text="") if len(ends) > 1 else stopped
-            return ask, nothing  # of several, nobody has seen a word
-        if len(ends) == 1 or not (running.head and self._tastes):
-            return ask, ends[0]
-        try:
-            end, picked = await self._tastes.pick(running.head, ends, ask.request.seed)
-        except Exception:
-            log.exception("job %s: a fault in picking one of %d replies", ask.job.id, len(ends))
-            return ask, next((end for end in ends if end.finish != "error"), ends[0])
-        return msgspec.structs.replace(ask, picked=picked), end
 
     async def _complete(self, claim: Claim, done: Done, effects: list[Any]) -> None:
         try:
@@ -320,7 +243,7 @@ class Server:
             for running in [r for r in self._running.values() if len(r.text) > r.told]:
                 await self._tell(running)
 
-    async def _tell(self, running: _Running) -> None:
+    async def _tell(self, running: Running) -> None:
         ask, text = running.ask, running.text
         first = running.told == 0
         chunk = Chunk(
@@ -339,7 +262,7 @@ class Server:
             for running in [one for one in self._running.values() if one.ask.claim is claim]:
                 self._cancel(running)
 
-    def _cancel(self, running: _Running) -> None:
+    def _cancel(self, running: Running) -> None:
         for request in running.requests:
             self._generator.cancel(request.id)
 

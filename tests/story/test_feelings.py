@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import pytest
 
-import worker.serve
+import worker.ending
 from core.taste import Floats
 from tests.fakes.house import DM, House, house_at, say
 from worker.echo import Echo
@@ -86,7 +86,7 @@ async def test_a_feeling_that_cannot_be_told_costs_no_reply(
     house: House, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """The engine has no room for it, or somebody's novel is read first."""
-    monkeypatch.setattr(worker.serve, "FEEL", 0.05)
+    monkeypatch.setattr(worker.ending, "FEEL", 0.05)
     model = Moved("curious", "hello", how)
     house.feelings = Feelings("reaction", model, nothing)
     async with house.at_work(model):
