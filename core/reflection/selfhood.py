@@ -7,6 +7,8 @@ is one with a name or number that stands neither in the card nor in what happene
 import re
 from collections.abc import Sequence
 
+import msgspec
+
 from core.reflection import facts, vetting
 from personas.card import Card
 
@@ -26,8 +28,21 @@ _MACHINE = re.compile(
 )
 
 
-def lore(card: Card) -> list[str]:
-    """Everything a card says of who it is, as sentences."""
+class Own(msgspec.Struct, frozen=True):
+    """A card, read once for many sentences: `parts`, its own sentences, and the stems of each."""
+
+    card: Card
+    parts: tuple[str, ...]
+    stems: tuple[frozenset[str], ...]
+
+
+def own(card: Card) -> Own:
+    """What a card says of who it is."""
+    parts = tuple(_lore(card))
+    return Own(card, parts, tuple(frozenset(vetting.roots(part)) for part in parts))
+
+
+def _lore(card: Card) -> list[str]:
     world = [card.world.scene, *(detail.text for detail in card.world.details), *card.world.channels.values()]
     voice = [example.reply for example in card.voice.examples]
     lists = (card.goals, card.skills, card.knowledge.domains, card.actions, card.names)
@@ -49,13 +64,13 @@ _ADDRESS = re.compile(
 )
 
 
-def outside(sentence: str, card: Card, sources: Sequence[str], names: Sequence[str] = ()) -> str:
+def outside(sentence: str, own: Own, sources: Sequence[str], names: Sequence[str] = ()) -> str:
     """Why a sentence is not of this character as it lives now; empty if it is.
 
     `sources`: what happened, in sentences; `names`: of the people in it, none of whom it names: what it says of itself,
     everybody in its scope may hear, and nobody else's yes or no is asked for it.
     """
-    own = lore(card)
+    said = vetting.roots(sentence)
     return vetting.first(
         vetting.size(sentence, 12, 240),
         "it asks" if "?" in sentence else "",
@@ -63,13 +78,13 @@ def outside(sentence: str, card: Card, sources: Sequence[str], names: Sequence[s
         vetting.order(sentence),
         vetting.address(sentence),
         vetting.secret(sentence),
-        vetting.language(sentence, own),
-        "it steps out of the character" if _MACHINE.search(sentence) and not _in(_MACHINE, sentence, own) else "",
-        _forbidden(sentence, card),
-        _turned(sentence, own),
-        _keyed(sentence, own),
-        _names(sentence, own, names),
-        vetting.support(sentence, [*own, *sources], [card.title], least=0.6, denials=False),
+        vetting.language(sentence, own.parts),
+        "it steps out of the character" if _MACHINE.search(sentence) and not _in(_MACHINE, sentence, own.parts) else "",
+        _forbidden(said, own.card),
+        _turned(sentence, said, own),
+        _keyed(sentence, said, own),
+        _names(sentence, own.parts, names),
+        vetting.support(sentence, [*own.parts, *sources], [own.card.title], least=0.6, denials=False),
     )
 
 
@@ -93,8 +108,7 @@ def _in(pattern: re.Pattern[str], sentence: str, own: Sequence[str]) -> bool:
     return found is not None and any(re.search(rf"\b{re.escape(found[0])}\b", part, re.IGNORECASE) for part in own)
 
 
-def _forbidden(sentence: str, card: Card) -> str:
-    said = vetting.roots(sentence)
+def _forbidden(said: set[str], card: Card) -> str:
     for topic in card.limits.topics:
         words = vetting.roots(topic)
         if words and words <= said:
@@ -102,12 +116,10 @@ def _forbidden(sentence: str, card: Card) -> str:
     return ""
 
 
-def _turned(sentence: str, own: Sequence[str]) -> str:
+def _turned(sentence: str, said: set[str], own: Own) -> str:
     """It likes what the card hates, or the other way round; or it denies what the card says."""
     good, bad = bool(_GOOD.search(sentence)) and not _BAD.search(sentence), bool(_BAD.search(sentence))
-    said = vetting.roots(sentence)
-    for part in own:
-        theirs = vetting.roots(part)
+    for part, theirs in zip(own.parts, own.stems, strict=True):
         shared = {word for word in said & theirs if not _TASTE.match(word)}
         if not shared:
             continue
@@ -121,16 +133,13 @@ def _turned(sentence: str, own: Sequence[str]) -> str:
 _TASTE = re.compile(r"(?:love|like|enjoi|hate|dislik|favou?rit|prefer|fond|thing|good|bad|much|stand|adore)$")
 
 
-def _keyed(sentence: str, own: Sequence[str]) -> str:
+def _keyed(sentence: str, said: set[str], own: Own) -> str:
     """What it says of name, home, trade and the like stands in the card, in one sentence of it or in two."""
     sort = next((one for one in facts.SORTS if one.name in KEYED and one.pattern.search(sentence)), None)
     if sort is None:
         return ""
-    said = vetting.roots(sentence)
-    shares = sorted((len(said & vetting.roots(part)) for part in own), reverse=True)
-    covered = {word for part in own for word in said & vetting.roots(part)}
-    new = said - covered
-    if len(new) * 3 > len(said) or not shares or shares[0] == 0:
+    new = said - {word for stems in own.stems for word in said & stems}
+    if len(new) * 3 > len(said) or new == said:
         return f"the card says nothing of this ({sort.name}): {', '.join(sorted(new)[:3])}"
     return ""
 

@@ -40,7 +40,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
 async def chain(mind: Mind, matter: Matter) -> list[Output]:
     """Everything that was made, kept or dropped, in the order of the steps."""
     turns = steps.heard(matter.turns, own_names(matter.card))
-    said = await _sensed(mind, steps.statements(turns))
+    said = await _sensed(mind, await mind.work(steps.statements, turns))
     sessions = steps.sessions(turns)
     summaries = [made for session in sessions for made in await _summary(mind, session, said)]
     found = await _facts(mind, sessions, said, matter.known)
@@ -79,7 +79,7 @@ async def _summary(mind: Mind, session: Sequence[Memory], said: Sequence[Stateme
     rows = await mind.embed([one.said for one in own])
     middle = [0.0] * len(own) if rows is None else sense.central(rows)
     scores = {at: steps.salience(one) + WEIGHS_MORE * middle[at] for at, one in enumerate(own)}
-    by_rules = steps.summary(session, own, scores)
+    by_rules = await mind.work(steps.summary, session, own, scores)
     return [*made, *([by_rules] if by_rules else [])]
 
 
@@ -97,7 +97,7 @@ async def _written(mind: Mind, session: Sequence[Memory]) -> Output:
 async def _facts(
     mind: Mind, sessions: Sequence[Sequence[Memory]], said: Sequence[Statement], known: Sequence[Memory]
 ) -> list[Output]:  # fmt: skip
-    made = [fact for one in said if (fact := steps.fact(one))]
+    made = await mind.work(lambda: [fact for one in said if (fact := steps.fact(one))])
     if mind.writes:
         for session in sessions:
             made += await _noticed(mind, session)
@@ -188,7 +188,10 @@ async def _worded(mind: Mind, matter: Matter, told: Sequence[Output]) -> list[Ou
     seeds = [seed + at for at in range(CANDIDATES)]
     asked = asking.oneself(matter.card, [one.text for one in told])
     answers = await mind.write(asked, sampling, seeds, matter.loras)
-    tried = [[_self(part, sources, matter, told, "model") for part in selfhood.sentences(text)] for text in answers]
+    judge = _Judge(matter, told, "model")
+    tried = await mind.work(
+        lambda: [[judge(part, sources) for part in selfhood.sentences(text)] for text in answers]
+    )  # fmt: skip
     best = max(tried, key=lambda parts: min(sum(one.kept for one in parts), selfhood.MOST), default=[])
     dropped = [one for parts in tried for one in parts if not one.kept]
     return [*dropped, *_joined([one for one in best if one.kept][: selfhood.MOST])]
@@ -196,13 +199,15 @@ async def _worded(mind: Mind, matter: Matter, told: Sequence[Output]) -> list[Ou
 
 async def _own(mind: Mind, matter: Matter, told: Sequence[Output]) -> list[Output]:
     """What it has said of itself meanwhile: the sentences that are nearest to all of them, as it said them."""
-    made = [
-        _self(part, (turn.id, *turn.sources), matter, told, "rules")
+    judge = _Judge(matter, told, "rules")
+    said = [
+        (part, (turn.id, *turn.sources))
         for turn in matter.turns
         if turn.ours
         for part in selfhood.sentences(turn.text)
         if selfhood.of_itself(part)
     ]
+    made = await mind.work(lambda: [judge(part, sources) for part, sources in said])
     good = list({one.text: one for one in made if one.kept}.values())
     rows = await mind.embed([one.text for one in good])
     near = [0.0] * len(good) if rows is None else sense.central(rows)
@@ -228,12 +233,16 @@ async def _completed(mind: Mind, matter: Matter, own: Sequence[Output]) -> list[
     return kept
 
 
-def _self(
-    part: str, sources: tuple[str, ...], matter: Matter, told: Sequence[Output], by: str
-) -> Output:  # fmt: skip
-    people = {steps.shown(turn.author) for turn in steps.heard(matter.turns)}
-    why = selfhood.outside(part, matter.card, [one.text for one in told], sorted(people))
-    return Output(step=Step.SELF, text=part, sources=sources, why=why, by=by)
+class _Judge:
+    """Whether sentences are the character's own; by whom they were found."""
+
+    def __init__(self, matter: Matter, told: Sequence[Output], by: str) -> None:
+        self._own, self._told, self._by = selfhood.own(matter.card), [one.text for one in told], by
+        self._people = sorted({turn.author.name for turn in steps.heard(matter.turns, own_names(matter.card))})
+
+    def __call__(self, part: str, sources: tuple[str, ...]) -> Output:
+        why = selfhood.outside(part, self._own, self._told, self._people)
+        return Output(step=Step.SELF, text=part, sources=sources, why=why, by=self._by)
 
 
 def _joined(parts: Sequence[Output]) -> list[Output]:

@@ -1,8 +1,9 @@
 """What reflection thinks with: a generator and an embedder, asked a piece at a time, and only when it is quiet."""
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from personas.sampling import Sampling
 from worker.embed import Vectors
 from worker.generator import Finished, Generator, Request
 
+T = TypeVar("T")
 AT_ONCE = 16  # texts embedded between two looks at whether somebody waits
 
 Ask = Callable[..., Awaitable[list[Finished]]]  # of requests; their ends, in order
@@ -50,6 +52,11 @@ class Mind:
             for at, seed in enumerate(seeds)
         ]  # fmt: skip
         return [end.text.strip() for end in await self._ask(*requests)]
+
+    async def work(self, what: Callable[..., T], *args: Any) -> T:
+        """The result of something that takes a while to reckon, beside whatever else goes on."""
+        await self._quiet()
+        return await asyncio.to_thread(what, *args)
 
     async def embed(self, texts: Sequence[str]) -> Vectors | None:
         """A row for each text; None while there is no embedder."""

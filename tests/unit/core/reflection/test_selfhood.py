@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from core.reflection.selfhood import outside, sentences, sides
+from core.reflection.selfhood import outside, own, sentences, sides
 from personas.reading import read
 
-HAZEL = read(Path(__file__).parents[4] / "personas" / "hazel.yaml", "hazel.yaml")
+CARD = read(Path(__file__).parents[4] / "personas" / "hazel.yaml", "hazel.yaml")
+HAZEL = own(CARD)
 TOLD = ["Ann grows tomatoes on a balcony.", "Ann’s cat is called Miso."]
 
 OWN = [
@@ -58,7 +59,7 @@ def test_somebody_elses_life_does_not_become_its_own() -> None:
 
 def test_the_sides_of_a_card_are_told_by_itself() -> None:
     """And stand the test of the card."""
-    found = sides(HAZEL)
+    found = sides(CARD)
 
     assert "I love rain, compost, robins and strong tea." in found
     assert "My grandson Finn, who is eight, helps me and eats the peas." in found
