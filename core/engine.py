@@ -45,6 +45,7 @@ from core.text import clean
 from personas.card import Card
 
 REMINDED = 500  # of a persona's latest replies that are looked at when a memory goes
+ROOMS = 10_000
 BEHIND = 200  # lines that are looked at when one is deleted: more than a prompt holds
 
 
@@ -105,6 +106,7 @@ class Engine:
         self.replies = replies
         self.clock = clock
         self.settle = settle
+        self._rooms: dict[tuple[str, str], str] = {}  # of each channel heard lately, its name
         self.pinned: dict[str, str] = {}  # scope → card, for this process only (a terminal's own choice)
         self.own: dict[str, str] = {}  # bot account → its card where nobody has chosen one, if it is a card of its own
 
@@ -197,7 +199,17 @@ class Engine:
             events=(message.id,),
             submitted=self.clock(),
             seed=secrets.randbits(31),
+            room=self._room(message),
         )
+
+    def _room(self, message: Message) -> str:
+        """What the channel is called. A reply that is given again is asked for by a command, which does not say."""
+        where = (message.place.workspace, message.place.channel)
+        if message.room:
+            self._rooms[where] = message.room
+            if len(self._rooms) > ROOMS:
+                del self._rooms[next(iter(self._rooms))]
+        return self._rooms.get(where, "")
 
     async def playing(self, talks: Sequence[tuple[Place, Person, str]]) -> list[PersonaKey]:
         """The persona that is alive for each (place, author, account): pinned, chosen, or the default card."""

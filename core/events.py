@@ -86,7 +86,8 @@ class Message(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody said something. `id` is the platform's message id.
 
     `mentions`: whom the text calls, in order, us left out; it has their names where the platform wrote ids.
-    `files`: what came with it, as the conversation will hold it (`core/files.py`); it calls nobody.
+    `files`: what came with it, as the conversation will hold it (`core/files.py`); it calls nobody. `room`: what its
+    channel is called, where the platform says so.
     """
 
     text: str
@@ -95,6 +96,7 @@ class Message(Event, frozen=True, kw_only=True, omit_defaults=True):
     reply_to: str = ""
     files: str = ""
     mentions: tuple[Person, ...] = ()
+    room: str = ""
 
 
 class Edit(Event, frozen=True, kw_only=True, omit_defaults=True):

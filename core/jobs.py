@@ -26,8 +26,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
 
     `events` are ids of turns in the conversation's history; the queue may add to them while the job waits (quick
     messages of one person become one turn). `replies` names the stream that carries tokens and reply back.
-    `ephemeral`: these lines are the whole talk; the reply is recorded in the ledger, but changes no memory, mood or
-    history (`limen generate`).
+    `room`: what the channel is called, if that is known. `ephemeral`: these lines are the whole talk; the reply is
+    recorded in the ledger, but changes no memory, mood or history (`limen generate`).
     """
 
     id: str
@@ -44,6 +44,7 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     seed: int = 0
     overrides: dict[str, float | int | list[str]] = {}
     regenerates: str = ""
+    room: str = ""
     ephemeral: tuple[Line, ...] = ()
     version: int = VERSION
 

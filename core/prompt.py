@@ -60,7 +60,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What a prompt is composed from, as it stands when the job is claimed.
 
     `lines` is the history before the new message, `new` the lines to answer (of one person), oldest first.
-    `group`: several people may speak, so everybody is named. `channel` is the platform's name or id of it.
+    `group`: several people may speak, so everybody is named. `channel` is the platform's id of it, `room` its
+    name, if that is known.
     `touched`: places of the details of its world that the message is about, whatever its words. `steer`: a stage
     direction for this one reply. `cited`: passages of its knowledge files that are about it. `unknown`: it knows
     nothing of what is asked. `declines`: the topic of the message, which it does not discuss.
@@ -74,6 +75,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     group: bool = False
     channel: str = ""
+    room: str = ""
     touched: tuple[int, ...] = ()
     steer: str = ""
     cited: tuple[Cited, ...] = ()
@@ -105,7 +107,7 @@ def _character(scene: Scene) -> list[Section]:
         Section("who", f"You are {card.title}. {card.description.strip()}", 100),
         Section("voice", _sentence("How you talk: ", [card.voice.style]), 90),
         Section("limits", _limits(card), 80),
-        Section("place", _sentence("Where you are: ", [card.world.channels.get(scene.channel, card.world.scene)]), 70),
+        Section("place", _sentence("Where you are: ", [_place(scene)]), 70),
         Section("goals", _sentence("What you want: ", card.goals), 60),
         Section("knowledge", _knowledge(card), 55),
         Section("skills", _sentence("You are good at: ", card.skills), 50),
@@ -115,6 +117,13 @@ def _character(scene: Scene) -> list[Section]:
         Section("group", _GROUP if scene.group else "", 65),
         Section("summary", _sentence("Before this, you were told:\n", [scene.summary]), 45),
     ]
+
+
+def _place(scene: Scene) -> str:
+    """The scene of this channel, by its id or its name; the usual one otherwise."""
+    channels = {name.lstrip("#").casefold(): text for name, text in scene.card.world.channels.items()}
+    named = (channels.get(word.lstrip("#").casefold()) for word in (scene.channel, scene.room) if word)
+    return next(filter(None, named), scene.card.world.scene)
 
 
 _GROUP = (

@@ -99,6 +99,7 @@ class Composer:
         names = met(recalled, [*older, *new], own_names(card))
         scene = Scene(
             card=card, lines=older, new=new, summary=talk.summary, group=group, channel=job.place.channel,
+            room=job.room,
             **foreseen(judged),
             traits=now.traits, mood=now.mood, bond=now.bond, about=now.state.about,
             memories=self._recall.shown(recalled, new[-1].time, names) if self._recall else (),

@@ -152,8 +152,14 @@ def _message(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:
             attachments=_attachments(raw),
             reply_to=_reply_to(raw),
             mentions=tuple(_mentions(raw, world)),
+            room=_room(known["place"], world),
         )
     ]
+
+
+def _room(place: Place, world: World) -> str:
+    """What the channel is called; of a thread, the one that it belongs to."""
+    return "" if place.kind == Kind.DM else world.channel_name(place.workspace, place.channel)
 
 
 def _edit(raw: Raw, world: World, stamp: str, now: float) -> list[AnyEvent]:

@@ -146,7 +146,7 @@ def _said(message: Message, me: Me, known: Mapping[str, int]) -> Iterator[AnyEve
         yield events.Message(
             id=str(message.message_id), account=me.account, place=_where(message), author=_author(message),
             time=message.date, text=text, addressed=_addressed(message, me), attachments=files,
-            reply_to=_reply_to(message), mentions=tuple(mentions(message, me, known)),
+            reply_to=_reply_to(message), mentions=tuple(mentions(message, me, known)), room=message.chat.title,
         )  # fmt: skip
 
 

@@ -91,3 +91,15 @@ def test_a_summary_stays_short_and_keeps_the_newest() -> None:
     assert len(summary) <= SUMMARY_CHARACTERS
     assert "number 199" in summary
     assert "number 1." not in summary
+
+
+def test_a_channel_has_its_own_scene_by_id_or_by_name() -> None:
+    """Whatever the case and the mark before it; elsewhere it is the usual one."""
+    card = Card(name="m", title="M", description="M.", world=World(scene="A deck.", channels={"Harbour": "A tavern."}))
+
+    def place(**where: str) -> str:
+        prompt = compose(Scene(card=card, lines=(), new=(line("a"),), **where))  # type: ignore[arg-type]
+        return next(part.text for part in prompt.system if part.name == "place")
+
+    assert "Where you are: A tavern." == place(channel="harbour") == place(channel="901", room="#harbour")
+    assert "Where you are: A deck." == place(channel="901", room="other") == place()
