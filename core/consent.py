@@ -4,7 +4,6 @@ Until somebody says yes nothing of theirs trains anything, asked or not. Who was
 kept with their consent (`core/store/consents.py`). In the terminal the operator's own statement stands in.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from core.answers import Answer, Choice
@@ -16,7 +15,6 @@ from core.settings import Asked
 from core.store.consents import Consents, Purpose
 from personas.card import Card
 
-KNOWN = 10_000  # people of whom this process knows that there is nothing to ask
 YES = Choice("Yes, learn from me", "privacy", "train yes", "good")
 NO = Choice("No", "privacy", "train no")
 STOP = Choice("No longer learn from me", "privacy", "train no")
@@ -42,21 +40,15 @@ class Asking:
 
     def __init__(self, consents: Consents, when: Asked, cards: Callable[[str], Card], whispers: bool) -> None:
         self._consents, self._when, self._cards, self._whispers = consents, when, cards, whispers
-        self._known: OrderedDict[str, None] = OrderedDict()
 
     async def due(self, done: Done) -> Answer | None:
-        """What to ask whoever this reply was for, now that it is said: once in their life. Raises StoreError."""
+        """What to ask whoever this reply was for, now that it is said: once, or anew when all was forgotten since. So
+        nothing of it is remembered here. Raises StoreError."""
         person = done.author
-        if person is None or person.is_bot or person.id in self._known or not self._suits(done):
+        if person is None or person.is_bot or not self._suits(done):
             return None
         asks = self._asks(done)
-        if asks is None:
-            return None
-        is_new = await self._consents.ask(person.id, asks.text)
-        self._known[person.id] = None
-        if len(self._known) > KNOWN:
-            self._known.popitem(last=False)
-        return asks if is_new else None
+        return asks if asks and await self._consents.ask(person.id, asks.text) else None
 
     def _suits(self, done: Done) -> bool:
         """A talk that has begun; not one that was broken off."""
