@@ -61,4 +61,7 @@ def _is_discords(api: Api, url: str) -> bool:
 async def _renewed(api: Api, url: str) -> str:
     """Addresses of files run out after a day; Discord gives new ones for old ones."""
     told = await api.call("POST", "/attachments/refresh-urls", {"attachment_urls": [url]})
-    return str(told["refreshed_urls"][0]["refreshed"])
+    try:
+        return str(told["refreshed_urls"][0]["refreshed"])
+    except (LookupError, TypeError) as error:
+        raise InputError("Discord has no new address for a file") from error

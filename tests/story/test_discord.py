@@ -961,6 +961,21 @@ async def test_files_are_fetched_within_their_limits(fake: Fake, adapter: Discor
             await adapter.fetch(attachment, 1_000)
 
 
+@pytest.mark.parametrize("told", [{}, {"refreshed_urls": []}, None])
+async def test_a_file_that_gets_no_new_address_cannot_be_had(
+    fake: Fake, adapter: Discord, monkeypatch: pytest.MonkeyPatch, told: object
+) -> None:
+    """Whatever Discord says instead."""
+
+    async def call(*_: object) -> object:
+        return told
+
+    old = fake.attachment("b.txt", b"hello", is_fresh=False)
+    monkeypatch.setattr(adapter._api, "call", call)
+    with pytest.raises(InputError, match="no new address"):
+        await adapter.fetch(Attachment("b.txt", "text/plain", 5, old))
+
+
 # How it is set up.
 
 
