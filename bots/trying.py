@@ -128,7 +128,7 @@ def _judge(settings: Settings, embedder: "Embedder | None", p: Parts | None) -> 
     from worker.shelf import Shelf
 
     shelf = Shelf(Knowledge(p.client)) if p else None
-    nearness = Nearness(embedder) if embedder else None
+    nearness = Nearness(embedder, settings.worker.cache) if embedder else None
     conversations, unknown = p.conversations if p else None, settings.knowledge.unknown
     return Judge(conversations, nearness, settings.timezone, shelf=shelf, unknown=unknown)
 

@@ -87,7 +87,7 @@ def serving(
     from worker.shelf import Shelf
 
     recall, about = recalling(p, embedder), {**about, "embedder": embedder.id if embedder else "none"}
-    nearness = Nearness(embedder) if embedder else None
+    nearness = Nearness(embedder, p.settings.worker.cache) if embedder else None
     shelf, unknown = Shelf(Knowledge(p.client)), p.settings.knowledge.unknown
     judge = Judge(p.conversations, nearness, p.settings.timezone, shelf=shelf, unknown=unknown)
     pool = p.settings.night.pool == "card"
@@ -100,7 +100,14 @@ def serving(
 
     server = Server(p.client, p.queue, composer, generator, most, about, idle, busy, tastes, feelings)
     thinks.clock = reflecting.clock(p, server.asides, generator, about, recall.embedding)
-    return server, [recall.keep_on, thinks.keep_on]
+
+    async def warm() -> None:
+        try:
+            await judge.warm(p.card(p.settings.persona))
+        except Exception as error:  # nothing waits for this: whatever it is, the first message will tell
+            log.info("not made ready beforehand: %s", error)
+
+    return server, [recall.keep_on, thinks.keep_on, warm]
 
 
 def recalling(p: Parts, embedder: "Embedder | None") -> "Recall":

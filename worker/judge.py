@@ -150,6 +150,13 @@ class Judge:
             return msgspec.structs.replace(judged, verdict=None, declines="")
         return msgspec.structs.replace(judged, plainly=self._unknown == "say")
 
+    async def warm(self, card: Card) -> None:
+        """Make ready what messages to this card are compared with, so that the first one need not wait for it."""
+        if self._nearness and self._knowing:
+            await asyncio.to_thread(self._nearness.warm)
+            await asyncio.to_thread(self._knowing.warm, card)
+            await self.judge(card, self.now("hello", {}))
+
     async def near(self, card: Card, text: str) -> dict[str, float]:
         """How near a message is to each phrase of the card's rules: for people to look at."""
         if self._nearness is None:

@@ -107,6 +107,11 @@ class Knowing:
             return Verdict(known=True, why=f"{common:.2f} near what everybody has something to say to")
         return self._weigh(card, question, asked, passages)
 
+    def warm(self, card: Card) -> None:
+        """Make ready what questions to this card are compared with."""
+        if card.knowledge.domains and self._nearness.means:
+            self._profile(card)
+
     def signs(self, card: Card, question: str) -> Signs:
         """What is seen of a question."""
         return _signs(self._profile(card), self._nearness, question, self._nearness.heard(question).rows[0], 0.0)

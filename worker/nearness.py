@@ -4,11 +4,16 @@ Embedders differ in what they give two texts that have nothing in common: 0.1 or
 for all, that is measured on `common.txt`, questions of all sorts, and taken off. Blocks: call it in a thread.
 """
 
+import hashlib
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from importlib.resources import files
+from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -43,11 +48,12 @@ class Heard(NamedTuple):
 
 
 class Nearness:
-    """Of one embedder."""
+    """Of one embedder. `cache`: a folder for the vectors of our own questions, which take a few seconds to make."""
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+    def __init__(self, embedder: Embedder, cache: Path | None = None) -> None:
+        self._embedder, self._cache = embedder, cache
         self._rows: OrderedDict[str, Vectors] = OrderedDict()
+        self._lock = Lock()
 
     @property
     def id(self) -> str:
@@ -70,7 +76,10 @@ class Nearness:
 
     def rows(self, texts: Sequence[str]) -> Vectors:
         """A unit vector for each text of a card, [texts, width]. What was asked for lately is not worked out again."""
-        cut = [text[:LONGEST] for text in texts]
+        with self._lock:
+            return self._remembered([text[:LONGEST] for text in texts])
+
+    def _remembered(self, cut: Sequence[str]) -> Vectors:
         found = {text: self._rows[text] for text in cut if text in self._rows}
         if new := [text for text in dict.fromkeys(cut) if text not in found]:
             found |= dict(zip(new, self._embedder.embed(new), strict=True))
@@ -111,12 +120,34 @@ class Nearness:
 
     @cached_property
     def _everyday(self) -> Vectors:
-        return self._embedder.embed(everyday())
+        return self._ours(everyday())
 
     @cached_property
     def background(self) -> Vectors:
         """The vectors of `common()`."""
-        return self._embedder.embed(common())
+        return self._ours(common())
+
+    def warm(self) -> None:
+        """Make what every message is compared with, before the first one comes."""
+        self.everyday(self.heard("hello"))
+
+    def _ours(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of our own texts: from the cache, if they are there."""
+        if self._cache is None:
+            return self._embedder.embed(texts)
+        mark = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
+        file = self._cache / f"questions-{re.sub(r'[^A-Za-z0-9.-]', '_', self.id)}-{mark}.npy"
+        with suppress(OSError, ValueError):  # not there yet, or broken: then it is made anew
+            rows: Vectors = np.load(file)
+            if rows.shape == (len(texts), self.width) and rows.dtype == np.float32:
+                return rows
+        rows = self._embedder.embed(texts)
+        with suppress(OSError):  # a cache that cannot be written is none
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part = file.with_name(f"{file.stem}-{os.getpid()}.part.npy")
+            np.save(part, rows)
+            part.replace(file)
+        return rows
 
 
 def _parts(message: str) -> list[str]:
