@@ -118,7 +118,8 @@ def _judged(made: Output, why: str) -> Output:
 
 
 def settled(outputs: Iterable[Output], known: Iterable[Memory]) -> list[Output]:
-    """Of facts that say the same, one: the latest of these; and none that is known with the same words from there."""
+    """Of facts that say the same, one: the latest of these; and none that is known with the same words from another
+    line of then or later. (One of the same line was made before a kill.)"""
     latest: dict[str, Output] = {}
     dropped = list[Output]()
     for made in outputs:
@@ -132,7 +133,7 @@ def settled(outputs: Iterable[Output], known: Iterable[Memory]) -> list[Output]:
     there = {memory.id: memory for memory in known}
     kept = [
         _judged(made, "it is known already")
-        if (old := there.get(name)) and not old.superseded_by and old.time >= made.time
+        if (old := there.get(name)) and not old.superseded_by and old.time >= made.time and old.sources != made.sources
         else made
         for name, made in latest.items()
     ]

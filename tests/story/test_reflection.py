@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from core.errors import StoreError
 from core.events import PersonaKey
 from core.memory import Kind, Memory
 from core.personality import bond
@@ -195,6 +196,26 @@ async def test_of_two_processes_one_reflects(house: House) -> None:
 
     assert 1 == count
     assert 1 == sum(entry.change.id.startswith("reflection:") for entry in history)
+
+
+async def test_after_a_kill_it_goes_on_and_nothing_counts_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dies when the facts are kept and nothing else is; the next process makes the same once more."""
+    async with house.at_work():
+        await house.talk(say("I live in Graz.", 1), say("I love jazz.", 2))
+
+    async def killed(*_: object) -> bool:
+        raise StoreError("it is killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Reflections, "advance", killed)
+        assert 0 == await clock(house).look()
+    between, grown = await facts(house), await house.p.growth.store.history(MIRA)
+    assert 1 == await clock(house).look()
+    state = await house.p.growth.state(MIRA, house.p.card("mira"))
+
+    assert ["Ann lives in Graz.", "Ann loves jazz."] == between == await facts(house)
+    assert [] == [entry for entry in grown if entry.change.id.startswith("reflection:")]
+    assert state.people[ANN.id].known > 3.9  # two turns, and two facts, fading
 
 
 async def test_a_model_that_babbles_leaves_only_what_rules_found(house: House) -> None:
