@@ -1,7 +1,9 @@
 """core/prompt.py: sections from stable to volatile, speakers told apart, summaries that make nothing up."""
 
+import msgspec
+
 from core.events import Line, Person
-from core.prompt import SUMMARY_CHARACTERS, Scene, compose, condense, show_names
+from core.prompt import MANNER_CHARACTERS, SUMMARY_CHARACTERS, Scene, compose, condense, show_names
 from personas.card import Card, Detail, Exchange, Trait, Voice, World
 
 ANN, ANN_TOO, BOB = Person("p:1", "Ann"), Person("p:2", "Ann"), Person("p:3", "Bob")
@@ -63,8 +65,24 @@ def test_a_detail_of_the_world_comes_up_when_it_is_touched() -> None:
     """Volatile, so it stands behind the history."""
     prompt = compose(Scene(card=CARD, lines=(), new=(line("Where is the PARROT?"),)))
 
-    assert ["The parrot swears."] == [section.text for section in prompt.asides]
+    assert ["The parrot swears.", "Short."] == [section.text for section in prompt.asides]
     assert () == compose(Scene(card=CARD, lines=(), new=(line("parroting"),))).asides
+
+
+def test_after_an_aside_it_hears_how_it_talks_once_more() -> None:
+    """In whole sentences, and not where it says in its own words that it does not know, nor where there is no aside."""
+    style = "Speak as Mira. " + "Say matey. " * 40
+    card = msgspec.structs.replace(CARD, voice=Voice(style=style))
+    scene = Scene(card=card, lines=(), new=(line("hi"),), mood="calm")
+    steered = compose(msgspec.structs.replace(scene, steer="Sing."))
+    unknown = compose(msgspec.structs.replace(scene, unknown=True))
+
+    assert ["mood", "steer", "manner"] == [section.name for section in steered.asides]
+    assert steered.asides[-1].text.startswith("Speak as Mira. Say matey.")
+    assert steered.asides[-1].text.endswith("Say matey.")
+    assert len(steered.asides[-1].text) <= MANNER_CHARACTERS
+    assert ["mood", "limit"] == [section.name for section in unknown.asides]
+    assert () == compose(msgspec.structs.replace(scene, mood="")).asides
 
 
 def test_a_channel_may_have_a_scene_of_its_own() -> None:
