@@ -19,7 +19,7 @@ from bots.reading import read
 from core.commands import Desk
 from core.engine import Engine, Outcome
 from core.errors import Fault, LimenError
-from core.events import AnyEvent, Command, Message
+from core.events import AnyEvent, Attachment, Command, Message
 from core.intake import Intake
 from core.lanes import Lanes
 from core.roles import asks_for_role
@@ -28,6 +28,7 @@ from core.store.client import patiently
 log = logging.getLogger("limen.run")
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds that an event waits for Redis to come back, before its author hears of it
+FETCHED = 8  # files that one bot account has in hand at the same time
 WINDOW = 1_000  # events of one bot account that are on their way; when there are as many, no more are heard
 
 
@@ -53,11 +54,24 @@ async def _heard(adapter: Adapter, lanes: Lanes[AnyEvent]) -> None:
     await lanes.none()
 
 
+class Few:
+    """Fetches few files at a time, whoever sends how many: each is whole in memory until it has been read."""
+
+    def __init__(self, adapter: Adapter, most: int) -> None:
+        self._adapter, self._room = adapter, asyncio.Semaphore(most)
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes:
+        """What somebody attached, when its turn comes."""
+        async with self._room:
+            return await self._adapter.fetch(attachment, most)
+
+
 class _Talk:
     """What is done with the events of one channel."""
 
     def __init__(self, adapter: Adapter, intake: Intake, desk: Desk) -> None:
         self._adapter, self._intake, self._desk = adapter, intake, desk
+        self._files = Few(adapter, FETCHED)
 
     async def take(self, events: list[AnyEvent]) -> None:
         """In order. What lies between two commands is taken together."""
@@ -92,7 +106,7 @@ class _Talk:
 
     async def _tried(self, engine: Engine, event: AnyEvent) -> AnyEvent:
         try:
-            return await patiently(lambda: read(self._adapter, engine, event), PATIENCE)
+            return await patiently(lambda: read(self._files, engine, event), PATIENCE)
         except LimenError:  # the engine will find the same, and say it
             return event
         except Exception:

@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 
 from adapters.base import Adapter
-from bots.run import beside, converse
+from bots.run import Few, beside, converse
 from core.commands import Answer, Desk
 from core.engine import Act, Outcome
 from core.errors import InputError, LimenError, StoreError
-from core.events import AnyEvent, Command, Message, Person, Place
+from core.events import AnyEvent, Attachment, Command, Message, Person, Place
 from core.intake import Intake
 
 ANN = Person("test:ann", "Ann")
@@ -175,3 +175,22 @@ async def test_a_platform_that_breaks_off_is_heard_to_the_end() -> None:
     with pytest.raises(StoreError, match="hung up"):
         await core.talk(platform)
     assert platform.log == ["a-1"]
+
+
+async def test_few_files_are_in_hand_at_a_time() -> None:
+    """However many come at once: each is whole in memory, and a bot holds little of that."""
+    hands, most = 0, list[int]()
+
+    class Slow:
+        async def fetch(self, attachment: Attachment, most_bytes: int) -> bytes:
+            nonlocal hands
+            hands += 1
+            most.append(hands)
+            await asyncio.sleep(0)
+            hands -= 1
+            return attachment.name.encode()
+
+    few = Few(cast("Adapter", Slow()), 3)
+    fetched = await asyncio.gather(*(few.fetch(Attachment(str(one), "text/plain"), 5) for one in range(20)))
+    assert fetched == [str(one).encode() for one in range(20)]
+    assert max(most) == 3
