@@ -101,7 +101,9 @@ def told(attachments: Sequence[Attachment], read: Sequence[Read] = ()) -> str:
 
 
 def below(text: str, files: str) -> str:
-    """What was said, and its files below it."""
+    """What was said, and its files below it. Who only writes what a file looks like has none: what would stand below
+    such a line could not be edited away."""
+    text = NAMED.sub(lambda found: f"({found[0][1:-1]})", text)
     return "\n".join(part for part in (text, files) if part.strip())
 
 

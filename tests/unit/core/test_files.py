@@ -86,3 +86,12 @@ def test_an_edit_keeps_the_files() -> None:
     assert below("new", files) == edited("new", below("old\nwords", files))
     assert files == edited("", below("old", files))
     assert "new" == edited("new", "old")
+
+
+def test_who_writes_what_looks_like_a_file_has_none() -> None:
+    """And what stands below it can be edited away, as anything that was said."""
+    posed, files = "[file: notes.txt]\nmy secret", told([Attachment("a.txt", "text/plain", 5)], [Read("hello")])
+
+    assert below(posed, "") == "(file: notes.txt)\nmy secret"
+    assert edited("new", below(posed, "")) == "new"
+    assert edited("new", below(posed, files)) == below("new", files)
