@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from core.answers import Answer, Choice
 from core.events import Command, PersonaKey
 from core.manners import named
-from core.memory import Kind, Memory, dated, note
+from core.memory import Kind, Memory, dated, note, turn_id
 from core.roles import is_own
 from core.terms import terms, words
 from core.text import shorten
@@ -30,6 +30,7 @@ async def memory(desk: "Desk", command: Command) -> Answer:
     key, _ = await desk.who(command)
     await desk.engine.memories.take_in(key)
     every = [one for one in await desk.engine.memories.every(key) if not one.superseded_by]
+    every = [one for one in every if _may_read(command, key, one)]
     if command.args.strip():
         found = find(every, command.args, SHOWN)
         return Answer(text="\n".join(_row(desk, command, one) for one in found) or "Nothing that I remember has that.")
@@ -38,7 +39,7 @@ async def memory(desk: "Desk", command: Command) -> Answer:
     rows = [f"I remember {len(every):,} things here, since {_when(desk, command, every[0])}. /memory WORDS searches."]
     rows += _part("Noted and learned:", [_row(desk, command, one) for one in every if one.kind != Kind.TURN])
     reminded = await desk.engine.conversations.reminded(key.conversation(command.place))
-    there = await desk.engine.memories.get(key, reminded)
+    there = [one for one in await desk.engine.memories.get(key, reminded) if _may_read(command, key, one)]
     rows += _part("My last reply was reminded of:", [_row(desk, command, one) for one in there])
     return Answer(text="\n".join(rows))
 
@@ -105,10 +106,26 @@ async def _meant(desk: "Desk", command: Command, key: PersonaKey) -> list[Memory
 
 def _may(desk: "Desk", command: Command, key: PersonaKey, one: Memory) -> bool:
     """Ours and one's own anybody may take away; another's only who manages the place, or has it to themselves."""
-    if one.ours or one.author.id == command.author.id or command.author.id in one.people:
+    if one.author.id == command.author.id or command.author.id in one.people:
+        return True
+    if one.ours and _may_read(command, key, one):
         return True
     manages = command.operator or named(command.author.id, desk.engine.settings.operators)
     return bool(manages) or is_own(command.place, key.scope)
+
+
+def _may_read(command: Command, key: PersonaKey, one: Memory) -> bool:
+    """Was it said in this channel, or to be remembered everywhere, or by whoever asks? A scope may have many channels,
+    and not everybody is in all of them."""
+    if one.kind == Kind.NOTE or one.author.id == command.author.id or is_own(command.place, key.scope):
+        return True
+    here = _channel(turn_id(key.conversation(command.place), ""))
+    return all(_channel(turn) == here for turn in ([one.id] if one.talk else one.sources))
+
+
+def _channel(turn: str) -> list[str]:
+    """Platform, workspace and channel of a turn, by its id."""
+    return turn.partition("/")[0].split(":")[:3]
 
 
 def find(memories: Sequence[Memory], text: str, count: int) -> list[Memory]:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from core.events import Addressed, Command, Person, PersonaKey, Place
+from core.memory import Kind, Memory
 from core.settings import Scope
 from core.store import keys
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, edit, house_at, quick, say, unsay
@@ -246,6 +247,29 @@ async def test_people_see_what_is_remembered_and_search_it(house: House) -> None
     assert "- today, Ann: I planted three apple trees" == found.text
     assert "Nothing that I remember has that." == none.text
     assert (await desk.answer(given("remember", " ", number=9))).error
+
+
+async def test_what_was_said_in_another_channel_is_not_shown(house: House) -> None:
+    """Not everybody is in all channels of a server; what was made of it neither, and notes are for all."""
+    desk = house.p.desk(house.engine)
+    await house.engine.on_message(say("The surprise party is on Friday", 1, where=GARDEN, to=Addressed.NO))
+    fact = Memory(id="fact:1", text="Ann plans a party.", time=1001.0, author=ANN, kind=Kind.FACT,
+                  sources=("discord:77:garden/m-1",))  # fmt: skip
+    await house.p.memories.add(MIRA, [fact])
+    there, here, hers = [
+        (await desk.answer(given("memory", "party", who, where))).text
+        for who, where in ((BOB, GARDEN), (BOB, ROOM), (ANN, ROOM))
+    ]
+    async with house.at_work():
+        (done,) = await house.talk(say("When is the surprise party?", 2, BOB))
+    reminded = (await desk.answer(given("memory", "", BOB))).text
+
+    assert "surprise party" in there
+    assert "Ann plans a party" in there
+    assert "Nothing that I remember has that." == here
+    assert "surprise party" in hers
+    assert "surprise party is on Friday" in await house.prompt(done.reply_id)
+    assert "surprise party is on Friday" not in reminded
 
 
 async def test_a_note_reaches_a_reply_and_can_be_taken_back(house: House) -> None:
