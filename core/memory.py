@@ -61,6 +61,11 @@ def turn_id(talk: str, line: str) -> str:
     return f"{talk.split('|', 2)[-1]}/{line}"
 
 
+def channel_of(turn: str) -> str:
+    """Platform, workspace and channel of a turn, by its id."""
+    return ":".join(turn.partition("/")[0].split(":")[:3])
+
+
 def turn(talk: str, line: Line) -> Memory:
     """The memory of something said in a conversation."""
     return Memory(

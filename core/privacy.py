@@ -13,6 +13,7 @@ import msgspec
 
 from core.events import Person, PersonaKey, Place, unquote
 from core.jobs import Generate
+from core.memory import channel_of, turn_id
 from core.nights import Night
 from core.scopes import scopes_of
 from core.store import keys
@@ -79,7 +80,7 @@ class Privacy:
                 str(persona): [msgspec.to_builtins(memory) for memory in await self._memories.about(person, persona)]
                 for persona in await self._remembering(person)
             },
-            "replies": [reply(entry) for entry in await self._ledger.entries(given)],
+            "replies": [shown_to(person, entry, talks) for entry in await self._ledger.entries(given)],
             "ratings": [
                 {"reply_id": entry.record.id, "reply": entry.record.text, **reaction}
                 for entry in await self._ledger.entries(rated)
@@ -243,6 +244,19 @@ def reply(entry: Entry) -> dict[str, Any]:
         **{name: shown for name in ("emotion", "action") if (shown := getattr(record, name))},
         "reactions": reactions(entry),
     }
+
+
+def shown_to(person: str, entry: Entry, talks: Collection[str]) -> dict[str, Any]:
+    """A reply as somebody may see it who has words in its prompt, and spoke in these `talks`: not what it was reminded
+    of elsewhere, and nothing of a talk in which they never spoke but that their words are in it."""
+    record, row = entry.record, reply(entry)
+    if record.author.id != person and record.conversation not in talks:
+        known = ("reply_id", "persona", "scope", "account", "time")
+        return {**{name: row[name] for name in known}, "messages": [], "quoted_elsewhere": True}
+    here = channel_of(turn_id(record.conversation, ""))
+    if any(channel_of(memory) != here for memory in record.recalled):
+        row["messages"] = [one for at, one in enumerate(row["messages"]) if at == 0 or one["role"] != "system"]
+    return row
 
 
 def reactions(entry: Entry, user: str = "") -> list[dict[str, Any]]:

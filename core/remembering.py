@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from core.answers import Answer, Choice
 from core.events import Command, PersonaKey
 from core.manners import named
-from core.memory import Kind, Memory, dated, note, turn_id
+from core.memory import Kind, Memory, channel_of, dated, note, turn_id
 from core.roles import is_own
 from core.terms import terms, words
 from core.text import shorten
@@ -119,13 +119,8 @@ def _may_read(command: Command, key: PersonaKey, one: Memory) -> bool:
     and not everybody is in all of them."""
     if one.kind == Kind.NOTE or one.author.id == command.author.id or is_own(command.place, key.scope):
         return True
-    here = _channel(turn_id(key.conversation(command.place), ""))
-    return all(_channel(turn) == here for turn in ([one.id] if one.talk else one.sources))
-
-
-def _channel(turn: str) -> list[str]:
-    """Platform, workspace and channel of a turn, by its id."""
-    return turn.partition("/")[0].split(":")[:3]
+    here = channel_of(turn_id(key.conversation(command.place), ""))
+    return all(channel_of(turn) == here for turn in ([one.id] if one.talk else one.sources))
 
 
 def find(memories: Sequence[Memory], text: str, count: int) -> list[Memory]:

@@ -272,6 +272,23 @@ async def test_what_was_said_in_another_channel_is_not_shown(house: House) -> No
     assert "surprise party is on Friday" not in reminded
 
 
+async def test_an_export_holds_nothing_of_talks_that_one_was_not_in(house: House) -> None:
+    """Ann's words were recalled for Bob in another channel, and Bob's of there for her."""
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+    await house.engine.on_message(say("My ferret is Fred", 4, BOB, GARDEN, to=Addressed.NO))
+    async with house.at_work():
+        (his,) = await house.talk(say("What is the parrot called?", 2, BOB, GARDEN))
+        (hers,) = await house.talk(say("What is the ferret called?", 3))
+    told = {row["reply_id"]: row for row in (await house.p.privacy.export(ANN.id))["replies"]}
+
+    assert "Pepper" in await house.prompt(his.reply_id)
+    assert "Fred" in await house.prompt(hers.reply_id)
+    assert {his.reply_id, hers.reply_id} == set(told)
+    assert ([], True) == (told[his.reply_id]["messages"], told[his.reply_id]["quoted_elsewhere"])
+    assert "ferret is Fred" not in str(told)
+    assert "What is the ferret called?" in str(told[hers.reply_id]["messages"])
+
+
 async def test_a_note_reaches_a_reply_and_can_be_taken_back(house: House) -> None:
     """Told twice, it is one note; and what is taken back can be had again."""
     desk = house.p.desk(house.engine)
