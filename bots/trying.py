@@ -205,6 +205,7 @@ def _limits(card: Card, judged: "Judged") -> dict[str, Any]:
         "knowledge": msgspec.to_builtins(verdict) if verdict else None,
         "admits": judged.unknown,
         "declines": judged.declines or None,
+        "foreign": judged.foreign,
         "phrases": len(phrases(card.rules)),
     }
 

@@ -31,6 +31,8 @@ def _outcome(found: Found) -> str:
         return f"the model answers, steered by {found['rule']}"
     if found["declines"]:
         return f"the model is told to decline: this is about {found['declines']}"
+    if found["foreign"]:
+        return "the model is told that this is in a language that it does not speak"
     return "the model is told that it knows nothing of this" if found["admits"] else "the model answers"
 
 

@@ -12,6 +12,7 @@ import msgspec
 from core.events import Line
 from core.speakers import named, quoted, show_names
 from core.text import falls
+from core.tongues import names
 from personas.card import Card, Exchange
 
 
@@ -64,7 +65,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     name, if that is known.
     `touched`: places of the details of its world that the message is about, whatever its words. `steer`: a stage
     direction for this one reply. `cited`: passages of its knowledge files that are about it. `unknown`: it knows
-    nothing of what is asked. `declines`: the topic of the message, which it does not discuss.
+    nothing of what is asked. `declines`: the topic of the message, which it does not discuss. `foreign`: it is
+    in a language that it does not speak.
     `traits`: the traits of the day by name (empty: those of the card); `mood` and `bond`: how it feels, and what the
     other is to it, in a few words (empty: nothing worth a word). `about`: what it has come to say of itself.
     """
@@ -81,6 +83,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     cited: tuple[Cited, ...] = ()
     unknown: bool = False
     declines: str = ""
+    foreign: bool = False
     traits: dict[str, float] = {}
     mood: str = ""
     bond: str = ""
@@ -200,6 +203,9 @@ def _limit(scene: Scene) -> str:
     if scene.declines:
         such = f' Say no, such as: "{card.limits.decline.strip()}"' if card.limits.decline else " Say no, kindly."
         return f"This is about {scene.declines}, of which you do not talk.{such}"
+    if scene.foreign:
+        spoken = names(card.limits.languages)
+        return f"This is in a language that you do not speak. Answer in {spoken}, and say that you speak only {spoken}."
     if not scene.unknown:
         return ""
     such = f', such as: "{card.knowledge.admits[0].strip()}"' if card.knowledge.admits else ", in your own voice."

@@ -182,6 +182,7 @@ def foreseen(judged: Judged) -> dict[str, Any]:
         "cited": tuple(Cited(passage.file, passage.text) for passage in judged.passages),
         "unknown": judged.unknown,
         "declines": judged.declines if judged.limits else "",
+        "foreign": judged.foreign and judged.limits,
     }
 
 

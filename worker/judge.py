@@ -21,6 +21,7 @@ from core.memory import Memory
 from core.rules import Decision, Now, decide, phrases
 from core.settings import Unknown
 from core.store.conversations import Conversations, Talk
+from core.tongues import foreign
 from personas.card import Card
 from worker.knowing import Knowing, Verdict, asks
 from worker.nearness import Heard, Nearness
@@ -35,6 +36,7 @@ DECLINES = 0.4  # and to a topic that the card does not discuss
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """`decision`: the rule that holds, if one does. `touched`: places of the details of its world that come to mind;
     `passages`: of its knowledge files. `verdict`: does it know about it? `declines`: the topic it does not discuss.
+    `foreign`: it is in a language that it does not speak.
     `plainly`: that it does not know, or not discuss, it says in the card's own words.
     """
 
@@ -43,12 +45,19 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     passages: tuple[Passage, ...] = ()
     verdict: Verdict | None = None
     declines: str = ""
+    foreign: bool = False
     plainly: bool = False
 
     @property
     def unknown(self) -> bool:
         """Is it to say that it does not know?"""
-        return self.limits and not self.declines and self.verdict is not None and not self.verdict.known
+        return (
+            self.limits
+            and not self.declines
+            and not self.foreign
+            and self.verdict is not None
+            and not self.verdict.known
+        )
 
     @property
     def limits(self) -> bool:
@@ -193,6 +202,7 @@ def _judged(
         decision=decide(card.rules, now), passages=passages,
         touched=touched(nearness, heard, [detail.text for detail in card.world.details]),
         verdict=knowing.look(card, heard, best), declines=declined(card, nearness, heard),
+        foreign=foreign(now.text, card.limits.languages),
     )  # fmt: skip
 
 

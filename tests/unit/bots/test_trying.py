@@ -141,3 +141,13 @@ def test_a_slip_is_named_with_the_next_step(args: list[str], trouble: str):
 
     assert said.status
     assert trouble in said.err
+
+
+def test_a_language_that_it_does_not_speak_is_seen(card: Path):
+    """The model is told which it speaks."""
+    card.write_text(CARD + "limits: {languages: [en]}\n", encoding="utf-8")
+
+    found = tried("Wie tief ist der Graben, und wo ist das Tor?")
+
+    assert found["foreign"]
+    assert "Answer in English" in json.dumps(found["messages"])
