@@ -13,8 +13,8 @@ LEAST = 3  # common words of another language that must fall, so many more than 
 NAMES = {
     "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese",
     "nl": "Dutch", "sv": "Swedish", "pl": "Polish", "tr": "Turkish", "ru": "Russian", "uk": "Ukrainian",
-    "bg": "Bulgarian", "el": "Greek", "he": "Hebrew", "ar": "Arabic", "fa": "Persian", "hi": "Hindi", "th": "Thai", "zh": "Chinese",
-    "ja": "Japanese", "ko": "Korean",
+    "bg": "Bulgarian", "el": "Greek", "he": "Hebrew", "ar": "Arabic", "fa": "Persian", "hi": "Hindi",
+    "th": "Thai", "zh": "Chinese", "ja": "Japanese", "ko": "Korean",
 }  # fmt: skip
 _WRITING = {
     "ru": "CYRILLIC", "uk": "CYRILLIC", "bg": "CYRILLIC", "sr": "CYRILLIC LATIN", "el": "GREEK", "he": "HEBREW",
