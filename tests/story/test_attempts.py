@@ -7,7 +7,7 @@ nothing. What people ask for in plain words is tried in `test_isolation.py`.
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +64,7 @@ def card(text: str) -> Card:
     )  # fmt: skip
 
 
+@lru_cache(4)
 def scene(text: str) -> Scene:
     """A talk of a group in which this stands wherever somebody's words can stand."""
     ours = Person("d:bot", text, is_bot=True)
@@ -80,6 +81,9 @@ def scene(text: str) -> Scene:
     )  # fmt: skip
 
 
+FITTING = Fitting(100_000)
+
+
 @cache
 def renderer(family: str) -> Renderer:
     return Renderer(tokenizer(family), 100_000)
@@ -92,7 +96,7 @@ def served(family: str, text: str) -> Sequence[int]:
 
 def at_a_server(family: str, text: str) -> Sequence[int]:
     """As an OpenAI-compatible server is given it, which lays it out by a template of its own."""
-    rendered: Rendered = Fitting(100_000).render(compose(scene(text)), 50)
+    rendered: Rendered = FITTING.render(compose(scene(text)), 50)
     return renderer(family).tokens([dict(message) for message in rendered.messages])
 
 
