@@ -12,6 +12,7 @@ import msgspec
 from bots import nights, up
 from bots.assemble import Parts, parts, settings
 from bots.options import SCOPE, account_option, json_option, persona_option, scope_option, show_json
+from bots.progress import progress
 from bots.words import many
 from bots.wrap import wrapped
 from core.errors import UserError
@@ -173,7 +174,23 @@ async def _leased(p: Parts, key: PersonaKey, card: Card, mind: "Mind") -> "Done"
     lease = await taken(p.nights, f"reflection {key}")
     if lease is None:
         raise UserError("a worker is reflecting on it just now", "wait a moment, or look with --dry-run")
-    return await under(lease, _once(p, key, card, mind, dry=False))
+    return await under(lease, _all(p, key, card, mind))
+
+
+async def _all(p: Parts, key: PersonaKey, card: Card, mind: "Mind") -> "Done":
+    """Slice by slice, with a bar where there are several."""
+    done = await _once(p, key, card, mind, dry=False)
+    if not done.more:
+        return done
+    with progress("turns", 0, done.turns) as shown:
+        while done.more:
+            next_ = await _once(p, key, card, mind, dry=False)
+            done = msgspec.structs.replace(
+                next_, outputs=(*done.outputs, *next_.outputs), turns=done.turns + next_.turns,
+                kept=(*done.kept, *next_.kept),
+            )  # fmt: skip
+            shown.advance(next_.turns)
+    return done
 
 
 def _sources(outputs: Sequence[Output]) -> list[str]:
@@ -189,6 +206,7 @@ def _sum(done: "Done", dry: bool) -> str:
         return "Nothing was said since."
     kept = sum(one.kept for one in done.outputs)
     end = "Nothing was written: --dry-run." if dry else ""
+    end += " There is more behind these; it comes next." if dry and done.more else ""
     return f"{many(done.turns, 'turn')}: {kept} kept, {len(done.outputs) - kept} dropped. {end}".rstrip()
 
 

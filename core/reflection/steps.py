@@ -19,6 +19,7 @@ from core.text import clean
 GAP = 1800.0  # seconds of silence that end a session
 FACT, EPISODE, WORDS = (8, 200), (8, 600), (12, 400)  # characters, least and most
 NOBODY = "Somebody"
+FACTS, EPISODES = "fact:", "episode:"  # how ids begin; `core/store/memories.lua` knows them by it
 KNOWN_EACH, KNOWN_MOST = 1.0, 5.0  # turns that a thing told counts for, and all of one reflection
 WARM_EACH, WARM_MOST = 0.05, 0.15
 
@@ -142,7 +143,7 @@ def settled(outputs: Iterable[Output], known: Iterable[Memory]) -> list[Output]:
 
 def fact_id(made: Output) -> str:
     """The same for the same words about the same person."""
-    return "fact:" + _digest(made.person, " ".join(re.findall(r"\w+", made.text.lower())))
+    return FACTS + _digest(made.person, " ".join(re.findall(r"\w+", made.text.lower())))
 
 
 # The summary of a session: what of it is told on another day.
@@ -225,7 +226,7 @@ def memory(made: Output, turns: Mapping[str, Memory]) -> Memory:
     people = dict.fromkeys(turns[name].author.id for name in made.sources if name in turns)
     kind = Kind.FACT if made.step == Step.FACTS else Kind.EPISODE
     return Memory(
-        id=fact_id(made) if kind == Kind.FACT else "episode:" + _digest(*made.sources), kind=kind, text=made.text,
+        id=fact_id(made) if kind == Kind.FACT else EPISODES + _digest(*made.sources), kind=kind, text=made.text,
         time=made.time, author=Person(made.person, made.name), sources=made.sources, slot=made.slot,
         people=tuple(person for person in people if person != made.person), importance=made.weight,
     )  # fmt: skip

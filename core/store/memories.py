@@ -150,9 +150,9 @@ class Memories:
         """Of all memories, in the order of their latest change."""
         return [name.decode() for name in await self._client.do("ZRANGE", keys.MEMORY_ORDER(str(persona)), 0, -1)]
 
-    async def since(self, persona: PersonaKey, seq: int = 0) -> list[Change]:
-        """What has changed after the change `seq`, in order."""
-        newer = (f"({seq}", "+inf", "BYSCORE", "WITHSCORES")
+    async def since(self, persona: PersonaKey, seq: int = 0, most: int = -1) -> list[Change]:
+        """What has changed after the change `seq`, in order; the first `most` (-1: all)."""
+        newer = (f"({seq}", "+inf", "BYSCORE", "LIMIT", 0, most, "WITHSCORES")
         rows = await self._client.do("ZRANGE", keys.MEMORY_ORDER(str(persona)), *newer)
         pairs = _pairs(rows)
         over = await self._over(persona) if pairs else {}

@@ -24,6 +24,7 @@ from worker.embed import HashEmbedder
 from worker.embedding import Embedding
 from worker.generator import Generator, Rendered
 from worker.night.schedule import hours
+from worker.reflection import run
 from worker.reflection.clock import Clock
 from worker.reflection.mind import Mind
 from worker.reflection.run import Stores, reflect
@@ -268,3 +269,17 @@ async def test_what_it_said_of_itself_is_told_on_until_the_line_is_gone(house: H
     assert f"Of yourself you have said lately: {about}" in prompt
     assert "lawyer" not in about
     assert "" == (await house.p.growth.state(MIRA, card)).about
+
+
+async def test_a_long_life_is_reflected_on_slice_by_slice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a slice holds no word of anybody's; nothing is left out and nothing is told twice."""
+    monkeypatch.setattr(run, "MOST", 3)
+    cities = ("Graz", "Linz", "Wels", "Steyr", "Enns")
+    async with house.at_work():
+        await house.talk(*(say(f"I love {city} in spring.", number) for number, city in enumerate(cities)))
+    await clock(house).look()
+    reports = await house.p.reflections.reports(MIRA)
+
+    assert [f"Ann loves {city} in spring." for city in sorted(cities)] == await facts(house)
+    assert 2 == len(reports)  # of four slices two hold words of hers; the others, only ours
+    assert [] == await house.p.reflections.due(1)

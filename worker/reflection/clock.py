@@ -15,7 +15,7 @@ from core.store.nights import Nights
 from worker.night.leases import taken, under
 from worker.night.schedule import Hours, missed
 from worker.reflection.mind import Mind
-from worker.reflection.run import MOST, Done, Stores, reflect
+from worker.reflection.run import Done, Stores, reflect
 
 log = logging.getLogger("limen.reflection")
 
@@ -96,7 +96,7 @@ class Clock:
         while True:
             done = await reflect(self._stores, persona, card, self._mind)
             log.info("%s", told(persona, done))
-            if done.turns < MOST:
+            if not done.more:
                 return
 
 

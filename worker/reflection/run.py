@@ -25,7 +25,7 @@ from personas.card import Card
 from worker.reflection.chain import Matter, chain
 from worker.reflection.mind import Mind
 
-MOST = 200  # turns that are reflected on at a time
+MOST = 200  # changes of a memory that are reflected on at a time
 
 
 class Stores(msgspec.Struct, frozen=True):
@@ -39,12 +39,16 @@ class Stores(msgspec.Struct, frozen=True):
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """Some of what was lived through: `turns`, oldest first, with the numbers of their changes, as far as `seq`."""
+    """Some of what was lived through: `turns`, oldest first, with the numbers of their changes, as far as `seq`.
+
+    `more`: there may be more behind it.
+    """
 
     turns: tuple[Memory, ...]
     seqs: dict[str, int]
     seq: int
     known: tuple[Memory, ...]
+    more: bool
 
     @property
     def heard(self) -> bool:
@@ -53,18 +57,19 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What came of it. `kept`: ids of the memories that were made."""
+    """What came of it. `kept`: ids of the memories that were made; `more`: there may be more to reflect on."""
 
     outputs: tuple[Output, ...] = ()
     turns: int = 0
     kept: tuple[str, ...] = ()
+    more: bool = False
 
 
 async def reflect(stores: Stores, persona: PersonaKey, card: Card, mind: Mind, dry: bool = False) -> Done:
     """Reflect on the next turns of a persona, at most `MOST`. `dry`: nothing is kept. Raises StoreError."""
     await stores.memories.take_in(persona)
     was = await stores.reflections.reached(persona)
-    part = sliced(await stores.memories.since(persona, was.seq), await _facts(stores, persona), was.seq)
+    part = sliced(await stores.memories.since(persona, was.seq, MOST), await _facts(stores, persona), was.seq)
     state = await (stores.growth.state if dry else stores.growth.living)(persona, card)
     grows = card.evolves and not state.paused
     loras = (
@@ -73,21 +78,23 @@ async def reflect(stores: Stores, persona: PersonaKey, card: Card, mind: Mind, d
     matter = Matter(card=card, turns=part.turns, known=part.known, grows=grows, loras=tuple(loras))
     outputs = tuple(await chain(mind, matter)) if part.heard else ()
     if dry or part.seq == was.seq:
-        return Done(outputs, len(part.turns))
+        return Done(outputs, len(part.turns), more=part.more)
     return await _put_away(stores, persona, was, part, outputs)
 
 
 def sliced(changes: Sequence[Change], known: Sequence[Memory], seq: int) -> Slice:
-    """The first turns of what has changed since `seq`."""
-    turns = [change for change in changes if change.memory.kind == Kind.TURN]
-    some = turns[:MOST]
-    end = some[-1].seq if len(turns) > MOST else max([seq, *(change.seq for change in changes)])
+    """The turns among what has changed since `seq`."""
+    some = [change for change in changes if change.memory.kind == Kind.TURN]
+    end = max([seq, *(change.seq for change in changes)])
     ordered = sorted((change.memory for change in some), key=lambda turn: (turn.time, turn.id))
-    return Slice(tuple(ordered), {change.id: change.seq for change in some}, end, tuple(known))
+    return Slice(
+        tuple(ordered), {change.id: change.seq for change in some}, end, tuple(known), len(changes) >= MOST
+    )  # fmt: skip
 
 
 async def _facts(stores: Stores, persona: PersonaKey) -> list[Memory]:
-    return [memory for memory in await stores.memories.every(persona) if memory.kind == Kind.FACT]
+    names = [name for name in await stores.memories.ids(persona) if name.startswith(steps.FACTS)]
+    return await stores.memories.get(persona, names)
 
 
 async def _put_away(
@@ -109,7 +116,7 @@ async def _put_away(
     moved = await stores.reflections.advance(
         persona, was, part.seq, report if outputs else None, sources, grown, words, now.time
     )
-    return Done(outputs if moved else (), len(part.turns), tuple(ids.values()))
+    return Done(outputs if moved else (), len(part.turns), tuple(ids.values()), part.more)
 
 
 _KEPT = (Step.SUMMARY, Step.FACTS)
