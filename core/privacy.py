@@ -126,8 +126,11 @@ class Privacy:
         await self._forget_talks(talks, person)  # again: a reply may have been finished meanwhile
         went = {"jobs": len(jobs), "messages": sum(map(len, talks.values()))}
         met = {persona} if persona else {key for talk in talks for key in talked_with(talk, person)}
+        remembering = [persona] if persona else await self._remembering(person)
+        memories = await self._forget_memories(person, remembering)  # before what may be made of them meanwhile
+        await self._begin_anew(remembering)
         went |= await self._forget_replies(person, persona, jobs, met)
-        went["memories"] = await self._forget_memories(person, persona)  # before what may be made of them meanwhile
+        went["memories"] = memories
         for one in [persona] if persona else await self._personalities.about(person):
             await self._personalities.forget(person, one)
         if persona is None:
@@ -192,9 +195,14 @@ class Privacy:
         await self._nights.forget(person, met, everywhere=persona is None)
         return {"replies": len(given), "rated": len(rated)}
 
-    async def _forget_memories(self, person: str, persona: PersonaKey | None) -> int:
+    async def _begin_anew(self, remembering: Collection[PersonaKey]) -> None:
+        """Replies to others that are being written now may have been reminded of them, in whichever talk."""
+        for job in await self._queue.all():
+            if job.persona in remembering:
+                await self._queue.recall(job.id)
+
+    async def _forget_memories(self, person: str, remembering: Collection[PersonaKey]) -> int:
         """Their words, what was answered, and whatever was made of it, with the vectors. How many that were."""
-        remembering = [persona] if persona else await self._remembering(person)
         for one in remembering:
             await self._reflections.forget(one)
         return sum([await self._memories.forget(person, one) for one in remembering])

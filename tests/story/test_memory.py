@@ -141,6 +141,20 @@ async def test_what_was_remembered_of_who_is_forgotten_goes_from_the_prompts_of_
     assert all(one.reply in after for one in house.p.card("mira").voice.examples)
 
 
+async def test_a_reply_in_another_channel_that_was_reminded_of_who_is_forgotten_begins_anew(house: House) -> None:
+    """It is being written when Ann is forgotten; nothing of her is left behind it."""
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+    async with house.at_work(Echo(delay=0.01, words=60)):
+        asked = await house.engine.on_message(say("What is the parrot called?", 2, BOB, GARDEN))
+        await house.shelf.wait(lambda: house.shelf.drafts)
+        await house.p.privacy.forget(ANN.id)
+        done = await house.answer(asked)
+
+    assert "Pepper" not in await house.prompt(done.reply_id)
+    assert {BOB.id} == set((await house.entry(done.reply_id)).record.people)
+    assert [] == await house.p.client.scan(f"limen:person:{ANN.id}:*")
+
+
 async def test_vectors_are_made_beside_the_talk_and_anew_for_another_embedder(house: House) -> None:
     """What was said is taken in without being asked for."""
     assert house.recall
