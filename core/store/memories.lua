@@ -159,6 +159,8 @@ end
 -- The line ARGV[4] of the talk ARGV[3] is gone: it is neither remembered nor will be.
 function ops.unsay()
   call('SREM', K.fresh, ARGV[3] .. '\n' .. ARGV[4])
+  local held = call('GET', K.bin)
+  if held and cmsgpack.unpack(held)[2] == ARGV[5] then call('DEL', K.bin) end -- nor does it come back from there
   local went = drop(ARGV[5])
   if went > 0 then unmake(ARGV[5]) end
   return went

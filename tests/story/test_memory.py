@@ -336,6 +336,18 @@ async def test_that_is_what_one_said_last_if_nothing_was_recalled(house: House) 
     assert {"first", "Bob here"} == {memory.text for memory in await house.p.memories.every(MIRA)}
 
 
+async def test_what_is_deleted_does_not_come_back(house: House) -> None:
+    """It was forgotten in the chat, and then deleted on the platform."""
+    desk, line = house.p.desk(house.engine), say("I said too much", 1)
+    await house.engine.on_message(line)
+    await desk.answer(given("forget", "that"))
+    await house.engine.on_deletion(unsay(line))
+    back = await desk.answer(given("forget", "undo", number=2))
+
+    assert back.error
+    assert [] == await house.p.memories.every(MIRA)
+
+
 async def test_what_another_said_is_theirs_to_take_away(house: House) -> None:
     """Or an operator's."""
     desk = house.p.desk(house.engine)
