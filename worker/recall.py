@@ -75,14 +75,15 @@ class Recall:
             return []
         now = time.time() if now is None else now
         vectors = await self.embedding.embed([text])
+        fits = vectors is not None and self.embedding.id == held.maker  # else it was loaded just now
         question = Question(
-            text=text, now=now, vector=None if vectors is None else vectors[0], asker=asker,
+            text=text, now=now, vector=vectors[0] if vectors is not None and fits else None, asker=asker,
             span=span(text, now, self._zone), skip=skip,
         )  # fmt: skip
         async with held.lock:
             if held.index.lacks:
                 self._left.add(persona)
-            return held.index.search(question, count, weights)
+            return await asyncio.to_thread(held.index.search, question, count, weights)
 
     async def touched(
         self, persona: PersonaKey, talk: str, visible: Sequence[Line], new: Sequence[Line]

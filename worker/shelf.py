@@ -6,6 +6,7 @@ Vectors are made once for each file and embedder, in the background: until then 
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -56,15 +57,8 @@ class Shelf:
     async def find(self, card: str, heard: Heard, nearness: Nearness) -> tuple[Passage, ...]:
         """The passages that a message is about, the nearest first."""
         held = await self._fresh(card, nearness)
-        found = []
-        for file in held.files:
-            if (rows := held.rows.get(file.hash)) is not None and len(rows):
-                near = nearness.lifted((rows @ heard.rows.T).max(axis=1))
-                found += [
-                    Passage(file.name, at + 1, file.passages[at], float(near[at])) for at in np.argsort(-near)[:CITED]
-                ]
-        best = sorted(found, key=lambda passage: -passage.near)[:CITED]
-        return tuple(passage for passage in best if passage.near >= NEAR)
+        shelf = [(file, rows) for file in held.files if (rows := held.rows.get(file.hash)) is not None and len(rows)]
+        return await asyncio.to_thread(_nearest, shelf, heard, nearness) if shelf else ()
 
     async def ready(self, card: str) -> None:
         """Until every file of a card has its vectors."""
@@ -101,3 +95,13 @@ class Shelf:
             log.warning("the knowledge of %s: %s", card, error)
         finally:
             del self._tasks[card]
+
+
+def _nearest(shelf: Sequence[tuple[File, Vectors]], heard: Heard, nearness: Nearness) -> tuple[Passage, ...]:
+    """Blocks."""
+    found = []
+    for file, rows in shelf:
+        near = nearness.lifted((rows @ heard.rows.T).max(axis=1))
+        found += [Passage(file.name, at + 1, file.passages[at], float(near[at])) for at in np.argsort(-near)[:CITED]]
+    best = sorted(found, key=lambda passage: -passage.near)[:CITED]
+    return tuple(passage for passage in best if passage.near >= NEAR)

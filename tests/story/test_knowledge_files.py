@@ -1,6 +1,8 @@
 """Texts that a character may look things up in: brought by a command, found by meaning, cited, and taken away again."""
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -96,6 +98,27 @@ async def test_another_embedder_reads_it_anew(house: House) -> None:
         assert "Marigold" in best.text
 
     assert 2 == len(set(await house.p.client.scan(keys.PASSAGES("orrin", "*"))))
+
+
+class Beside(HashEmbedder):
+    """Works where nobody waits."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        assert threading.current_thread() is not threading.main_thread()
+        return super().embed(texts)
+
+
+async def test_nothing_is_compared_where_everybody_waits(house: House) -> None:
+    """Not even the first time, when it must be found out how near two questions are anyway."""
+    shelf, nearness = Knowledge(house.p.client), Nearness(Beside())
+    await shelf.add("orrin", read("tides.md", TIDES, 1.0))
+    heard = await asyncio.to_thread(nearness.heard, "The lamp burns whale oil.")
+    for place in (Shelf(shelf), Shelf(shelf)):
+        await place.find("orrin", heard, nearness)
+        await place.ready("orrin")
+        found = await place.find("orrin", heard, nearness)
+
+    assert ["tides.md"] == [passage.file for passage in found][:1]
 
 
 async def test_shelves_are_walls(house: House) -> None:
