@@ -11,7 +11,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from adapters.discord.telling import Telling
 from adapters.discord.text import LENGTH, spelled
 from adapters.discord.typing import Typing
 from adapters.discord.world import Known
+from adapters.reading import Asking, Reading
 from core.answers import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
@@ -36,6 +37,8 @@ from core.files import File
 from core.jobs import Done, Failed
 
 log = logging.getLogger("limen.discord")
+
+Heard = tuple[str, dict[str, Any], str]  # kind, payload, stamp
 
 GRACE = 5.0  # seconds that a shutdown waits for what is being sent
 REPLIES = 2_000  # that we remember while they are open
@@ -75,7 +78,7 @@ class Discord:
         self._typing = Typing(self._api)
         self._telling = Telling(self._api, self._beside)
         self._interactions = Interactions(self._api, self._beside, cards, hides)
-        self._heard: asyncio.Queue[tuple[str, dict[str, Any], str] | None] = asyncio.Queue()
+        self._reading: Reading[Heard] = Reading(self._events, self._lacks, _channel)
         self._session, self._shards = "", set[tuple[int, int]]()
         self._replies: OrderedDict[str, Growing] = OrderedDict()
         self._taken_back: OrderedDict[str, None] = OrderedDict()
@@ -94,8 +97,8 @@ class Discord:
         await self.login()
         connection = asyncio.create_task(self._connected())
         try:
-            while (heard := await self._heard.get()) is not None:
-                for event in await self._events(*heard):
+            async with aclosing(self._reading.events()) as events:
+                async for event in events:
                     yield event
             if connection.done():
                 await connection
@@ -107,7 +110,7 @@ class Discord:
 
     def stop(self) -> None:
         """`listen` ends once it has told what was heard until now."""
-        self._heard.put_nowait(None)
+        self._reading.end()
 
     async def close(self) -> None:
         """Finish what is being sent, and disconnect."""
@@ -142,7 +145,7 @@ class Discord:
             return
         if dispatch.t == "INTERACTION_CREATE":
             self._interactions.meet(raw)
-        self._heard.put_nowait((dispatch.t, raw, f"{self._session}:{dispatch.s}"))
+        self._reading.put((dispatch.t, raw, f"{self._session}:{dispatch.s}"))
 
     def _ready(self, ready: "_Ready") -> None:
         """A session begins. If it is not the first of its shard, the one before could not be resumed: catch up."""
@@ -156,7 +159,7 @@ class Discord:
         for channel, (last, guild) in self._world.lately():
             for raw in await self._missed(channel, last):
                 place = {"guild_id": guild} if guild else {}
-                self._heard.put_nowait(("MESSAGE_CREATE", {**raw, **place}, "missed"))
+                self._reading.put(("MESSAGE_CREATE", {**raw, **place}, "missed"))
 
     async def _missed(self, channel: str, last: str) -> list[dict[str, Any]]:
         """What was said in a channel after a message, oldest first."""
@@ -168,9 +171,16 @@ class Discord:
             return []
         return sorted(missed, key=lambda raw: int(raw["id"]))
 
-    async def _events(self, kind: str, raw: dict[str, Any], stamp: str) -> list[AnyEvent]:
+    def _lacks(self, heard: Heard) -> Asking | None:
+        """What has to be asked first."""
         try:
-            await self._world.meet(kind, raw)
+            return self._world.meet(*heard[:2])
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return None  # it cannot be read, either
+
+    def _events(self, heard: Heard) -> list[AnyEvent]:
+        kind, raw, stamp = heard
+        try:
             events = to_events(kind, raw, self._world, stamp=stamp, now=self._clock())
             return [self._ranked(event, raw) for event in events if not self._is_our_doing(event)]
         except (InputError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -311,6 +321,11 @@ class _Guild(msgspec.Struct):
     def is_new(self) -> bool:
         """The others were there before us: at a start there are many of them, and they are large."""
         return self.unavailable is msgspec.UNSET
+
+
+def _channel(heard: Heard) -> str:
+    """Where it happened, as far as it says so."""
+    return str(heard[1].get("channel_id") or "")
 
 
 def account_of(token: str) -> str:

@@ -5,7 +5,8 @@ the person of a DM are asked for once. Bounded: what is oldest is forgotten.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from adapters.discord.api import Api, Refused, patiently
@@ -57,15 +58,20 @@ class Known:
     def _guild(self, guild: str) -> discord.Guild | None:
         return self._api.client.get_guild(int(guild)) if guild else None
 
-    async def meet(self, kind: str, raw: Mapping[str, Any]) -> None:
-        """Learn what a dispatch tells, and ask for what its events will need."""
+    def meet(self, kind: str, raw: Mapping[str, Any]) -> Callable[[], Awaitable[None]] | None:
+        """Learn what a dispatch tells. What must be asked before its events can be made; None: nothing."""
         if kind == "MESSAGE_CREATE":
             _keep(self._authors, raw["id"], raw["author"]["id"], MESSAGES)
             _keep(self._last, raw["channel_id"], (raw["id"], raw.get("guild_id") or ""), LIVELY)
         channel = raw.get("channel_id")
         if not channel or channel in self._rooms:
-            return
-        if room := self._seen(channel, raw) or await self._asked(kind, channel, raw):
+            return None
+        if room := self._seen(channel, raw):
+            _keep(self._rooms, channel, room, ROOMS)
+        return None if room else partial(self._learn, kind, channel, raw)
+
+    async def _learn(self, kind: str, channel: str, raw: Mapping[str, Any]) -> None:
+        if room := await self._asked(kind, channel, raw):
             _keep(self._rooms, channel, room, ROOMS)
 
     def _seen(self, channel: str, raw: Mapping[str, Any]) -> Room | None:

@@ -5,7 +5,8 @@ Kept in memory, the least used forgotten first; what is missing after a start is
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -37,17 +38,23 @@ class Acquaintances:
             last=lambda channel, user: self.last.get((channel, user), ""),
         )
 
-    async def meet(self, body: Json) -> None:
-        """Learn whatever a payload takes for granted. What Slack does not tell now is asked again another time."""
+    def lacks(self, body: Json) -> Callable[[], Awaitable[None]] | None:
+        """What a payload takes for granted, to be asked; None: nothing. What Slack does not tell now is asked again
+        another time."""
         event = body.get("event")
         if not isinstance(event, Mapping):
-            return
+            return None
         if event.get("type") == "user_change" and isinstance(user := event.get("user"), Mapping):
             self.people.forget(str(user.get("id")))
             self._managers.forget(str(user.get("id")))
-        else:
-            await self._learn(strangers(body, self.people)[:AT_ONCE])
-            await self._recall(event)
+            return None
+        people, thread = strangers(body, self.people)[:AT_ONCE], self._unknown_thread(event)
+        return partial(self._meet, people, thread) if people or thread else None
+
+    async def _meet(self, people: Sequence[str], thread: tuple[str, str] | None) -> None:
+        await self._learn(people)
+        if thread:
+            await self._recall(*thread)
 
     async def _learn(self, users: Iterable[str]) -> None:
         await asyncio.gather(*(self._ask(user) for user in users))
@@ -82,13 +89,17 @@ class Acquaintances:
         teams = (user.get("enterprise_user") or {}).get("teams") or ()
         return not user.get("deleted") and (user.get("team_id") in (None, "", self._us.team) or self._us.team in teams)
 
-    async def _recall(self, event: Json) -> None:
-        """Are we in the thread that this was said in? After a start, what was said there tells."""
+    def _unknown_thread(self, event: Json) -> tuple[str, str] | None:
+        """The one that this was said in, if we do not know whether we are in it."""
         channel, thread = event.get("channel"), event.get("thread_ts")
         if event.get("type") != "message" or not isinstance(channel, str) or not isinstance(thread, str):
-            return
+            return None
         if (channel, thread) in self.threads or thread == event.get("ts") or channel.startswith("D"):
-            return
+            return None
+        return channel, thread
+
+    async def _recall(self, channel: str, thread: str) -> None:
+        """Are we in that thread? After a start, what was said there tells."""
         told = await self._quickly(self._web.client.conversations_replies, channel=channel, ts=thread, limit=100)
         if told is not None:
             said = [one for one in told.get("messages") or () if isinstance(one, dict)]

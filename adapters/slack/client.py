@@ -7,12 +7,13 @@ Events come through a door (`doors.py`), are understood (`events.py`) and leave 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import msgspec
 
 from adapters.base import Below, Limits, nothing
+from adapters.reading import Asking, Reading
 from adapters.slack import doors, files, siblings
 from adapters.slack.acquaintances import Acquaintances
 from adapters.slack.buttons import blocks, pressed
@@ -36,6 +37,8 @@ log = logging.getLogger("limen.slack")
 
 LONG = 3 * LENGTH  # an answer that is longer is a file
 Taken = asyncio.Future[None]
+_NONSENSE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+Heard = tuple[Json, Taken | None]  # a body, and what Slack waits to hear of it
 
 
 class Listening(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +71,7 @@ class Slack:
         self._web = Web(bot_token, base_url, every, self._work.pause)
         self._base_url, self._listening = base_url or BASE_URL, listening
         self._known = Acquaintances(us, self._web)
-        self._heard: asyncio.Queue[tuple[Json, Taken | None] | None] = asyncio.Queue()
+        self._reading: Reading[Heard] = Reading(self._events, self._lacks, _channel)
         self._taken: dict[int, tuple[AnyEvent, Taken]] = {}  # by event: what Slack waits to hear of it
         self._told: Recent[str, bool] = Recent(2_000)
         self._telling = Telling(self._web, self._work)
@@ -90,14 +93,13 @@ class Slack:
 
     async def listen(self) -> AsyncGenerator[AnyEvent, None]:
         """Events in the order that Slack told them, each once, until `close`; what came before that is told first."""
-        async with self._door():
-            while heard := await self._heard.get():
-                if event := await self._event(*heard):
-                    yield event
-            await self._acknowledged()
-        while not self._heard.empty():
-            if (heard := self._heard.get_nowait()) and (event := await self._event(*heard)):
+        async with self._door(), aclosing(self._reading.events()) as events:
+            async for event in events:
                 yield event
+            await self._acknowledged()
+        self._reading.end()
+        async for event in self._reading.events():  # what came until the door was closed
+            yield event
 
     def done(self, event: AnyEvent) -> None:
         """Slack need not bring it again."""
@@ -116,12 +118,12 @@ class Slack:
         """From a door. Whoever gives a command or presses a button waits for the acknowledgement: Slack never repeats
         those."""
         taken = None if "response_url" in body else asyncio.get_running_loop().create_future()
-        self._heard.put_nowait((body, taken))
+        self._reading.put((body, taken))
         return taken
 
     def close(self) -> None:
         """Hear no more: `listen` ends when it has told what came before."""
-        self._heard.put_nowait(None)
+        self._reading.end()
 
     async def leave(self) -> None:
         """After the last reply: finish what is being sent, and let go of the connections."""
@@ -142,25 +144,32 @@ class Slack:
             async with socket or doors.http(app, given.host, given.port):
                 yield
 
-    async def _event(self, body: Json, taken: Taken | None) -> AnyEvent | None:
-        """What a body says. If that is nothing, it is done with."""
+    def _lacks(self, heard: Heard) -> Asking | None:
+        """What has to be asked first."""
         try:
-            event = await self._read(body)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # Slack would bring it for ever
+            return self._known.lacks(heard[0])
+        except _NONSENSE:
+            return None  # it cannot be read, either
+
+    def _events(self, heard: Heard) -> Sequence[AnyEvent]:
+        """What a body says. If that is nothing, it is done with."""
+        body, taken = heard
+        try:
+            event = self._read(body)
+        except _NONSENSE as error:  # Slack would bring it for ever
             log.warning("an event of Slack's was passed over: %r", error)
             event = None
         if event and taken:
             self._taken[id(event)] = event, taken
         elif taken and not taken.done():
             taken.set_result(None)
-        return event
+        return (event,) if event else ()
 
-    async def _read(self, body: Json) -> AnyEvent | None:
+    def _read(self, body: Json) -> AnyEvent | None:
         """What it says, if it says it for the first time and did not come from us."""
         if pressed(body) == ("", ""):
             self._work.beside(self._web.respond(body.get("response_url") or "", {"delete_original": True}))
             return None
-        await self._known.meet(body)
         event = to_event(body, self._known.view, time.time())
         if event is None or self._is_our_doing(event):
             return None
@@ -257,3 +266,12 @@ class Slack:
 
 def _is_for_us(event: AnyEvent) -> bool:
     return isinstance(event, Command) or (isinstance(event, Message) and event.addressed != Addressed.NO)
+
+
+def _channel(heard: Heard) -> str:
+    """Where it happened, as far as it says so: an event, a reaction to something, a command, a button."""
+    body = heard[0]
+    event = body.get("event")
+    where = (event.get("item") or event) if isinstance(event, Mapping) else body
+    channel = (where.get("channel") or where.get("channel_id")) if isinstance(where, Mapping) else ""
+    return str(channel.get("id") if isinstance(channel, Mapping) else channel or "")

@@ -435,6 +435,19 @@ async def test_reactions_in_a_thread_that_was_archived_are_placed(fake: Fake, ad
     assert 1 == len(fake.made("GET", "/channels/"))
 
 
+async def test_a_thread_that_discord_does_not_tell_of_holds_up_nobody_else(fake: Fake, adapter: Discord) -> None:
+    """It is asked for again until it is told; and what happens in it keeps its order."""
+    thread = fake.thread(tell=False)
+    fake.fail("GET", f"/channels/{thread}", 503, times=3)
+    async with listening(fake, adapter) as ears:
+        first, second = fake.say("one", thread), fake.say("two", thread)
+        fake.say("meanwhile")
+        await fake.wait(lambda: len(ears.events) == 3)
+    assert ["meanwhile", "one", "two"] == ears.texts()
+    assert [first, second] == [event.id for event in ears.events[1:]]
+    assert {Place("discord", GUILD, CHANNEL, thread, Kind.THREAD)} == {event.place for event in ears.events[1:]}
+
+
 async def test_a_deletion_in_a_dm_is_that_persons(fake: Fake, adapter: Discord) -> None:
     """Even one of a message from before we came; several at once are several."""
     old = fake.say("old", DM)
@@ -444,8 +457,8 @@ async def test_a_deletion_in_a_dm_is_that_persons(fake: Fake, adapter: Discord) 
         one, two = fake.say("one"), fake.say("two", author=ANN)
         fake.delete(one, two)
         await fake.wait(lambda: len(ears.of(Deletion)) == 3)
-    assert [TOM["id"], TOM["id"], ANN["id"]] == [event.author.id.split(":")[1] for event in ears.of(Deletion)]
-    assert [old, one, two] == [event.message_id for event in ears.of(Deletion)]
+    gone = {event.message_id: event.author.id for event in ears.of(Deletion)}
+    assert {old: f"discord:{TOM['id']}", one: f"discord:{TOM['id']}", two: f"discord:{ANN['id']}"} == gone
 
 
 async def test_nonsense_is_passed_over(fake: Fake, adapter: Discord, caplog: pytest.LogCaptureFixture) -> None:
