@@ -50,19 +50,21 @@ def measure(seed: int, exchanges: int = EXCHANGES, candidates: int = CANDIDATES)
 
 async def _measure(seed: int, exchanges: int, candidates: int) -> dict[str, object]:
     async with town(given(candidates)) as t:
-        first = [failed for number in range(2) for failed in await probed(t, _fresh(number))]
+        new = [_fresh(number) for number in range(2)]
+        first = [failed for some in await asyncio.gather(*(probed(t, circle) for circle in new)) for failed in some]
         say(f"day one: {sum(first)} of {len(first)} probes failed")
-        liked = [await _lived(t, circle, exchanges, seed) for circle in (HARBOUR, LIBRARY)]
-        last = [failed for circle in (HARBOUR, LIBRARY) for failed in await probed(t, circle)]
+        both = (HARBOUR, LIBRARY)
+        liked = await asyncio.gather(*(_lived(t, circle, exchanges, seed) for circle in both))
+        last = [failed for some in await asyncio.gather(*(probed(t, circle) for circle in both)) for failed in some]
         say(f"after {exchanges} exchanges each: {sum(last)} of {len(last)} probes failed")
-        said = [await t.ask(circle, PROMPTS) for circle in (HARBOUR, LIBRARY)]
+        said = await asyncio.gather(*(t.ask(circle, PROMPTS) for circle in both))
         right = told(said, t.embedder)
     ratio, low, high = failures(first, last)
     share = float(right.mean())
     return {
         "told_apart": round(share, 3), "told_apart_interval": _around(share, right.size),
         "probe_failure_ratio": ratio, "probe_failure_interval": [low, high],
-        "probe_failures": [sum(first), sum(last), len(first)], "liked_first_and_last_fifty": liked,
+        "probe_failures": [sum(first), sum(last), len(first)], "liked_first_and_last_fifty": list(liked),
         "exchanges": exchanges, "candidates": candidates,
     }  # fmt: skip
 
