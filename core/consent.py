@@ -4,17 +4,21 @@ Until somebody says yes nothing of theirs trains anything, asked or not. Who was
 kept with their consent (`core/store/consents.py`). In the terminal the operator's own statement stands in.
 """
 
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 from core.answers import Answer, Choice
 from core.errors import LimenError
-from core.events import Kind
+from core.events import Kind, Place
 from core.jobs import Done
 from core.privacy import WORDING
 from core.settings import Asked
 from core.store.consents import Consents, Purpose
 from personas.card import Card
 
+REST = 6 * 3600.0  # seconds between two hints that everybody in a channel reads
+CHANNELS = 10_000  # of which this process knows when they last read one
 YES = Choice("Yes, learn from me", "privacy", "train yes", "good")
 NO = Choice("No", "privacy", "train no")
 STOP = Choice("No longer learn from me", "privacy", "train no")
@@ -38,8 +42,13 @@ def hint(card: Card) -> Answer:
 class Asking:
     """Whom to ask, and how. `whispers`: in a room the platform can say something to one person alone."""
 
-    def __init__(self, consents: Consents, when: Asked, cards: Callable[[str], Card], whispers: bool) -> None:
+    def __init__(
+        self, consents: Consents, when: Asked, cards: Callable[[str], Card], whispers: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._consents, self._when, self._cards, self._whispers = consents, when, cards, whispers
+        self._clock = clock
+        self._hinted: OrderedDict[tuple[str, str, str], float] = OrderedDict()  # channel → when
 
     async def due(self, done: Done) -> Answer | None:
         """What to ask whoever this reply was for, now that it is said: once, or anew when all was forgotten since. So
@@ -47,8 +56,28 @@ class Asking:
         person = done.author
         if person is None or person.is_bot or not self._suits(done):
             return None
-        asks = self._asks(done)
-        return asks if asks and await self._consents.ask(person.id, asks.text) else None
+        asks, hints = self._asks(done), self._hints(done)
+        if asks is None or (hints and self._rests(done.place)):
+            return None
+        if not await self._consents.ask(person.id, asks.text):
+            return None
+        if hints:
+            self._note(done.place)
+        return asks
+
+    def _hints(self, done: Done) -> bool:
+        """Does everybody read it?"""
+        return not self._whispers and done.place.kind != Kind.DM
+
+    def _rests(self, place: Place) -> bool:
+        """Has this channel read it lately, from this process? Then whoever is new is told another time."""
+        return self._clock() - self._hinted.get(_channel(place), float("-inf")) < REST
+
+    def _note(self, place: Place) -> None:
+        self._hinted[_channel(place)] = self._clock()
+        self._hinted.move_to_end(_channel(place))
+        while len(self._hinted) > CHANNELS:
+            self._hinted.popitem(last=False)
 
     def _suits(self, done: Done) -> bool:
         """A talk that has begun; not one that was broken off."""
@@ -61,4 +90,8 @@ class Asking:
             card = self._cards(done.persona.card)
         except LimenError:  # its file has gone or broken meanwhile: another reply will do
             return None
-        return question(card) if self._whispers or done.place.kind == Kind.DM else hint(card)
+        return hint(card) if self._hints(done) else question(card)
+
+
+def _channel(place: Place) -> tuple[str, str, str]:
+    return place.platform, place.workspace, place.channel

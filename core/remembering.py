@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = 8  # memories in an answer
 LONGEST = 500  # characters of a note
+NOTES = 100  # of one person in one scope: they do not fade, and leave no room for what others said
 SENTENCE = 120  # of a memory that are shown
 
 
@@ -54,6 +55,9 @@ async def remember(desk: "Desk", command: Command) -> Answer:
     if not text or len(text) > LONGEST:
         return Answer(text=f"Say what, in up to {LONGEST} characters: /remember Ann is allergic to nuts.", error=True)
     key, _ = await desk.who(command)
+    there = [one for one in await desk.engine.memories.every(key) if one.kind == Kind.NOTE]
+    if sum(one.author.id == command.author.id for one in there) >= NOTES:
+        return Answer(text=f"I have {NOTES} notes of yours, and keep no more. /forget that takes one back.", error=True)
     await desk.engine.memories.add(key, [note(f"note/{command.id}", text, command.author, command.time)])
     return Answer(text=f"I will remember: “{shorten(text, 80)}” /forget that takes it back.", changed=True)
 

@@ -325,6 +325,18 @@ async def test_a_note_reaches_a_reply_and_can_be_taken_back(house: House) -> Non
     assert "Bob is allergic to nuts" in {memory.text for memory in await house.p.memories.every(MIRA)}
 
 
+async def test_notes_of_one_person_have_a_bound(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For they never fade: nobody fills a memory with them that others share."""
+    monkeypatch.setattr("core.remembering.NOTES", 2)
+    desk = house.p.desk(house.engine)
+    hers = [await desk.answer(given("remember", f"note {n}", number=n)) for n in range(3)]
+    his = await desk.answer(given("remember", "note of Bob", BOB, number=9))
+
+    assert [False, False, True] == [answer.error for answer in hers]
+    assert "I have 2 notes of yours" in hers[2].text
+    assert not his.error
+
+
 async def test_that_is_what_one_said_last_if_nothing_was_recalled(house: House) -> None:
     """It leaves the talk as well."""
     desk = house.p.desk(house.engine)

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from core import cards
-from core.consent import Asking, hint, question
+from core.consent import REST, Asking, hint, question
 from core.errors import CardError
 from core.events import Kind, Person, PersonaKey, Place
 from core.jobs import Done
@@ -38,7 +38,8 @@ class Once:
 
 def asking(consents: Any = None, when: Any = "everywhere", whispers: bool = False, card: Any = None) -> Asking:
     """Of one bot account."""
-    return Asking(consents or Once(), when, card or (lambda name: PLAIN_CARD), whispers)
+    given: Any = consents or Once()
+    return Asking(given, when, card or (lambda name: PLAIN_CARD), whispers)
 
 
 @pytest.mark.parametrize("name", library.names(FOLDERS))
@@ -70,6 +71,24 @@ async def test_somebody_is_asked_once_in_their_life() -> None:
     assert {("discord:2", question(PLAIN_CARD).text)} == set(consents.asked)
     consents.asked.clear()
     assert [True, False] == [bool(await one.due(DONE)) for one in (first, second)]
+
+
+async def test_a_room_does_not_read_the_hint_for_every_newcomer() -> None:
+    """Who comes soon after is told another time, in another room at once, and alone, too."""
+    now, consents = [0.0], Once()
+    one = Asking(consents, "everywhere", lambda name: PLAIN_CARD, False, clock=lambda: now[0])  # type: ignore[arg-type]
+    room = replace(DONE, place=ROOM)
+
+    def by(number: int, done: Done = room) -> Done:
+        return replace(done, author=Person(f"discord:{number}"))
+
+    first = [bool(await one.due(by(number))) for number in (10, 11)]
+    elsewhere = [bool(await one.due(done)) for done in (by(12, replace(room, place=replace(ROOM, channel="8"))),
+                                                       by(13, DONE))]  # fmt: skip
+    now[0] = REST
+    later = [bool(await one.due(by(number))) for number in (10, 11, 12)]
+
+    assert ([True, False], [True, True], [False, True, False]) == (first, elsewhere, later)
 
 
 async def test_in_a_room_where_all_read_it_there_is_a_hint() -> None:
