@@ -4,6 +4,7 @@ The prompt is composed here, at claiming, so that it sees the reply before, the 
 Reads and describes; `serve.py` does the waiting and the writing.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Sequence
@@ -29,7 +30,7 @@ from personas.card import Card
 from personas.sampling import Sampling
 from worker.generator import Finished, Generator, Rendered, Request
 from worker.inner import Inner, heard, inner
-from worker.judge import Given, Judge, Judged, given, reminded
+from worker.judge import LATE, Given, Judge, Judged, given, reminded
 from worker.recall import Recall, met
 from worker.tasting import Picked
 
@@ -163,10 +164,11 @@ class Composer:
 
 
 async def spared(job: Generate, what: str, found: Awaitable[T], instead: T) -> T:
-    """What was found; `instead`, if anything goes wrong with it: the reply is given all the same. Raises
-    StoreUnreachable, for without Redis none can be."""
+    """What was found; `instead`, if anything goes wrong with it or it takes too long: the reply is given all the same.
+    Raises StoreUnreachable, for without Redis none can be."""
     try:
-        return await found
+        async with asyncio.timeout(LATE):
+            return await found
     except StoreUnreachable:
         raise
     except Exception:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from core.errors import StoreError
+from core.errors import StoreUnreachable
 from core.jobs import Done
 from core.taste import Head
 from worker.compose import Ask
@@ -58,11 +58,11 @@ class Ending:
         self._weighed: dict[str, asyncio.Future[tuple[float, ...]]] = {}
 
     async def begin(self, ask: Ask) -> Running:
-        """What to ask the model, and whose taste picks. Raises StoreError."""
+        """What to ask the model, and whose taste picks. Raises StoreUnreachable."""
         try:
             if self._tastes:
                 return Running(ask, *await self._tastes.candidates(ask.job.persona, ask.request))
-        except StoreError:
+        except StoreUnreachable:
             raise
         except Exception:
             log.exception("job %s: a fault in what is known of taste", ask.job.id)

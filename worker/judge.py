@@ -29,6 +29,7 @@ from worker.shelf import Passage, Shelf
 
 log = logging.getLogger("limen.worker")
 
+LATE = 15.0  # seconds that a reply waits for what is told of it beside the model, at most
 TOUCHES = 0.4  # how near a message must be to a detail of the world for that to come to mind
 DECLINES = 0.4  # and to a topic that the card does not discuss
 
@@ -144,7 +145,8 @@ class Judge:
         rules hold by words. Raises StoreUnreachable."""
         try:
             if self._nearness and self._knowing:
-                return await self._meant(card, now, self._nearness, self._knowing)
+                async with asyncio.timeout(LATE):
+                    return await self._meant(card, now, self._nearness, self._knowing)
         except StoreUnreachable:
             raise
         except Exception:

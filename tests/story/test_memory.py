@@ -194,6 +194,26 @@ async def test_whatever_goes_wrong_beside_it_the_reply_is_given(house: House) ->
     assert "What is the parrot called?" in done.text
 
 
+class Stuck(Embedding):
+    """Comes to no end."""
+
+    async def embed(self, texts: Sequence[str]) -> Vectors | None:
+        """Never."""
+        await asyncio.Event().wait()
+        return None
+
+
+async def test_no_reply_waits_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what it would be reminded of."""
+    monkeypatch.setattr("worker.compose.LATE", 0.1)
+    house.recall = Recall(house.p.memories, Stuck(HashEmbedder))
+    await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
+    async with house.at_work():
+        (done,) = await house.talk(say("What is the parrot called?", 2, BOB, GARDEN))
+
+    assert "What is the parrot called?" in done.text
+
+
 async def test_without_an_embedder_words_alone_recall(house: House) -> None:
     """Nothing waits for it."""
 

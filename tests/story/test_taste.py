@@ -13,6 +13,7 @@ from core import polarity
 from core.engine import Outcome
 from core.feedback import Fact
 from core.jobs import Done, Failed
+from core.store import keys
 from core.taste import Floats
 from tests.fakes.house import ANN, BOB, DM, House, house_at, say
 from tests.fakes.openai import fake
@@ -184,6 +185,17 @@ async def test_nobody_waits_until_what_is_liked_is_learned(
 
     of = [(await evening.house.entry(done.reply_id)).record.candidates for done in (meanwhile, later)]
     assert [1, 4] == of
+
+
+async def test_what_is_known_of_taste_may_be_damaged(evening: Evening) -> None:
+    """Then the first reply is given."""
+    evening.tastes(4)
+    async with evening.house.at_work(Fickle()):
+        (one,) = await evening.hear(1)
+        await evening.house.p.client.do("SET", keys.RATED_OF(str(one.persona)), "damaged")
+        (two,) = await evening.hear(1)
+
+    assert 1 == (await evening.house.entry(two.reply_id)).record.candidates
 
 
 async def test_a_taste_is_of_one_scope_alone(evening: Evening) -> None:
