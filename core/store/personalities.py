@@ -25,6 +25,7 @@ from core.store.swap import swap
 log = logging.getLogger("limen.personality")
 
 SCRIPT = "#!lua flags=allow-oom\n" + files("core.store").joinpath("personalities.lua").read_text()
+PAGE = 500  # changes read at once: some milliseconds
 EVERY = 100  # changes after which there is a new snapshot
 _pack = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(State).decode
@@ -131,9 +132,13 @@ class Personalities:
         return done
 
     async def history(self, persona: PersonaKey, since: float = 0.0) -> list[Entry]:
-        """Changes that were written at `since` (seconds UTC, by the server's clock) or later, oldest first."""
-        rows = await self._client.do("XRANGE", keys.SELF(str(persona)), max(0, int(since * 1000)), "+")
-        return _entries(rows)[0]
+        """Changes that were written at `since` (seconds UTC, by the server's clock) or later, oldest first. A page at a
+        time, so that a long life holds up nobody else."""
+        stream, found, start = keys.SELF(str(persona)), list[Entry](), str(max(0, int(since * 1000)))
+        while rows := await self._client.do("XRANGE", stream, start, "+", "COUNT", PAGE):
+            found += _entries(rows)[0]
+            start = f"({rows[-1][0].decode()}"
+        return found
 
     async def on(self, persona: PersonaKey, day: int) -> State | None:
         """The state at the end of a day; None before the first day that is kept."""

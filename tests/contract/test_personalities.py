@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -65,6 +66,26 @@ async def test_a_state_is_its_history_replayed(client: Client, store: Personalit
 
     assert await client.do("HGET", keys.SELF_AT(str(MIRA)), "id")
     assert msgspec.msgpack.encode(replay(whole, [talked(5000, 20260503)])) == msgspec.msgpack.encode(kept)
+
+
+async def test_a_long_history_is_read_in_pages(
+    client: Client, store: Personalities, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Each change once, in order, and never many at once."""
+    monkeypatch.setattr("core.store.personalities.PAGE", 7)
+    await store.append(MIRA, [BORN, *(talked(n) for n in range(20))])
+    pages, do = list[int](), client.do
+
+    async def counted(*words: Any) -> Any:
+        found = await do(*words)
+        pages.append(len(found))
+        return found
+
+    monkeypatch.setattr(client, "do", counted)
+    found = [entry.change.id for entry in await store.history(MIRA)]
+
+    assert ["born", *(f"t{n}" for n in range(20))] == found
+    assert [7, 7, 7, 0] == pages
 
 
 async def test_any_day_can_be_shown(store: Personalities) -> None:
