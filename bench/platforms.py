@@ -37,6 +37,9 @@ LIKED = 10  # of so many replies one
 WARM_UP, SAMPLE = 0.3, 0.1  # shares of the messages: until memory must be flat, and over which it is measured
 GROWTH = 2.0  # per cent
 LATE, LOST = 60.0, 600.0  # seconds
+# One without rules and greetings, who asks nobody for consent: nothing is said but replies.
+CARD = "name: soak\ntitle: Soak\ndescription: You say what you hear.\n"
+PLAIN = {"LIMEN_PERSONA": "soak", "LIMEN_CONSENT__ASK": "never"}
 WORD = re.compile(r"tide[a-z]+[-\w]*?x\d+x")  # see `word_of`
 
 
@@ -138,8 +141,9 @@ async def soak(url: str, home: Path, messages: int, number: int, seconds: float)
         places = rooms(fakes, -(-number // len(WAYS)))[:number]
         try:
             for name in WAYS:
-                (home / name).mkdir()
-                environ = {**tokens(fakes), "REDIS_URL": url, "LIMEN_HOME": str(home / name)}
+                (home / name / "personas").mkdir(parents=True)
+                (home / name / "personas" / "soak.yaml").write_text(CARD, encoding="utf-8")
+                environ = {**tokens(fakes), **PLAIN, "REDIS_URL": url, "LIMEN_HOME": str(home / name)}
                 bots[name] = await started([name], environ)
             await fakes[0].wait(lambda: any(session.out for session in fakes[0].sessions.values()))
             watching = asyncio.create_task(watch(tally, bots))
