@@ -6,7 +6,7 @@ Knows no platform, no prompt and no model. Several engines may serve one bot acc
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from itertools import groupby
 
@@ -19,7 +19,6 @@ from core.events import (
     Deletion,
     Edit,
     Event,
-    Line,
     Message,
     Person,
     PersonaKey,
@@ -31,7 +30,6 @@ from core.feedback import Fact
 from core.files import below
 from core.jobs import Generate
 from core.manners import at_home, hears, is_quiet, rests, says_stop
-from core.memory import turn_id
 from core.quota import gate, reset
 from core.scopes import scope_of
 from core.settings import Settings
@@ -42,11 +40,10 @@ from core.store.memories import Memories
 from core.store.personas import Personas
 from core.store.queue import Accepted, Offer, Queue, Stop, What
 from core.text import clean
+from core.unsaying import Unsaying
 from personas.card import Card
 
-REMINDED = 500  # of a persona's latest replies that are looked at when a memory goes
 ROOMS = 10_000
-BEHIND = 200  # lines that are looked at when one is deleted: more than a prompt holds
 
 
 class Act(StrEnum):
@@ -101,7 +98,7 @@ class Engine:
         self.settings = settings
         self.rules = at_home(settings.attention) if replies else settings.attention
         self.queue, self.conversations, self.ledger, self.personas = queue, conversations, ledger, personas
-        self.memories = memories
+        self.memories, self.unsaying = memories, Unsaying(conversations, memories, ledger)
         self.cards = cards
         self.replies = replies
         self.clock = clock
@@ -249,46 +246,29 @@ class Engine:
         return Outcome(act=_REACTED[what], reply_id=reply)
 
     async def on_edit(self, edit: Edit) -> Outcome:
-        """What was said reads differently from now on. An answer that waits will see it."""
-        persona, text = await self.persona(edit), clean(edit.text)
-        conversation = persona.conversation(edit.place)
+        """What was said reads differently from now on, for every card that heard it. An answer that waits sees it."""
+        players, text = await self._players(edit), clean(edit.text)
+        persona, changed = players[0], False
         if note := self._too_long(text):
-            return Outcome(act=Act.REFUSED, persona=persona, conversation=conversation, note=note)
-        changed = await self.conversations.edit(conversation, edit.message_id, text)
-        changed |= await self.memories.edit(persona, conversation, edit.message_id, text)
-        return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
+            talk = persona.conversation(edit.place)
+            return Outcome(act=Act.REFUSED, persona=persona, conversation=talk, note=note)
+        for player in players:
+            changed |= await self.unsaying.edit(player, edit.place, edit.message_id, text)
+        return _changed(changed, persona, edit.place)
 
     async def on_deletion(self, deletion: Deletion) -> Outcome:
-        """What was said is gone. An answer that waits for it alone will not be given."""
-        persona = await self.persona(deletion)
-        conversation = persona.conversation(deletion.place)
+        """What was said is gone, for every card that heard it. An answer that waits for it alone is not given."""
+        players, changed = await self._players(deletion), False
         ours = await self.ledger.behind(message_key(deletion.account, deletion.place, deletion.message_id))
-        changed = await self.unsay(conversation, deletion.message_id, ours)
-        for line in (deletion.message_id, *([ours] if ours else [])):
-            if await self.memories.unsay(persona, conversation, line):
-                changed = True
-                await self.untell(persona, [turn_id(conversation, line)])
-        return Outcome(act=Act.CHANGED if changed else Act.IGNORED, persona=persona, conversation=conversation)
+        for player in players:
+            changed |= await self.unsaying.delete(player, deletion.place, deletion.message_id, ours)
+        return _changed(changed, players[0], deletion.place)
 
-    async def unsay(self, conversation: str, line: str, ours: str = "") -> bool:
-        """A line leaves a talk, and what was said on top of it trains nothing. `ours`: the reply that it was."""
-        lines = await self.conversations.last(conversation, BEHIND)
-        changed = await self.conversations.delete(conversation, line)
-        await self._retract(line, ours, lines)
-        return changed
-
-    async def untell(self, persona: PersonaKey, memories: Collection[str]) -> None:
-        """What was said when it was reminded of these memories, which are gone, trains nothing."""
-        latest = (await self.ledger.replies(persona))[-REMINDED:]
-        told = await self.ledger.outlines(latest)
-        await self.ledger.retract(entry for entry in told if set(memories) & set(entry.record.recalled))
-
-    async def _retract(self, message: str, ours: str, lines: Sequence[Line]) -> None:
-        """A reply of ours that was deleted trains nothing, nor does one that has a deleted message in its prompt."""
-        at = next((at for at, line in enumerate(lines) if line.id == message), len(lines))
-        told = await self.ledger.entries([line.reply_id for line in lines[at + 1 :] if line.ours])
-        gone = [entry for entry in told if any(lines[at].text in message.content for message in entry.messages)]
-        await self.ledger.retract([*gone, *(await self.ledger.entries([ours] if ours else []))])
+    async def _players(self, event: Event) -> list[PersonaKey]:
+        """The persona that is alive where this event happened, and whoever was before it."""
+        now = await self.persona(event)
+        former = [self.own.get(now.account, self.settings.persona), *await self.personas.played(now.account, now.scope)]
+        return list(dict.fromkeys([now, *(PersonaKey(now.account, card, now.scope) for card in former)]))
 
     async def regenerate(
         self, persona: PersonaKey, place: Place, author: Person, seen: str = "", instead: str = ""
@@ -341,6 +321,11 @@ def _outcome(offer: Offer, accepted: Accepted, outcome: Outcome) -> Outcome:
     if act == Act.FULL and not note:  # nobody waits for an answer, or they were told already
         act = Act.HEARD
     return msgspec.structs.replace(outcome, act=act, job=accepted.job, place=accepted.place, note=note)
+
+
+def _changed(changed: bool, persona: PersonaKey, place: Place) -> Outcome:
+    act = Act.CHANGED if changed else Act.IGNORED
+    return Outcome(act=act, persona=persona, conversation=persona.conversation(place))
 
 
 def _note(offer: Offer, accepted: Accepted) -> str:

@@ -191,6 +191,8 @@ class Moving:
         for scope, card in await self._hash(cast):
             there = route.scope(scope.decode())
             if there != scope.decode():
+                old, new = (keys.PLAYED(f"{route.account}|{of}") for of in (scope.decode(), there))
+                await self._client.do_all([("SUNIONSTORE", new, old, new), ("DEL", old)])
                 await self._client.do_all([("HSETNX", cast, there, card), ("HDEL", cast, scope)])
 
     async def _counts(self, route: Route) -> None:

@@ -76,9 +76,9 @@ async def forget_that(desk: "Desk", command: Command) -> Answer:
         return Answer(text=told, error=True)
     gone = mine[0]
     await desk.engine.memories.bin(key, command.author.id, gone.id)
-    await desk.engine.untell(key, [gone.id])
+    await desk.engine.unsaying.untell(key, [gone.id])
     if gone.line:
-        await desk.engine.unsay(gone.talk, gone.line, gone.line if gone.ours else "")
+        await desk.engine.unsaying.unsay(gone.talk, gone.line, gone.line if gone.ours else "")
     return Answer(
         text=f"Forgotten: “{shorten(gone.text, 80)}” /forget undo brings it back.", changed=True,
         choices=(Choice("Undo", "forget", "undo"),),

@@ -27,9 +27,9 @@ MAY_IMPORT = {
 }
 CHAT_LOGIC = {  # of core: what happens between a platform and the queue, and commands; the worker knows nothing of it
     *("engine", "intake", "lanes", "delivery", "attention", "manners", "quota", "roles", "bots", "moving"),
-    *("commands", "answers", "consent", "files", "goingback", "reasons", "telling", "tuning", "privacy"),
+    *("commands", "answers", "consent", "files", "goingback", "reasons", "telling", "tuning", "privacy", "unsaying"),
 }
-ADAPTERS_SHARE = {"adapters.base", "adapters.emoji", "adapters.pieces"}
+ADAPTERS_SHARE = {"adapters.base", "adapters.emoji", "adapters.pieces", "adapters.reading"}
 HEAVY = {"accelerate", "peft", "torch", "transformers"}
 
 MODULES = {

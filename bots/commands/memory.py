@@ -285,5 +285,5 @@ async def _delete(s: Settings, key: PersonaKey, ids: tuple[str, ...]) -> tuple[i
                 await p.conversations.delete(memory.talk, memory.line)
         known = {memory.id for memory in there}
         went = await p.memories.delete(key, sorted(known))
-        await p.engine().untell(key, known)
+        await p.engine().unsaying.untell(key, known)
         return went, [name for name in ids if name not in known]

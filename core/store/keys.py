@@ -66,6 +66,7 @@ BOT_TURNS  = Key("limen:bot-turns:{}",          "string", "until a person speaks
 
 # Personas.
 CAST       = Key("limen:cast:{}",               "hash",   "for ever",                 "commands",  "engine",          "nobody")
+PLAYED     = Key("limen:played:{}",            "set",    "for ever",                 "commands",  "engine",          "nobody")
 PERSONAS   = Key("limen:personas",              "set",    "for ever",                 "worker",    "status, nights",  "nobody")
 CARD       = Key("limen:card:{}",               "string", "for ever (immutable)",     "engine",    "worker",          "nobody")
 KNOWLEDGE  = Key("limen:knowledge:{}",          "hash",   "until removed",            "commands",  "worker, commands","nobody")

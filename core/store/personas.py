@@ -23,7 +23,12 @@ class Personas:
 
     async def choose(self, account: str, scope: str, card: str) -> None:
         """From now on this card plays in this scope."""
-        await self._client.do("HSET", keys.CAST(account), scope, card)
+        plays = ("HSET", keys.CAST(account), scope, card)
+        await self._client.do_all([plays, ("SADD", keys.PLAYED(f"{account}|{scope}"), card)])
+
+    async def played(self, account: str, scope: str) -> list[str]:
+        """Every card that was ever chosen there, by name: what was said was said to any of them."""
+        return sorted(name.decode() for name in await self._client.do("SMEMBERS", keys.PLAYED(f"{account}|{scope}")))
 
     async def publish(self, card: Card) -> str:
         """Make a card known to the workers. Returns its hash."""

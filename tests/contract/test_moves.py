@@ -202,6 +202,7 @@ async def test_the_persona_goes_on(client: Client) -> None:
     await Moving(client).move(ACCOUNT, OLD, NEW)
 
     assert ["mira", ""] == await Personas(client).chosen(ACCOUNT, [NOW.scope, WAS.scope])
+    assert [["mira"], []] == [await Personas(client).played(ACCOUNT, scope) for scope in (NOW.scope, WAS.scope)]
     talk = await Conversations(client).talk(TALK_NOW)
     assert ["Arr", "again", "and you?"] == [line.text for line in talk.lines]
     assert ("They met.", (ANN.id,), 3, 10.5) == (talk.summary, talk.people, talk.session, talk.spoke)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import pytest
 
+from core.engine import Act
 from core.events import Addressed, Command, Person, PersonaKey, Place
 from core.memory import Kind, Memory
 from core.settings import Scope
@@ -461,3 +462,20 @@ async def test_what_it_said_itself_is_recalled_only_for_whoever_asks(house: Hous
 
     assert "You remember from before:" not in again
     assert ", You:" in by_it
+
+
+async def test_who_played_before_hears_that_something_was_deleted_or_edited(house: House) -> None:
+    """After a switch another character plays, and the one before must not go on knowing it."""
+    one, two = say("My boat is green", 1, to=Addressed.NO), say("My sail is red", 2, to=Addressed.NO)
+    await house.engine.on_messages([one, two])
+    for card in ("noa", "orrin"):
+        await house.p.personas.choose(BOT, MIRA.scope, card)
+        await house.engine.on_message(say("My oar is long", f"3-{card}", to=Addressed.NO))
+    await house.engine.on_edit(edit(one, "My boat is blue"))
+    await house.engine.on_deletion(unsay(two))
+    oars = msgspec.structs.replace(MIRA, card="noa").conversation(ROOM)
+    gone = await house.engine.on_deletion(unsay(say("", "3-noa")))
+
+    assert ["My boat is blue"] == [line.text for line in await house.p.conversations.last(MIRA.conversation(ROOM), 9)]
+    assert [] == await house.p.conversations.last(oars, 9)
+    assert Act.CHANGED == gone.act
