@@ -29,7 +29,7 @@ CHAT_LOGIC = {  # of core: what happens between a platform and the queue, and co
     *("engine", "intake", "lanes", "delivery", "attention", "manners", "quota", "roles", "bots", "moving"),
     *("commands", "answers", "consent", "files", "goingback", "reasons", "telling", "tuning", "privacy", "unsaying"),
 }
-ADAPTERS_SHARE = {"adapters.base", "adapters.emoji", "adapters.pieces", "adapters.reading"}
+ADAPTERS_SHARE = {f"adapters.{name}" for name in ("base", "emoji", "fetching", "pieces", "reading")}
 HEAVY = {"accelerate", "peft", "torch", "transformers"}
 
 MODULES = {
