@@ -63,6 +63,7 @@ _OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"type": _TEXT, "name": "dial", "description": "Which one, such as warmth; none lists them"},
         {"type": _TEXT, "name": "turn", "description": "How far: +1 is a tenth up, -0.05 a twentieth down"},
     ],
+    "sources": [{"type": _NUMBER, "name": "back", "description": "How many replies back", "min_value": 1}],
     "reset": [
         {"type": _YES, "name": "yes", "description": "I mean it"},
     ],

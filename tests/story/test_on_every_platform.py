@@ -111,7 +111,7 @@ async def test_a_newcomer_is_asked_once_in_private(on: Stage, redis_url: str) ->
 async def test_a_no_is_a_no_and_a_silence_too(on: Stage, redis_url: str) -> None:
     """Nobody is asked again, by no process."""
     async with playing(on, redis_url, ASKS) as it:
-        for who in (ANN, BOB):
+        for who in (ANN, BOB) if it.adapter.limits.whispers else (ANN,):  # a room does not read the hint again at once
             on.say("hello", who)
             await until(lambda who=who: it.p.client.do("HGET", keys.CONSENT(on.people[who]), "asked"))
         on.command("privacy train no", ANN)

@@ -63,7 +63,7 @@ def test_a_talk_with_a_server_needs_no_weights(server: Fake, environment: dict[s
     assert ["I keep bees", "tiny heard: I keep bees", "and you?"] == [one["content"] for one in messages[-3:]]
     (worker,) = status["workers"]
     assert ("openai:tiny", server.url, "32") == (worker["model"], worker["device"], worker["lora_slots"])
-    assert not (tmp_path / "cache").exists()
+    assert {".npy"} >= {file.suffix for file in (tmp_path / "cache").rglob("*")}  # vectors of our own questions
     assert "sk-test" not in log + json.dumps(status)
 
 

@@ -33,6 +33,9 @@ class World:
     def room(self, channel: str) -> DiscordRoom:
         return DiscordRoom(channel, discord.GUILD)
 
+    def channel_name(self, guild: str, channel: str) -> str:
+        return ""
+
     def own_role(self, guild: str) -> str:
         return ""
 
