@@ -1,5 +1,6 @@
 """`limen persona`: check a card down to line and field, show one, begin a new one."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,18 +32,26 @@ for _one in (growing.history, growing.diff, growing.rollback, trying.try_, shelv
     command.add_command(_one)
 
 
-@command.command(epilog="Example: limen persona check ~/.limen/personas/*.yaml")
+@command.command(epilog="Example: limen persona check mira ~/.limen/personas/*.yaml")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.pass_context
 def check(ctx: click.Context, files: tuple[Path, ...]) -> None:
-    """Name file, line and field of everything that is wrong with these cards.
+    """Name file, line and field of everything that is wrong with these cards, given by file or by name.
 
     The status is 1 if anything is. A sound card is summed up.
     """
-    results = [_checked(file) for file in files]
+    folders = library.folders(settings(ctx).home)
+    results = [_checked(_file(file, folders)) for file in files]
     for rows, _ in results:
         click.echo("\n".join(rows))
     ctx.exit(0 if all(sound for _, sound in results) else 1)
+
+
+def _file(given: Path, folders: Sequence[Path]) -> Path:
+    """The card of that name, where there is no such file."""
+    with suppress(library.NoSuchCard):
+        return given if given.exists() else library.find(str(given), folders).path
+    return given
 
 
 def _checked(file: Path) -> tuple[list[str], bool]:

@@ -62,6 +62,14 @@ def test_check_sums_a_sound_card_up():
     assert "beside it: 6 rules, 5 world details, 2 channel scenes, 5 emotions" in words
 
 
+def test_check_takes_a_name_as_well():
+    """As every other command does; what is neither file nor name is said to be no file."""
+    said, neither = limen("persona", "check", "mira"), limen("persona", "check", "nobody")
+
+    assert (0, True) == (said.status, f"{library.SHIPPED / 'mira.yaml'}: ok" in said.out)
+    assert (1, True) == (neither.status, "nobody" in neither.out)
+
+
 def test_check_names_file_line_and_field_of_every_fault(home: Path):
     """Of all the files, sound and broken; the status is 1."""
     text = "name: odd\ntitle: Odd\ndescription: You are odd.\nsampling:\n  temperature: 9\nvoice:\n  stile: loud\n"
