@@ -12,7 +12,7 @@ import msgspec
 
 from bots import up
 from bots.assemble import Parts, parts, settings
-from bots.options import SCOPE, account_option, json_option, persona_option, scope_option, show_json
+from bots.options import json_option, show_json, whose
 from bots.words import many
 from bots.wrap import wrapped
 from core import days, goingback, reasons, telling
@@ -37,17 +37,6 @@ class Day(click.ParamType[str]):
         except ValueError:
             self.fail(f"{value!r} is no day: say today, yesterday, tuesday, 3 (days ago) or 2026-05-01", param, ctx)
         return str(value)
-
-
-def _whose(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--persona`, `--scope` and `--account`: this terminal's persona, unless another is named."""
-    for option in (
-        account_option(),
-        scope_option(default=SCOPE, show_default=True, help="The scope in which it lives."),
-        persona_option(help="Its card; without it, the one that plays in that scope."),
-    ):
-        command = option(command)
-    return command
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -85,7 +74,7 @@ def _do(ctx: click.Context, options: dict[str, Any], act: Callable[[_Asked], Awa
 
 
 @click.command(epilog="Example: limen persona history --persona mira --since yesterday")
-@_whose
+@whose()
 @click.option("--since", type=Day(), metavar="DAY", default="7", help="Only what happened on that day or later.")
 @click.option("-n", "--last", type=click.IntRange(1, 20_000), default=50, show_default=True, help="At most so many.")
 @json_option
@@ -123,7 +112,7 @@ def _moment(change: AnyChange, zone: str) -> str:
 @click.command(epilog="Example: limen persona diff yesterday today --persona mira")
 @click.argument("first", type=Day(), metavar="DAY")
 @click.argument("second", type=Day(), metavar="DAY")
-@_whose
+@whose()
 @json_option
 @click.pass_context
 def diff(ctx: click.Context, /, first: str, second: str, as_json: bool, **options: Any) -> None:
@@ -162,7 +151,7 @@ def _difference(found: Account, moves: list[telling.Move], asked: _Asked, until:
 
 @click.command(epilog="Example: limen persona rollback yesterday --persona mira")
 @click.argument("day", type=Day())
-@_whose
+@whose()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def rollback(ctx: click.Context, /, day: str, yes: bool, **options: Any) -> None:

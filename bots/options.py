@@ -127,6 +127,18 @@ def account_option(**more: Any) -> Decorator:
     return click.option("--account", type=Account(), metavar="ACCOUNT", **{**text, **more})
 
 
+def whose(persona: str = "Its card; without it, the one that plays in that scope.") -> Decorator:
+    """`--persona`, `--scope` and `--account`: this terminal's, unless another is named. `persona`: its help."""
+
+    def given(command: Callable[..., Any]) -> Callable[..., Any]:
+        scope = scope_option(default=SCOPE, show_default=True, help="The scope in which it lives.")
+        for option in (account_option(), scope, persona_option(help=persona)):
+            command = option(command)
+        return command
+
+    return given
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines: JSON on standard output.")
 
 

@@ -1,7 +1,7 @@
 """Reflection as a part of a worker, and from the shell: `limen memory reflect` and `limen memory reflections`."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ import msgspec
 
 from bots import nights, up
 from bots.assemble import Parts, parts, settings
-from bots.options import SCOPE, account_option, json_option, persona_option, scope_option, show_json
+from bots.options import json_option, show_json, whose
 from bots.progress import progress
 from bots.words import many
 from bots.wrap import wrapped
@@ -82,19 +82,8 @@ class Beside:
 # From the shell.
 
 
-def _whose(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--persona`, `--scope` and `--account`."""
-    for option in (
-        account_option(),
-        scope_option(default=SCOPE, show_default=True, help="The scope in which it lives."),
-        persona_option(help="Its card; without it, the one that plays in that scope."),
-    ):
-        command = option(command)
-    return command
-
-
 @click.command(epilog="Example: limen memory reflect --persona mira --dry-run")
-@_whose
+@whose()
 @click.option("--dry-run", is_flag=True, help="Only show what would be kept.")
 @click.option(
     "--by",
@@ -103,14 +92,14 @@ def _whose(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @json_option
 @click.pass_context
-def reflect(ctx: click.Context, /, dry_run: bool, by: str | None, as_json: bool, **whose: Any) -> None:
+def reflect(ctx: click.Context, /, dry_run: bool, by: str | None, as_json: bool, **of: Any) -> None:
     """Let a persona reflect now on what was said since it last did, and show each step.
 
     A summary of each session, lasting facts, what people have become to it, and itself in its own words. Each is shown
     with the lines it was made of; what is dropped, with the reason. A worker does the same by itself
     (docs/reflection.md).
     """
-    asyncio.run(_reflect(settings(ctx), by or "", dry_run, as_json, **whose))
+    asyncio.run(_reflect(settings(ctx), by or "", dry_run, as_json, **of))
 
 
 async def _reflect(
@@ -230,17 +219,17 @@ def quoted(turn: Memory, zone: str) -> str:
 
 
 @click.command(epilog="Example: limen memory reflections --persona mira")
-@_whose
+@whose()
 @click.option("-n", "--last", type=click.IntRange(1, 20), default=5, show_default=True, help="So many of the latest.")
 @json_option
 @click.pass_context
-def reflections(ctx: click.Context, /, last: int, as_json: bool, **whose: Any) -> None:
+def reflections(ctx: click.Context, /, last: int, as_json: bool, **of: Any) -> None:
     """Show what a persona's latest reflections kept and dropped, and why.
 
     Reports hold no text: what was kept is shown as it is remembered now, what was dropped by the line that it
     came from.
     """
-    asyncio.run(_reports(settings(ctx), last, as_json, **whose))
+    asyncio.run(_reports(settings(ctx), last, as_json, **of))
 
 
 async def _reports(s: Settings, last: int, as_json: bool, persona: str | None, scope: str, account: str) -> None:

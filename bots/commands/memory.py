@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
@@ -14,7 +14,7 @@ from bots import memories, reflecting, up
 from bots.assemble import Parts, parts, settings
 from bots.files import line, rows, writing
 from bots.memories import Asked
-from bots.options import SCOPE, account_option, json_option, persona_option, scope_option, show_json
+from bots.options import json_option, show_json, whose
 from bots.progress import progress
 from bots.words import many
 from core import cards
@@ -29,19 +29,8 @@ if TYPE_CHECKING:
     from worker.recall import Recall
 
 AT_ONCE = 500  # lines
+WHO = "Who remembers. Without it, the one that the settings name."
 VECTORS = 64  # made between two looks at how far it is
-Take = Callable[..., Any]
-
-
-def whose(function: Take) -> Take:
-    """`--persona`, `--scope` and `--account`."""
-    for option in (
-        account_option(),
-        scope_option(default=SCOPE, show_default=True, help="Its scope: platform:workspace:kind:id."),
-        persona_option(help="Who remembers. Without it, the one that the settings name."),
-    ):
-        function = option(function)
-    return function
 
 
 @click.group()
@@ -96,7 +85,7 @@ async def _vectors(recall: "Recall", persona: PersonaKey) -> None:
 @click.option(
     "--person", default="console:local:me", show_default=True, help="Whose words TEXT is, or whom it is about."
 )
-@whose
+@whose(WHO)
 @click.pass_context
 def add(
     ctx: click.Context, text: str, source: str | None, person: str, persona: str | None, scope: str, account: str
@@ -158,7 +147,7 @@ async def _add_file(
 @click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="Memories for each.")
 @click.option("--out", default="-", show_default=True, metavar="FILE", help='Where {"id","hits"} go.')
 @json_option
-@whose
+@whose(WHO)
 @click.pass_context
 def search(
     ctx: click.Context, words: tuple[str, ...], source: str | None, count: int, out: str, as_json: bool,
@@ -217,7 +206,7 @@ async def _hits(recall: "Recall", key: PersonaKey, question: Asked, count: int) 
     "-n", "count", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="The latest so many."
 )
 @json_option
-@whose
+@whose(WHO)
 @click.pass_context
 def list_(
     ctx: click.Context, kind: str | None, person: str, count: int, as_json: bool, persona: str | None, scope: str,
@@ -256,7 +245,7 @@ def _told(memory: Memory, now: float, zone: ZoneInfo, title: str) -> str:
 @click.argument("ids", nargs=-1, metavar="ID...")
 @click.option("--all", "everything", is_flag=True, help="All that it remembers.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@whose
+@whose(WHO)
 @click.pass_context
 def delete(
     ctx: click.Context, ids: tuple[str, ...], everything: bool, yes: bool, persona: str | None, scope: str, account: str
