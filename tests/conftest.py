@@ -6,13 +6,14 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
 from core.store import server
+from core.store.client import Client
 
 # One thread for each torch, here and in the processes that tests start: several that share cores stand in each other's
 # way (ten times as slow, measured).
@@ -67,3 +68,11 @@ def redis_url(redis_server: Path, redis_binary: Path) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushall()
     return url
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Client]:
+    """Our client of an empty Redis."""
+    client = Client(redis_url)
+    yield client
+    await client.close()

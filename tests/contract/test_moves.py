@@ -1,7 +1,7 @@
 """A room with another id: everything is there, nothing of the old is left, whatever comes between."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -83,14 +83,6 @@ class Slow(Client):
         for word in [word for word in self.meanwhile if word in args]:
             await self.meanwhile.pop(word)()
         return await super().script(source, keys, args)
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[Client]:
-    """An empty Redis."""
-    client = Client(redis_url)
-    yield client
-    await client.close()
 
 
 def job(name: str, persona: PersonaKey = WAS, place: Place = OLD, events: tuple[str, ...] = ("12",)) -> Generate:

@@ -62,14 +62,6 @@ async def learn(persona: PersonaKey) -> Night:
 
 
 @pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[Client]:
-    """On an empty Redis."""
-    client = Client(redis_url)
-    yield client
-    await client.close()
-
-
-@pytest.fixture
 def nights(client: Client) -> Nights:
     return Nights(client)
 

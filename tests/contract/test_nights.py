@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -28,14 +27,6 @@ def night(id: str, persona: PersonaKey = MIRA, began: float = NOW, **more: objec
 
 def voted(*people: str) -> Ratings:
     return Ratings(people=tuple(Count(user, votes=3, likes=2, trust=0.5, share=0.1) for user in people))
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[Client]:
-    """On an empty Redis."""
-    client = Client(redis_url)
-    yield client
-    await client.close()
 
 
 @pytest.fixture

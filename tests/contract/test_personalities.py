@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -24,13 +23,6 @@ def talked(number: int, day: int = 20260501, person: str = "discord:77:ann", by:
         id=f"t{number}", time=1000.0 + number, day=day, person=person, causes=(f"m{number}",), name="Ann", known=1.0,
         pushes={"warmth": by},
     )  # fmt: skip
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[Client]:
-    client = Client(redis_url)
-    yield client
-    await client.close()
 
 
 @pytest.fixture

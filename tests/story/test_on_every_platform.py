@@ -199,6 +199,7 @@ async def test_reactions_to_what_is_none_of_ours_count_nowhere(on: Stage, redis_
         await until(lambda: _rated(it, []))
         on.say("still there?", ANN)
         await on.wait(lambda: any("still there?" in text for text in on.room()))
+        assert await _rated(it, []), "none of them counts later either"
 
 
 @pytest.mark.parametrize(
@@ -363,9 +364,10 @@ def forget_file(on: Stage, name: str) -> None:
 
 async def test_only_who_runs_the_place_changes_the_character_of_all(on: Stage, redis_url: str) -> None:
     """By the platform's own roles. Whoever is refused hears why; in private everybody is master of their own."""
-    async with playing(on, redis_url):
+    async with playing(on, redis_url) as it:
         on.command("switch orrin", ANN)
         await on.wait(lambda: any("administrator" in text for text in on.alone(ANN)))
+        assert [] == await it.p.client.scan("limen:cast:*"), "whoever is refused changes nothing"
         on.promote(BOB)
         on.command("switch orrin", BOB)
         await on.wait(lambda: any("You are talking to Orrin" in text for text in on.alone(BOB)))
@@ -392,9 +394,10 @@ async def test_what_a_platform_does_not_tell_counts_as_a_no(on: Stage, redis_url
             on.fake.users["UBOB"] |= {"is_admin": "yes"}  # whatever that means
         case _:
             on.fake.rights = {}
-    async with playing(on, redis_url):
+    async with playing(on, redis_url) as it:
         on.command("switch orrin", BOB)
         await on.wait(lambda: any("administrator" in text for text in on.alone(BOB)))
+        assert [] == await it.p.client.scan("limen:cast:*")
         if "telegram" in on.account:
             on.command("switch orrin", BOB)
             await on.wait(lambda: any("You are talking to Orrin" in text for text in on.alone(BOB)))
