@@ -1,6 +1,7 @@
 """Payloads → events, where something must be asked first: beside the others, in order within a channel.
 
 Knows no platform. So a name or a thread that the platform is slow to tell holds up nobody who is somewhere else.
+Where nobody asks for events (Redis is away, say), so many payloads wait, and what comes then is not taken.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from core.lanes import Lanes
 
 Raw = TypeVar("Raw")
 MOST = 1_000  # payloads that are asked about at once; with more, nobody is heard
+WAITING = 10_000  # payloads that wait to be heard; more are not taken
 
 Asking = Callable[[], Awaitable[object]]
 
@@ -28,7 +30,8 @@ class _Read(NamedTuple):
 class Reading(Generic[Raw]):
     """`lacks` says what has to be asked before `read` can make events of a payload; None: nothing. Neither may raise.
 
-    `channel` names whose order a payload keeps.
+    `channel` names whose order a payload keeps. `full` is told 0 when the first of many is not taken, and how many were
+    not when that is over.
     """
 
     def __init__(
@@ -36,14 +39,23 @@ class Reading(Generic[Raw]):
         read: Callable[[Raw], Sequence[AnyEvent]],
         lacks: Callable[[Raw], Asking | None],
         channel: Callable[[Raw], str],
+        full: Callable[[int], None],
     ) -> None:
-        self._read, self._lacks, self._channel = read, lacks, channel
+        self._read, self._lacks, self._channel, self._full = read, lacks, channel, full
         self._came: asyncio.Queue[tuple[Raw] | _Read | None] = asyncio.Queue()
         self._beside: Counter[str] = Counter()  # of a channel, what is asked about or not told yet
+        self._waiting = self._refused = 0
 
-    def put(self, raw: Raw) -> None:
-        """It came."""
+    def put(self, raw: Raw) -> bool:
+        """It came. False: too many wait, and it is not taken."""
+        if self._waiting >= WAITING:
+            if not self._refused:
+                self._full(0)
+            self._refused += 1
+            return False
+        self._waiting += 1
         self._came.put_nowait((raw,))
+        return True
 
     def end(self) -> None:
         """`events` ends when it has told what came before."""
@@ -73,12 +85,20 @@ class Reading(Generic[Raw]):
                 raise came.fault
             return came.events
         (raw,) = came
+        self._off()
         channel = self._channel(raw)
         if channel not in self._beside and not self._lacks(raw):
             return self._read(raw)
         self._beside[channel] += 1
         await lanes.put(channel, raw)
         return ()
+
+    def _off(self) -> None:
+        """One waits no more. It is over when half of them are gone: at the brink every second one would be refused."""
+        self._waiting -= 1
+        if self._refused and self._waiting <= WAITING // 2:
+            self._full(self._refused)
+            self._refused = 0
 
     async def _ask(self, raws: list[Raw]) -> None:
         for raw in raws:

@@ -78,7 +78,7 @@ class Discord:
         self._typing = Typing(self._api)
         self._telling = Telling(self._api, self._beside)
         self._interactions = Interactions(self._api, self._beside, cards, hides)
-        self._reading: Reading[Heard] = Reading(self._events, self._lacks, _channel)
+        self._reading: Reading[Heard] = Reading(self._events, self._lacks, _channel, self._full)
         self._session, self._shards = "", set[tuple[int, int]]()
         self._replies: OrderedDict[str, Growing] = OrderedDict()
         self._taken_back: OrderedDict[str, None] = OrderedDict()
@@ -143,9 +143,16 @@ class Discord:
         raw = msgspec.json.decode(dispatch.d)
         if not isinstance(raw, dict):
             return
-        if dispatch.t == "INTERACTION_CREATE":
+        taken = self._reading.put((dispatch.t, raw, f"{self._session}:{dispatch.s}"))
+        if taken and dispatch.t == "INTERACTION_CREATE":  # else Discord says that we do not respond: so it is
             self._interactions.meet(raw)
-        self._reading.put((dispatch.t, raw, f"{self._session}:{dispatch.s}"))
+
+    def _full(self, lost: int) -> None:
+        """More happens than we can look at, as when Redis is away for long. Discord brings nothing again."""
+        if lost:
+            log.warning("%s: events are heard again; %d were lost", self.account, lost)
+        else:
+            log.warning("%s: too many events wait to be heard, and what comes now is lost", self.account)
 
     def _ready(self, ready: "_Ready") -> None:
         """A session begins. If it is not the first of its shard, the one before could not be resumed: catch up."""

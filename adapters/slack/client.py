@@ -36,7 +36,7 @@ from core.jobs import Done, Failed
 log = logging.getLogger("limen.slack")
 
 LONG = 3 * LENGTH  # an answer that is longer is a file
-Taken = asyncio.Future[None]
+Taken = asyncio.Future[bool]
 _NONSENSE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 Heard = tuple[Json, Taken | None]  # a body, and what Slack waits to hear of it
 
@@ -71,7 +71,7 @@ class Slack:
         self._web = Web(bot_token, base_url, every, self._work.pause)
         self._base_url, self._listening = base_url or BASE_URL, listening
         self._known = Acquaintances(us, self._web)
-        self._reading: Reading[Heard] = Reading(self._events, self._lacks, _channel)
+        self._reading: Reading[Heard] = Reading(self._events, self._lacks, _channel, self._full)
         self._taken: dict[int, tuple[AnyEvent, Taken]] = {}  # by event: what Slack waits to hear of it
         self._told: Recent[str, bool] = Recent(2_000)
         self._telling = Telling(self._web, self._work)
@@ -104,7 +104,7 @@ class Slack:
     def done(self, event: AnyEvent) -> None:
         """Slack need not bring it again."""
         if (mine := self._taken.pop(id(event), None)) and not mine[1].done():
-            mine[1].set_result(None)
+            mine[1].set_result(True)
 
     async def _acknowledged(self) -> None:
         """Until all that is on its way is done with, or would be acknowledged anyway."""
@@ -116,10 +116,20 @@ class Slack:
 
     def _hear(self, body: Json) -> Taken | None:
         """From a door. Whoever gives a command or presses a button waits for the acknowledgement: Slack never repeats
-        those."""
-        taken = None if "response_url" in body else asyncio.get_running_loop().create_future()
-        self._reading.put((body, taken))
-        return taken
+        those. Where it is not even heard, they are not acknowledged either: then Slack says that we do not respond."""
+        future: Taken = asyncio.get_running_loop().create_future()
+        taken = None if "response_url" in body else future
+        if self._reading.put((body, taken)):
+            return taken
+        future.set_result(False)
+        return future
+
+    def _full(self, refused: int) -> None:
+        """More happens than we can look at, as when Redis is away for long."""
+        if refused:
+            log.warning("%s: events are heard again; %d were not, and Slack brings them again", self.account, refused)
+        else:
+            log.warning("%s: too many events wait to be heard, and what comes now is left to Slack", self.account)
 
     def close(self) -> None:
         """Hear no more: `listen` ends when it has told what came before."""
@@ -162,7 +172,7 @@ class Slack:
         if event and taken:
             self._taken[id(event)] = event, taken
         elif taken and not taken.done():
-            taken.set_result(None)
+            taken.set_result(True)
         return (event,) if event else ()
 
     def _read(self, body: Json) -> AnyEvent | None:

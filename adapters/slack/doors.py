@@ -29,7 +29,7 @@ from adapters.slack.web import Web
 
 LATEST = 2.0  # seconds after which everything is acknowledged
 
-Hear = Callable[[dict[str, Any]], "asyncio.Future[None] | None"]  # until it is taken; None: at once
+Hear = Callable[[dict[str, Any]], "asyncio.Future[bool] | None"]  # is it taken, once that is known; None: at once
 
 
 def bolt(us: Us, base_url: str, hear: Hear, signing_secret: str = "") -> AsyncApp:
@@ -71,24 +71,23 @@ class _Hand(AsyncMiddleware):
         """An empty answer acknowledges."""
         if not _is_heard(req.body):
             return await next()
-        await _taken(self._hear(req.body))
-        return BoltResponse(status=200)
+        return BoltResponse(status=200 if await _taken(self._hear(req.body)) else 503)
 
 
-async def _taken(taken: "asyncio.Future[None] | None") -> None:
-    """Or it is late."""
+async def _taken(taken: "asyncio.Future[bool] | None") -> bool:
+    """Is it, or is it late?"""
     if taken is None:
-        return
+        return True
     timer = asyncio.get_running_loop().call_later(LATEST, _let_go, taken)
     try:
-        await taken
+        return await taken
     finally:
         timer.cancel()
 
 
-def _let_go(taken: "asyncio.Future[None]") -> None:
+def _let_go(taken: "asyncio.Future[bool]") -> None:
     if not taken.done():
-        taken.set_result(None)
+        taken.set_result(True)
 
 
 class Line(AsyncSocketModeHandler):
@@ -99,12 +98,12 @@ class Line(AsyncSocketModeHandler):
         self._hear = hear
 
     async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
-        """Hear it, and acknowledge. (Others come meanwhile: the library gives each a task of its own.)"""
+        """Hear it, and acknowledge if it is taken. (Others come meanwhile: the library gives each a task of its own.)"""
         if not _is_heard(req.payload):
             await super().handle(client, req)
             return
-        await _taken(self._hear(req.payload))
-        await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
+        if await _taken(self._hear(req.payload)):
+            await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from adapters.slack.view import Us
 
 _APP = re.compile(r"xapp-\d+-(A[A-Z0-9]+)-\S+")
 
-Hear = Callable[[dict[str, Any]], "asyncio.Future[None] | None"]
+Hear = Callable[[dict[str, Any]], "asyncio.Future[bool] | None"]
 
 
 class _Ear(NamedTuple):

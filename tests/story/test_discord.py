@@ -461,6 +461,33 @@ async def test_a_deletion_in_a_dm_is_that_persons(fake: Fake, adapter: Discord) 
     assert {old: f"discord:{TOM['id']}", one: f"discord:{TOM['id']}", two: f"discord:{ANN['id']}"} == gone
 
 
+async def test_what_there_is_no_room_for_is_lost_and_the_log_says_how_much(
+    fake: Fake, adapter: Discord, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for each such time. Whoever gave a command sees by Discord that nobody responds: it is not acknowledged."""
+    monkeypatch.setattr("adapters.reading.WAITING", 2)
+    events = adapter.listen()
+    first = asyncio.create_task(anext(events))
+    await fake.wait(lambda: any(session.out for session in fake.sessions.values()))
+    fake.say("one")
+    heard = [await first]  # and now nobody asks for more
+    for text in ("two", "three", "four", "five"):
+        fake.say(text)
+    fake.command("help")
+    while adapter._reading._refused < 3:
+        await asyncio.sleep(0.005)
+    heard += [await anext(events), await anext(events)]
+    assert ["one", "two", "three"] == [event.text for event in heard if isinstance(event, Message)]
+    said = [row.message.partition(": ")[2] for row in caplog.records if row.levelname == "WARNING"]
+    assert said == [
+        "too many events wait to be heard, and what comes now is lost",
+        "events are heard again; 3 were lost",
+    ]
+    assert [] == [call for call in fake.calls if call.path.endswith("/callback")]
+    adapter.stop()
+    assert [] == [event async for event in events]
+
+
 async def test_nonsense_is_passed_over(fake: Fake, adapter: Discord, caplog: pytest.LogCaptureFixture) -> None:
     """Malformed, unknown, of the wrong type: what comes after it is still heard."""
     async with listening(fake, adapter) as ears:

@@ -425,6 +425,60 @@ async def test_what_is_not_taken_is_not_acknowledged(fake: Fake, monkeypatch: py
     await adapter.leave()
 
 
+async def test_what_there_is_no_room_for_is_left_to_slack(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An event comes again; whoever gives a command is told by Slack that nobody responds."""
+    monkeypatch.setattr("adapters.reading.WAITING", 1)
+    adapter = await Slack.sign_in(BOT_TOKEN, SOCKET, f"{fake.url}/api/")
+    events = adapter.listen()
+    first = asyncio.create_task(anext(events))
+    await fake.wait(lambda: fake.sockets)
+    fake.say("C1", "UANN", "one")
+    heard = [await first]  # and now nobody asks for more
+    fake.say("C1", "UANN", "two")
+    fake.say("C1", "UANN", "three")
+    fake._send("slash_commands", fake._command("C1", "UANN", "help", "/limen"))
+    _, two, three, command = fake.envelopes.values()
+    while adapter._reading._refused < 2:
+        await asyncio.sleep(0.005)
+    heard.append(await anext(events))
+    for event in heard:
+        adapter.done(event)
+    await fake.wait(lambda: two.acked)
+    assert not (three.acked or command.acked)
+    fake.again(three)
+    heard.append(await anext(events))
+    assert ["one", "two", "three"] == [event.text for event in heard]
+    said = [row.message.partition(": ")[2] for row in caplog.records if row.levelname == "WARNING"]
+    assert said == [
+        "too many events wait to be heard, and what comes now is left to Slack",
+        "events are heard again; 2 were not, and Slack brings them again",
+    ]
+    adapter.done(heard[-1])
+    adapter.close()
+    assert [] == [event async for event in events]
+    await adapter.leave()
+
+
+async def test_what_there_is_no_room_for_is_refused_over_http(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    """So that Slack does what it does over a socket: it calls again, or says that nobody responds."""
+    monkeypatch.setattr("adapters.reading.WAITING", 0)
+    listening = Listening(signing_secret=SECRET, port=unused_tcp_port)
+    adapter = await Slack.sign_in(BOT_TOKEN, listening, f"{fake.url}/api/")
+    events = asyncio.create_task(anext(adapter.listen(), None))
+    await until(lambda: is_open(unused_tcp_port))
+    url = f"http://127.0.0.1:{unused_tcp_port}/slack/events"
+    event = {"type": "message", "channel": "C1", "user": "UANN", "text": "hello", "ts": "1.1", "event_ts": "1.1"}
+    assert 503 == await fake.call(url, event)
+    assert 503 == await fake.call_command(url, "C1", "UANN", "help")
+    adapter.close()
+    assert await events is None
+    await adapter.leave()
+
+
 async def test_one_app_in_two_workspaces_hears_each_for_itself(fake: Fake) -> None:
     """Slack tells an app's connections in turn, whichever workspace it is about: events, commands and buttons."""
     there = Us("T2", "UTWO")

@@ -15,7 +15,10 @@ class Desk:
 
     def __init__(self) -> None:
         self.go, self.asked, self.fails = asyncio.Event(), 0, False
-        self.reading: Reading[tuple[str, str]] = Reading(self.read, self.lacks, lambda raw: raw[0])
+        self.full: list[int] = []
+        self.reading: Reading[tuple[str, str]] = Reading(
+            self.read, self.lacks, lambda raw: raw[0], lambda refused: self.full.append(refused)
+        )
 
     def read(self, raw: tuple[str, str]) -> Sequence[AnyEvent]:
         channel, text = raw
@@ -79,3 +82,29 @@ async def test_a_fault_while_asking_is_no_silence() -> None:
     with pytest.raises(ValueError, match="a fault"):
         async with asyncio.timeout(5):
             await told(desk, [])
+
+
+async def test_no_more_wait_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is beyond is not taken, which is said once and summed up when half of them are gone; what was asked about
+    needs no room."""
+    monkeypatch.setattr("adapters.reading.WAITING", 4)
+    desk, heard = Desk(), list[str]()
+    events = desk.reading.events()
+    assert [True] * 4 + [False] * 2 == [desk.reading.put(("slow" if n < 2 else "quick", str(n))) for n in range(6)]
+    assert [0] == desk.full
+
+    async def next_one() -> None:
+        event = await anext(events)
+        assert isinstance(event, Message)
+        heard.append(event.text)
+
+    await next_one()
+    assert ["2"] == heard
+    assert [0, 2] == desk.full
+    assert [True] * 3 + [False] == [desk.reading.put(("quick", str(n))) for n in range(6, 10)]
+    desk.go.set()
+    while len(heard) < 7:
+        await next_one()
+    await events.aclose()
+    assert ["2", "3", "6", "7", "8", "0", "1"] == heard
+    assert [0, 2, 0, 1] == desk.full
