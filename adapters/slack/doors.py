@@ -98,7 +98,7 @@ class Line(AsyncSocketModeHandler):
         self._hear = hear
 
     async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
-        """Hear it, and acknowledge if it is taken. (Others come meanwhile: the library gives each a task of its own.)"""
+        """Hear it, and acknowledge if it is taken. (Others come meanwhile: the library gives each its own task.)"""
         if not _is_heard(req.payload):
             await super().handle(client, req)
             return
