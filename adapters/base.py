@@ -75,7 +75,10 @@ class Adapter(Outlet, Protocol):
         """
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
-        """Put a question, with its choices, to the person whom a reply answered: to them alone, where that can be."""
+        """Put a question, with its choices, to the person whom a reply answered: to them alone, where that can be.
+
+        Raises LimenError where it was not shown.
+        """
 
     async def refused(self, event: AnyEvent, error: LimenError) -> None:
         """An event could not be taken: say why to the one whose it was."""

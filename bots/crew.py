@@ -182,10 +182,11 @@ class Replies:
 async def _ask(adapter: Adapter, asking: Asking, done: Done) -> None:
     """Whoever has just had their first reply is asked what everybody is asked once. A reply does not fail for it."""
     try:
-        if (question := await asking.due(done)) and done.author:
-            await adapter.ask(done, done.author, question)
+        await asking.ask(done, partial(adapter.ask, done))
     except LimenError as error:
         log.warning("%s: somebody could not be asked whether they may be learned from: %s", adapter.account, error)
+    except Exception:
+        log.exception("%s: a fault in limen: somebody could not be asked; please report it", adapter.account)
 
 
 async def _first(*works: Coroutine[Any, Any, object]) -> None:

@@ -6,11 +6,11 @@ kept with their consent (`core/store/consents.py`). In the terminal the operator
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from core.answers import Answer, Choice
 from core.errors import LimenError
-from core.events import Kind, Place
+from core.events import Kind, Person, Place
 from core.jobs import Done
 from core.privacy import WORDING
 from core.settings import Asked
@@ -24,6 +24,8 @@ NO = Choice("No", "privacy", "train no")
 STOP = Choice("No longer learn from me", "privacy", "train no")
 WHAT = Choice("What does that mean?", "privacy")
 PLAIN = "One question: may I learn from what you say, and from what you think of my replies?"
+
+Show = Callable[[Person, Answer], Awaitable[None]]
 
 
 def question(card: Card) -> Answer:
@@ -49,21 +51,31 @@ class Asking:
         self._consents, self._when, self._cards, self._whispers = consents, when, cards, whispers
         self._clock = clock
         self._hinted: OrderedDict[tuple[str, str, str], float] = OrderedDict()  # channel → when
+        self._under_way: set[str] = set()  # who is just being asked
 
-    async def due(self, done: Done) -> Answer | None:
-        """What to ask whoever this reply was for, now that it is said: once, or anew when all was forgotten since. So
-        nothing of it is remembered here. Raises StoreError."""
+    async def ask(self, done: Done, show: Show) -> None:
+        """Have whoever this reply was for asked, now that it is said: once, or anew when all was forgotten since. So
+        nothing of it is remembered here.
+
+        It counts when it was shown: who is asked twice, after a crash, is better off than who never is. Raises
+        StoreError, and what `show` raises.
+        """
         person = done.author
-        if person is None or person.is_bot or not self._suits(done):
-            return None
+        if person is None or person.is_bot or person.id in self._under_way or not self._suits(done):
+            return
         asks, hints = self._asks(done), self._hints(done)
         if asks is None or (hints and self._rests(done.place)):
-            return None
-        if not await self._consents.ask(person.id, asks.text):
-            return None
-        if hints:
-            self._note(done.place)
-        return asks
+            return
+        self._under_way.add(person.id)
+        try:
+            if not await self._consents.may_ask(person.id):
+                return
+            await show(person, asks)
+            if hints:
+                self._note(done.place)
+            await self._consents.asked(person.id, asks.text)
+        finally:
+            self._under_way.discard(person.id)
 
     def _hints(self, done: Done) -> bool:
         """Does everybody read it?"""

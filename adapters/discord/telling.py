@@ -38,11 +38,13 @@ class Telling:
             self._noting.discard(event.place)
 
     async def ask(self, done: Done, question: Answer) -> None:
-        """In a channel nothing can be said to one person alone: what is asked there all can read, in small letters."""
+        """In a channel nothing can be said to one person alone: what is asked there all can read, in small letters.
+
+        Raises Refused or Unreachable.
+        """
         answers, small = done.answers[-1] if done.answers else "", "" if done.place.kind == Kind.DM else "-# "
         text = "\n".join(f"{small}{line}" if line else "" for line in question.text.split("\n"))
-        call = self._say(done.place, text, answers, components=rows(question.choices))
-        await self._beside.briefly(call, "ask somebody")
+        await self._say(done.place, text, answers, components=rows(question.choices))
 
     async def button(self, place: Place, message: str, choices: Sequence[Choice]) -> None:
         """Buttons below a message of ours."""

@@ -255,7 +255,7 @@ class Slack:
 
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """In a channel only they see it."""
-        self._telling.ask(done, person, question)
+        await self._telling.ask(done.place, person, question)
 
     # Replies.
 

@@ -15,7 +15,6 @@ from core.answers import Answer, Choice
 from core.errors import LimenError, TooLong
 from core.events import AnyEvent, Command, Kind, Person, Place
 from core.files import File
-from core.jobs import Done
 
 LARGEST = 10_000_000  # bytes of a file that is given
 
@@ -87,11 +86,8 @@ class Telling:
         except (Busy, Refused, Unsure) as error:
             self._work.complain(f"the App Home could not be shown. {error}")
 
-    def ask(self, done: Done, person: Person, question: Answer) -> None:
-        """In a channel only they see it."""
-        self._work.beside(self._asked(done.place, person, question))
-
-    async def _asked(self, place: Place, person: Person, question: Answer) -> None:
+    async def ask(self, place: Place, person: Person, question: Answer) -> None:
+        """In a channel only they see it. Raises Busy, Refused or Unsure."""
         body = message(pieces(spelled(question.text, self.slash))[0])
         body["blocks"] += blocks(question.choices)
         body |= {"channel": place.channel, "thread_ts": place.thread or None}
@@ -99,10 +95,7 @@ class Telling:
         method: Call = client.chat_postMessage
         if place.kind != Kind.DM:
             method, body = client.chat_postEphemeral, {**body, "user": native(person.id)}
-        try:
-            await self._web.call(method, patient=False, repeatable=False, **body)
-        except LimenError as error:
-            self._work.complain(f"somebody there could not be asked. {error}", place.channel)
+        await self._web.call(method, patient=False, repeatable=False, **body)
 
     async def hand(self, place: Place, file: File, note: str) -> None:
         """To everybody there; Slack shows pictures, and the beginning of texts."""

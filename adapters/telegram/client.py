@@ -263,7 +263,7 @@ class Telegram:
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """Telegram knows no whispers: in a group all read it, and the buttons are for one."""
         answered = done.answers[-1] if done.answers else ""
-        await self._replies.say(done.place, question.text, answered, buttons(question.choices, person.id))
+        await self._replies.speak(done.place, question.text, answered, buttons(question.choices, person.id))
 
     # Replies.
 

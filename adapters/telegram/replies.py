@@ -109,7 +109,7 @@ class Replies:
 
         Where it cannot be said soon, it is said later: what others say must not wait for that.
         """
-        task = self._begun(self._speak(place, text, answers, buttons))
+        task = self._begun(self._tried(place, text, answers, buttons))
         await asyncio.wait({task}, timeout=SOON)
 
     async def hand(self, place: Place, file: File, note: str, answers: str) -> str:
@@ -132,12 +132,16 @@ class Replies:
 
         self._begun(tried())
 
-    async def _speak(self, place: Place, text: str, answers: str, buttons: Buttons) -> None:
+    async def speak(self, place: Place, text: str, answers: str = "", buttons: Buttons = ()) -> None:
+        """The same, and wait until it is said. Raises Refused or ConfigError if it cannot be."""
+        *others, last = plain(text)
+        for piece in others:
+            await self._must(place, partial(self._tell, place, piece, answers, ()))
+        await self._must(place, partial(self._tell, place, last, answers, buttons))
+
+    async def _tried(self, place: Place, text: str, answers: str, buttons: Buttons) -> None:
         try:
-            *others, last = plain(text)
-            for piece in others:
-                await self._must(place, partial(self._tell, place, piece, answers, ()))
-            await self._must(place, partial(self._tell, place, last, answers, buttons))
+            await self.speak(place, text, answers, buttons)
         except (Refused, ConfigError) as error:
             self._complain(place, error)
 

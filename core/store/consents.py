@@ -36,15 +36,14 @@ class Consents:
             return True
         return False
 
-    async def ask(self, person: str, wording: str) -> bool:
-        """May they be asked? True once, and never for who has said yes or no. It is noted with its date and wording."""
-        basis, asked = await self._client.do("HMGET", keys.CONSENT(person), _FIELDS[Purpose.TRAIN][0], "asked")
-        if basis is not None or asked is not None:
-            return False
-        if not await self._client.do("HSETNX", keys.CONSENT(person), "asked", int(time.time())):
-            return False
-        await self._client.do("HSET", keys.CONSENT(person), "asked_wording", wording)
-        return True
+    async def may_ask(self, person: str) -> bool:
+        """Not who was asked, and never who has said yes or no."""
+        found = await self._client.do("HMGET", keys.CONSENT(person), _FIELDS[Purpose.TRAIN][0], "asked")
+        return not any(field is not None for field in found)
+
+    async def asked(self, person: str, wording: str) -> None:
+        """They were, now and so."""
+        await self._client.do("HSET", keys.CONSENT(person), "asked", int(time.time()), "asked_wording", wording)
 
     async def told(self, person: str) -> dict[str, str]:
         """All that is kept of it: `basis`, `wording`, `time` of either purpose, and when and how they were asked."""

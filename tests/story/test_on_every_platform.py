@@ -1,5 +1,6 @@
 """What people meet wherever they are: one tale, told on Discord, on Slack and on Telegram, over the real libraries."""
 
+import asyncio
 import json
 import logging
 import time
@@ -12,10 +13,12 @@ pytest.importorskip("discord")
 pytest.importorskip("slack_bolt")
 pytest.importorskip("telegram")
 
-from core.errors import InputError, TooLong
-from core.events import Attachment, Line
+from core.answers import Answer
+from core.errors import InputError, LimenError, TooLong
+from core.events import Attachment, Line, Person
 from core.feedback import standing
 from core.files import File
+from core.jobs import Done
 from core.privacy import WORDING
 from core.settings import Consent, Discord, Files
 from core.store import keys
@@ -111,16 +114,18 @@ async def test_a_newcomer_is_asked_once_in_private(on: Stage, redis_url: str) ->
 async def test_a_no_is_a_no_and_a_silence_too(on: Stage, redis_url: str) -> None:
     """Nobody is asked again, by no process."""
     async with playing(on, redis_url, ASKS) as it:
-        for who in (ANN, BOB) if it.adapter.limits.whispers else (ANN,):  # a room does not read the hint again at once
+        asked = (ANN, BOB) if it.adapter.limits.whispers else (ANN,)  # a room does not read the hint again at once
+        for who in asked:
             on.say("hello", who)
             await until(lambda who=who: it.p.client.do("HGET", keys.CONSENT(on.people[who]), "asked"))
         on.command("privacy train no", ANN)
         await until(lambda: it.p.client.do("HEXISTS", keys.CONSENT(on.people[ANN]), "basis"))
         before = len([text for text in [*on.room(), *on.alone(ANN), *on.alone(BOB)] if "may I learn" in text])
     async with playing(on, redis_url, ASKS) as it:
-        for who in (ANN, BOB):
+        for who in asked:
             on.say("me again", who)
-        await on.wait(lambda: 2 == sum("me again" in text for text in on.room()))
+        await on.wait(lambda: len(asked) == sum("me again" in text for text in on.room()))
+        await until(lambda: _delivered(it))
         assert ["", ""] == [await it.p.privacy.basis(on.people[who]) for who in (ANN, BOB)]
         after = len([text for text in [*on.room(), *on.alone(ANN), *on.alone(BOB)] if "may I learn" in text])
     assert before == after
@@ -143,6 +148,29 @@ async def test_in_a_room_the_question_is_for_one(on: Stage, redis_url: str) -> N
         on.command("privacy", ANN)
         await on.wait(lambda: any("You were asked on" in text for text in on.alone(ANN)))
         assert "" == await it.p.privacy.basis(on.people[BOB])
+
+
+async def test_a_question_that_the_platform_did_not_take_comes_after_the_next_reply(on: Stage, redis_url: str) -> None:
+    """Whoever was not shown it was not asked; elsewhere they may be."""
+    async with playing(on, redis_url, ASKS) as it:
+        tried, ask = asyncio.Event(), it.adapter.ask
+
+        async def hushed(done: Done, person: Person, question: Answer) -> None:
+            on.hush()
+            with pytest.raises(LimenError):
+                await ask(done, person, question)
+            tried.set()
+            raise LimenError("it was not shown")
+
+        it.adapter.ask = hushed  # type: ignore[method-assign]
+        on.say("hello", ANN)
+        await asyncio.wait_for(tried.wait(), 15)
+        await until(lambda: _delivered(it))
+        assert not await it.p.privacy.consents.told(on.people[ANN])
+        it.adapter.ask = ask  # type: ignore[method-assign]
+        on.say("hello", ANN, dm=True)
+        await until(lambda: it.p.privacy.consents.told(on.people[ANN]))
+        assert any("may I learn" in text for text in on.room(dm=True))
 
 
 async def test_nobody_is_asked_where_the_setting_says_so(on: Stage, redis_url: str) -> None:

@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from core import cards
+from core.answers import Answer
 from core.consent import REST, Asking, hint, question
-from core.errors import CardError
+from core.errors import CardError, LimenError
 from core.events import Kind, Person, PersonaKey, Place
 from core.jobs import Done
 from core.privacy import WORDING
@@ -29,11 +30,25 @@ class Once:
     """Whom it was asked of: nobody twice."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
+        self.noted: list[tuple[str, str]] = []
 
-    async def ask(self, person: str, wording: str) -> bool:
-        self.asked.append((person, wording))
-        return [one for one, _ in self.asked].count(person) == 1
+    async def may_ask(self, person: str) -> bool:
+        return person not in dict(self.noted)
+
+    async def asked(self, person: str, wording: str) -> None:
+        self.noted.append((person, wording))
+
+
+async def shown(asking: Asking, done: Done) -> Answer | None:
+    """What whoever it was for is asked now."""
+    answers: list[Answer] = []
+
+    async def show(person: Person, question: Answer) -> None:
+        assert person == done.author
+        answers.append(question)
+
+    await asking.ask(done, show)
+    return answers[0] if answers else None
 
 
 def asking(consents: Any = None, when: Any = "everywhere", whispers: bool = False, card: Any = None) -> Asking:
@@ -67,10 +82,37 @@ async def test_somebody_is_asked_once_in_their_life() -> None:
     consents = Once()
     first, second = asking(consents), asking(consents)
 
-    assert [True, False, False] == [bool(await one.due(DONE)) for one in (first, first, second)]
-    assert {("discord:2", question(PLAIN_CARD).text)} == set(consents.asked)
-    consents.asked.clear()
-    assert [True, False] == [bool(await one.due(DONE)) for one in (first, second)]
+    assert [True, False, False] == [bool(await shown(one, DONE)) for one in (first, first, second)]
+    assert {("discord:2", question(PLAIN_CARD).text)} == set(consents.noted)
+    consents.noted.clear()
+    assert [True, False] == [bool(await shown(one, DONE)) for one in (first, second)]
+
+
+async def test_who_was_not_shown_the_question_was_not_asked() -> None:
+    """It is put again after their next reply, and the hint in that room, too."""
+    consents, room = Once(), replace(DONE, place=ROOM)
+    one = asking(consents)
+
+    async def fails(person: Person, question: Answer) -> None:
+        raise LimenError("the platform will not have it")
+
+    with pytest.raises(LimenError):
+        await one.ask(room, fails)
+    assert [] == consents.noted
+    assert hint(PLAIN_CARD) == await shown(one, room)
+    assert [("discord:2", hint(PLAIN_CARD).text)] == consents.noted
+
+
+async def test_who_is_just_being_asked_is_not_asked_beside_that() -> None:
+    """Two replies to one person, in two places, may be whole at the same time."""
+    consents = Once()
+    one = asking(consents)
+
+    async def slow(person: Person, question: Answer) -> None:
+        assert await shown(one, replace(DONE, place=replace(DM, channel="6"))) is None
+
+    await one.ask(DONE, slow)
+    assert 1 == len(consents.noted)
 
 
 async def test_a_room_does_not_read_the_hint_for_every_newcomer() -> None:
@@ -82,11 +124,11 @@ async def test_a_room_does_not_read_the_hint_for_every_newcomer() -> None:
     def by(number: int, done: Done = room) -> Done:
         return replace(done, author=Person(f"discord:{number}"))
 
-    first = [bool(await one.due(by(number))) for number in (10, 11)]
-    elsewhere = [bool(await one.due(done)) for done in (by(12, replace(room, place=replace(ROOM, channel="8"))),
+    first = [bool(await shown(one, by(number))) for number in (10, 11)]
+    elsewhere = [bool(await shown(one, done)) for done in (by(12, replace(room, place=replace(ROOM, channel="8"))),
                                                        by(13, DONE))]  # fmt: skip
     now[0] = REST
-    later = [bool(await one.due(by(number))) for number in (10, 11, 12)]
+    later = [bool(await shown(one, by(number))) for number in (10, 11, 12)]
 
     assert ([True, False], [True, True], [False, True, False]) == (first, elsewhere, later)
 
@@ -95,9 +137,9 @@ async def test_in_a_room_where_all_read_it_there_is_a_hint() -> None:
     """Unless the platform can say something to one person alone."""
     in_a_room = replace(DONE, place=ROOM)
 
-    assert hint(PLAIN_CARD) == await asking().due(in_a_room)
-    assert question(PLAIN_CARD) == await asking(whispers=True).due(in_a_room)
-    assert question(PLAIN_CARD) == await asking().due(DONE)
+    assert hint(PLAIN_CARD) == await shown(asking(), in_a_room)
+    assert question(PLAIN_CARD) == await shown(asking(whispers=True), in_a_room)
+    assert question(PLAIN_CARD) == await shown(asking(), DONE)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +156,16 @@ async def test_only_who_was_answered_is_asked(done: Done) -> None:
     """Not a bot, and not whoever stopped us."""
     consents = Once()
 
-    assert await asking(consents).due(done) is None
-    assert [] == consents.asked
+    assert await shown(asking(consents), done) is None
+    assert [] == consents.noted
 
 
 async def test_the_operator_says_where_people_are_asked() -> None:
     """Somebody met in a room is asked later, in private."""
     private, in_a_room = asking(when="private"), replace(DONE, place=ROOM)
 
-    assert [False, True] == [bool(await private.due(done)) for done in (in_a_room, DONE)]
-    assert await asking(when="never").due(DONE) is None
+    assert [False, True] == [bool(await shown(private, done)) for done in (in_a_room, DONE)]
+    assert await shown(asking(when="never"), DONE) is None
 
 
 async def test_a_card_that_has_broken_asks_nobody() -> None:
@@ -136,6 +178,6 @@ async def test_a_card_that_has_broken_asks_nobody() -> None:
         return mended[0]
 
     it = asking(card=card)
-    assert await it.due(DONE) is None
+    assert await shown(it, DONE) is None
     mended.append(PLAIN_CARD)
-    assert question(PLAIN_CARD) == await it.due(DONE)
+    assert question(PLAIN_CARD) == await shown(it, DONE)
