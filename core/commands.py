@@ -55,7 +55,12 @@ class Desk:
         self.reasons = Reasons(growth, engine.ledger, engine.conversations)
 
     async def answer(self, command: Command) -> Answer:
-        """Carry a command out. A person's mistake comes back as an answer, never as an exception."""
+        """Carry a command out. A person's mistake comes back as an answer, never as an exception.
+
+        Bots that may not talk to us are told nothing, not even that: two bots could go on about it for ever.
+        """
+        if command.author.is_bot and not self.engine.rules.bots:
+            return Answer()
         act = COMMANDS.get(command.name)
         command = replace(command, args=clean(command.args), author=tidy(command.author))
         if act is None:

@@ -222,6 +222,20 @@ async def test_other_bots_are_not_answered_unless_allowed(redis_url: str) -> Non
     assert 1 == len(waiting)
 
 
+async def test_a_command_of_another_bot_does_nothing_unless_allowed(redis_url: str) -> None:
+    """Not even those that everybody may give; and nothing is said to it, which it might answer."""
+    async with among(redis_url) as house:
+        await house.engine.on_message(say("hello"))
+        answers = [await command(house, name, n, ROBOT) for n, name in enumerate(("help", "stop", "no-such", "switch"))]
+        waiting = await house.p.queue.jobs(TALK)
+    async with among(redis_url, bots=True) as house:
+        allowed = await command(house, "help", 9, ROBOT)
+
+    assert [Answer()] * 4 == answers
+    assert 1 == len(waiting)
+    assert "/switch" in allowed.text
+
+
 # A stop is a stop.
 
 
