@@ -118,6 +118,34 @@ def each_its_own(names: Iterable[str], environ: Environ) -> None:
             raise ConfigError(said, f"{one} and {other} are two bots: each has a token of its own (docs/settings.md)")
 
 
+def each_its_own_door(names: Iterable[str], settings: Settings, environ: Environ) -> None:
+    """Raises ConfigError where two bots of this process would be called at one address, or listen at one port."""
+    seen: dict[tuple[str, ...], Account] = {}
+    for one in map(account, names):
+        for setting, door in _doors(one, settings, environ):
+            other = seen.setdefault(door, one)
+            if other != one:
+                said = f"{other} and {one} would both be called at {':'.join(door)}"
+                raise ConfigError(said, f"set {_own(one if one.name else other, setting)} in limen.yaml to another")
+
+
+def _doors(one: Account, settings: Settings, environ: Environ) -> list[tuple[str, tuple[str, ...]]]:
+    """By setting, where a bot is called; nothing where it asks."""
+    mine, seen = one.settings(settings), one.environ(environ)
+    if one.platform == "telegram" and mine.telegram.webhook_url:
+        hook = mine.telegram
+        here = (hook.webhook_host, str(hook.webhook_port))
+        return [("webhook_url", (hook.webhook_url.rstrip("/"),)), ("webhook_port", here)]
+    if one.platform == "slack" and not seen["SLACK_APP_TOKEN"].strip():
+        return [("http_port", (mine.slack.http_host, str(mine.slack.http_port)))]
+    return []
+
+
+def _own(one: Account, setting: str) -> str:
+    """Where a setting of this bot stands."""
+    return f"{one.platform}.accounts.{one.name}.{setting}" if one.name else f"{one.platform}.{setting}"
+
+
 def is_secret(variable: str) -> bool:
     """Is it one of a bot's, the only one of its platform or another?"""
     return _ANYBODYS.fullmatch(variable) is not None

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from bots import shelving, up
-from bots.accounts import account, each_its_own, given
+from bots.accounts import account, each_its_own, each_its_own_door, given
 from bots.assemble import parts, settings
 from bots.checkup import install
 from bots.crew import Crew
@@ -45,6 +45,7 @@ def command(ctx: click.Context, platforms: tuple[str, ...], no_worker: bool) -> 
     for name in names:
         require(name, os.environ)
     each_its_own(names, os.environ)
+    each_its_own_door(names, s, os.environ)
     for persona in {account(name).settings(s).persona for name in names}:
         cards.load(persona, library.folders(s.home))  # a broken card is told before anything is started
     tell_log(s)

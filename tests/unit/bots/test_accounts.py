@@ -81,6 +81,40 @@ def test_two_bots_are_not_one():
     accounts.each_its_own(["discord", "discord:b"], {"DISCORD_TOKEN": "x", "DISCORD_TOKEN_B": "y"})
 
 
+@pytest.mark.parametrize(
+    ("settings", "said", "step"),
+    [
+        ("webhook_url: https://b.example/", "https://b.example", "telegram.accounts.b.webhook_url"),
+        ("webhook_url: https://b.example, accounts: {b: {webhook_url: https://b.example/b}}", "127.0.0.1:8443",
+         "telegram.accounts.b.webhook_port"),
+    ],
+)  # fmt: skip
+def test_two_bots_are_not_called_at_one_door(settings: str, said: str, step: str, tmp_path: Path):
+    """What another one does not say is as the first bot's, and here it cannot be: the setting is named."""
+    (tmp_path / "limen.yaml").write_text(f"telegram: {{{settings}}}\n", encoding="utf-8")
+    read = config.load({}, home=tmp_path)
+    for names in (["telegram", "telegram:b"], ["telegram:b", "telegram"]):
+        with pytest.raises(ConfigError, match=f"would both be called at {said}$") as refused:
+            accounts.each_its_own_door(names, read, {})
+        assert f"set {step} in limen.yaml to another" == refused.value.hint
+    accounts.each_its_own_door(["telegram:b"], read, {})
+
+
+def test_who_has_a_door_of_its_own_or_needs_none_may_run(tmp_path: Path):
+    """Slack's by HTTP, too; whoever asks is called by nobody."""
+    here, slacks = ["telegram", "telegram:b", "slack", "slack:b"], {"SLACK_APP_TOKEN": "xapp"}
+    accounts.each_its_own_door(here, config.load({}, home=tmp_path), slacks)
+    with pytest.raises(ConfigError, match=r"slack and slack:b would both be called at 127\.0\.0\.1:3000"):
+        accounts.each_its_own_door(here, config.load({}, home=tmp_path), {})
+    (tmp_path / "limen.yaml").write_text(
+        "telegram:\n  webhook_url: https://b.example\n"
+        "  accounts: {b: {webhook_url: https://b.example/b, webhook_port: 8444}}\n"
+        "slack: {accounts: {b: {http_port: 3001}}}\n",
+        encoding="utf-8",
+    )
+    accounts.each_its_own_door(here, config.load({}, home=tmp_path), {})
+
+
 def test_what_is_said_of_it_names_its_variables():
     """A hint that names the first bot's would mislead."""
     hint = "set DISCORD_TOKEN, not DISCORD_TOKENS"

@@ -83,6 +83,16 @@ def test_a_platform_that_is_not_named_is_run_if_its_tokens_are_there(tmp_path: P
     assert "limen setup telegram" in said.err
 
 
+def test_bots_that_would_be_called_at_one_door_do_not_start(tmp_path: Path):
+    """Else each would take away the other's webhook, or its port."""
+    given = {"TELEGRAM_TOKEN": "1:a", "TELEGRAM_TOKEN_B": "2:b", "LIMEN_TELEGRAM__WEBHOOK_URL": "https://b.example"}
+    said = limen("--home", tmp_path / "home", "run", "telegram", "telegram:b", **given)
+
+    assert 1 == said.status
+    assert "limen: telegram and telegram:b would both be called at https://b.example" in said.err
+    assert "telegram.accounts.b.webhook_url" in said.err
+
+
 def test_an_unknown_platform_is_refused(tmp_path: Path):
     """Those that there are are named."""
     said = limen("--home", tmp_path / "home", "run", "irc")
