@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 
-from core.errors import StoreError, StoreUnreachable, UserError
+from core.errors import Fault, StoreError, StoreUnreachable, UserError
 from core.events import Place, unquote
 from core.jobs import Chunk, Done, Failed, Result
 from core.store import keys
@@ -28,7 +28,8 @@ log = logging.getLogger("limen.delivery")
 LEASE_MS = 10_000
 BEAT = 3.0
 AGAIN = 0.2  # seconds until an absent Redis is asked again
-FAULT, SELDOM = 1.0, 60.0  # seconds until a reply that met a fault of ours is tried again: each time twice as many
+FAULT = 1.0  # seconds until a reply that met a fault of ours is tried again: each time twice as many
+FAULTS = 6  # that a whole reply may meet, in about a minute; then it is given up, for others wait behind it
 AT_ONCE = 64  # replies that the platform is told at the same time
 AHEAD = 1_000  # whole replies that are held until their turn comes; when there are more, the stream is not read on
 
@@ -97,7 +98,7 @@ class _Reply:
         self.entries.append(entry)
         if isinstance(result, Chunk):
             return self._grow(result) and self.place is not None
-        self.end, self.place = result, result.place
+        self.end, self.place, self.faults = result, result.place, 0
         if isinstance(result, Done):
             self.answers = result.answers
         return True
@@ -208,24 +209,38 @@ class Delivery:
         return again if end else min(again, FAULT)
 
     def _fault(self, reply: _Reply) -> float:
-        """Where a fault is caught: said once. What is wrong may pass, or be mended by a new version, so it is tried
-        again, for as long as the stream keeps it."""
+        """Where a fault is caught: said once. What is wrong may pass, so it is tried again; seconds until then."""
         level = logging.DEBUG if reply.faults else logging.ERROR
         log.log(level, "%s: a fault in limen keeps back the reply %s", self._account, reply.id, exc_info=True)
         reply.faults += 1
-        return min(FAULT * 2.0 ** min(reply.faults - 1, 10), SELDOM)
+        return FAULT * 2.0 ** (min(reply.faults, FAULTS) - 1)
 
     async def _finish(self, reply: _Reply, end: Done | Failed) -> None:
         """Show the end of a reply, and only then strike it off the stream."""
         if not await self._client.do("XRANGE", self._stream, reply.entries[-1], reply.entries[-1]):
             return  # somebody has been forgotten since we read it
-        sending = await self._sending(reply)
-        if isinstance(end, Done):
-            await self._outlet.final(end, sending)
+        if reply.faults >= FAULTS:
+            await self._give_up(reply, end)
+        elif isinstance(end, Done):
+            await self._outlet.final(end, await self._sending(reply))
             await self._ledger.whole(end.reply_id)
         else:
-            await self._outlet.failed(end, sending)
+            await self._outlet.failed(end, await self._sending(reply))
         await self._client.do("XDEL", self._stream, *reply.entries)
+
+    async def _give_up(self, reply: _Reply, end: Done | Failed) -> None:
+        """Tell its place that it will not come; should that not work either, only the log has it."""
+        failed = Failed(
+            job=end.job, reply_id=end.reply_id, conversation=end.conversation, place=end.place, reason=str(Fault())
+        )
+        try:
+            await self._outlet.failed(failed, await self._sending(reply))
+        except (StoreError, UserError):
+            raise
+        except Exception:
+            log.exception("%s: nor can it be said that there is no reply %s", self._account, reply.id)
+        shows = f"; `limen feedback export - | grep {reply.id}` shows it" if isinstance(end, Done) else ""
+        log.error("%s: the reply %s cannot be shown and is given up%s", self._account, reply.id, shows)
 
     async def _sending(self, reply: _Reply) -> Sending:
         """The sending of a reply; taken up from what is on record if it is not in our hands yet."""

@@ -11,7 +11,7 @@ import pytest
 
 from core import delivery
 from core.delivery import Delivery, Sending
-from core.errors import ConfigError, StoreUnreachable
+from core.errors import ConfigError, Fault, StoreUnreachable
 from core.jobs import Done, Failed
 from core.store import keys
 from core.store.client import Client, Effect, Value
@@ -553,6 +553,57 @@ async def test_a_fault_of_ours_costs_one_conversation_and_no_other(
     assert ["mine", "again", "again", "again"] == [mark for reply, mark in shelf.marks if reply == "r-a1"]
     assert 1 == len([row for row in caplog.records if row.levelname == "ERROR"])
     assert "a bug" in caplog.text
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+async def test_a_reply_that_meets_faults_for_a_minute_is_given_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, deaf: bool
+) -> None:
+    """Its place is told that there is none, if that works, and what waits there goes on; the log says how to see it."""
+    monkeypatch.setattr(delivery, "FAULT", 0.001)
+
+    class Deaf(Weather):
+        async def failed(self, failed: Failed, sending: Sending) -> None:
+            await super().failed(failed, sending)
+            if deaf:
+                raise RuntimeError("another bug")
+
+    shelf = Deaf()
+    shelf.trouble = {"r-a1": [RuntimeError("a bug")] * 100}
+    await answered(desk, ("a1", "a"), ("a2", "a"))
+    async with carrying(desk, shelf):
+        await until(lambda: _empty(desk))
+
+    assert (["r-a2"], delivery.FAULTS) == (shelf.said, [reply for reply, _ in shelf.marks].count("r-a1"))
+    assert [("r-a1", str(Fault()), False)] == [(f.reply_id, f.reason, f.dead) for f in shelf.failures]
+    loud = [row.getMessage() for row in caplog.records if row.levelname == "ERROR"]
+    assert 2 + deaf == len(loud)
+    assert "the reply r-a1 cannot be shown" in loud[-1]
+    assert "`limen feedback export - | grep r-a1` shows it" in loud[-1]
+
+
+async def test_a_reply_is_given_up_once_redis_is_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it is away just then, telling of it waits; it is not tried anew."""
+    monkeypatch.setattr(delivery, "FAULT", 0.001)
+    monkeypatch.setattr(delivery, "AGAIN", 0.001)
+    away = [StoreUnreachable("gone")] * 3
+
+    class Absent(Weather):
+        async def failed(self, failed: Failed, sending: Sending) -> None:
+            if away:
+                raise away.pop()
+            await super().failed(failed, sending)
+
+    shelf = Absent()
+    shelf.trouble = {"r-a1": [RuntimeError("a bug")] * 100}
+    await answered(desk, ("a1", "a"))
+    async with carrying(desk, shelf):
+        await until(lambda: _empty(desk))
+
+    assert (1, delivery.FAULTS) == (len(shelf.failures), len(shelf.marks))
+    assert 2 == len([row for row in caplog.records if row.levelname == "ERROR"])
 
 
 async def test_a_draft_that_meets_a_fault_of_ours_costs_nothing(desk: Desk) -> None:
