@@ -47,9 +47,10 @@ ROOMS = 10_000
 
 
 class Act(StrEnum):
-    """What became of an event."""
+    """What became of an event. KEPT: it is tried again until Redis is back, which has been away for long."""
 
     IGNORED = "ignored"
+    KEPT = "kept"
     HEARD = "heard"
     QUEUED = "queued"
     MERGED = "merged"

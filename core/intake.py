@@ -1,35 +1,69 @@
 """Events in, in batches: up to 50 at once or what came within 2 ms, whichever is first. Keeps their order.
 
-A batch is tried again while Redis is away: the store takes each event once, however often it is told. All bots of a
-process share one intake: what goes wrong with one event, a fault of ours too, is that event's alone.
+While Redis is away they are tried again: the store takes each event once, however often it is told. Whoever said
+something hears after a minute that it could not be taken; reactions, edits and deletions, for which nobody waits, are
+kept for as long as the process lives. All bots of a process share one intake: what goes wrong with one event, a fault
+of ours too, is that event's alone.
 """
 
 import asyncio
 import logging
+import math
+import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 
-from core.engine import Outcome
-from core.errors import Fault, LimenError, UserError
-from core.events import AnyEvent
-from core.store.client import patiently
+from core.engine import Act, Outcome
+from core.errors import Fault, LimenError, StoreUnreachable, UserError
+from core.events import AnyEvent, Deletion, Edit, Reaction
 
 log = logging.getLogger("limen.intake")
 
 MOST = 50
 WITHIN = 0.002
+FIRST_PAUSE, LAST_PAUSE = 0.05, 0.5  # seconds until an absent Redis is asked again
+KEPT = 1_000  # events that are kept for it at most
 
 Handle = Callable[[Sequence[AnyEvent]], Awaitable[list[Outcome]]]
-Batch = list[tuple[AnyEvent, asyncio.Future[Outcome]]]
+
+
+@dataclass(slots=True)
+class _Offered:
+    """An event on its way. `until`: when its patience ends; never, for one that is kept."""
+
+    event: AnyEvent
+    outcome: asyncio.Future[Outcome]
+    until: float
+
+    @property
+    def is_kept(self) -> bool:
+        return self.until == math.inf
+
+    def tell(self, error: LimenError) -> None:
+        """It could not be taken."""
+        if self.is_kept:
+            log.warning("an event that was kept could not be taken (%s): %s", self.event.id, error)
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+    def became(self, outcome: Outcome) -> None:
+        """That."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
 
 
 class Intake:
-    """Put events in, get their outcomes. `run()` must be running."""
+    """Put events in, get their outcomes. `run()` must be running. `patience`: seconds that an absent Redis is waited
+    for before somebody is told."""
 
     def __init__(self, handle: Handle, patience: float = 60.0) -> None:
         self._handle = handle
         self._patience = patience
-        self._waiting: asyncio.Queue[tuple[AnyEvent, asyncio.Future[Outcome]]] = asyncio.Queue()
+        self._waiting: deque[_Offered] = deque()
+        self._came, self._fewer = asyncio.Event(), asyncio.Event()
+        self._kept = 0
 
     async def put(self, event: AnyEvent) -> Outcome:
         """What became of one event. Raises LimenError when it could not be taken."""
@@ -37,53 +71,97 @@ class Intake:
 
     def offer(self, event: AnyEvent) -> "asyncio.Future[Outcome]":
         """The same, to be waited for later. Whoever offers sees to it that not too many are on their way."""
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((event, future))
-        return future
+        loop = asyncio.get_running_loop()
+        offered = _Offered(event, loop.create_future(), loop.time() + self._patience)
+        self._waiting.append(offered)
+        self._came.set()
+        return offered.outcome
+
+    async def room(self) -> None:
+        """Until so few are kept that more may be heard."""
+        while self._kept >= KEPT:
+            self._fewer.clear()
+            await self._fewer.wait()
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            await self._settle(await self._collect())
-
-    async def _settle(self, batch: Batch) -> None:
-        """Take a batch. One event that cannot be taken (its card is broken, say) must not cost the others."""
+        pause = FIRST_PAUSE
         try:
-            outcomes = await patiently(lambda: self._handle([event for event, _ in batch]), self._patience)
+            while True:
+                batch = await self._collect()
+                try:
+                    await self._settle(batch)
+                    pause = FIRST_PAUSE
+                except StoreUnreachable as error:
+                    self._lose_patience(error)
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                    pause = min(2 * pause, LAST_PAUSE)
+        finally:
+            if self._kept:
+                log.warning("%d reactions, edits and deletions were kept, and end with this process", self._kept)
+
+    async def _collect(self) -> list[_Offered]:
+        """The oldest. They wait on until they are settled."""
+        if not self._waiting:
+            self._came.clear()
+            await self._came.wait()
+        if len(self._waiting) == 1:
+            await asyncio.sleep(WITHIN)
+        return list(islice(self._waiting, MOST))
+
+    async def _settle(self, batch: Sequence[_Offered]) -> None:
+        """Take a batch. One event that cannot be taken (its card is broken, say) must not cost the others.
+
+        Raises StoreUnreachable: what of it is not settled waits on.
+        """
+        try:
+            outcomes = await self._handle([one.event for one in batch])
+        except StoreUnreachable:
+            raise
         except UserError as error:
             await self._apart(batch, error)
         except LimenError as error:
-            _tell(batch, error)
+            for _ in batch:
+                self._next().tell(error)
         except Exception:  # the edge of what one event can break
             if len(batch) == 1:
-                log.exception("a fault in limen: an event cannot be taken (%s); please report it", batch[0][0].id)
+                log.exception("a fault in limen: an event cannot be taken (%s); please report it", batch[0].event.id)
             await self._apart(batch, Fault())
         else:
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                if not future.done():
-                    future.set_result(outcome)
+            for _, outcome in zip(batch, outcomes, strict=True):
+                self._next().became(outcome)
 
-    async def _apart(self, batch: Batch, error: LimenError) -> None:
+    async def _apart(self, batch: Sequence[_Offered], error: LimenError) -> None:
         """Each by itself, to find out whose trouble it is."""
         if len(batch) == 1:
-            _tell(batch, error)
+            self._next().tell(error)
             return
         for one in batch:
             await self._settle([one])
 
-    async def _collect(self) -> Batch:
-        batch = [await self._waiting.get()]
-        if self._waiting.empty():
-            await asyncio.sleep(WITHIN)
-        while len(batch) < MOST:
-            with suppress(asyncio.QueueEmpty):
-                batch.append(self._waiting.get_nowait())
-                continue
-            break
-        return batch
+    def _next(self) -> _Offered:
+        """The oldest, which waits no more."""
+        one = self._waiting.popleft()
+        if one.is_kept:
+            self._kept -= 1
+            self._fewer.set()
+        return one
 
+    def _lose_patience(self, error: StoreUnreachable) -> None:
+        """With those whose time is up, wherever they wait. What is kept keeps its place among the others."""
+        now = asyncio.get_running_loop().time()
+        due = [one for one in self._waiting if one.until <= now]
+        for one in due:
+            if isinstance(one.event, Reaction | Edit | Deletion):
+                self._keep(one)
+            else:
+                one.tell(error)
+        if due:
+            self._waiting = deque(one for one in self._waiting if one.until > now)
 
-def _tell(batch: Batch, error: LimenError) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(error)
+    def _keep(self, one: _Offered) -> None:
+        if not self._kept:
+            log.warning("Redis stays away: reactions, edits and deletions are kept until it is back")
+        one.until = math.inf
+        self._kept += 1
+        one.became(Outcome(act=Act.KEPT))

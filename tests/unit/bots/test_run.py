@@ -10,8 +10,8 @@ from adapters.base import Adapter
 from bots.run import Few, beside, converse
 from core.commands import Answer, Desk
 from core.engine import Act, Outcome
-from core.errors import InputError, LimenError, StoreError
-from core.events import AnyEvent, Attachment, Command, Message, Person, Place
+from core.errors import InputError, LimenError, StoreError, StoreUnreachable
+from core.events import AnyEvent, Attachment, Command, Message, Person, Place, Reaction
 from core.intake import Intake
 
 ANN = Person("test:ann", "Ann")
@@ -62,10 +62,12 @@ class Core:
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
-        self.go = asyncio.Event()
+        self.go, self.away = asyncio.Event(), False
         self.intake = Intake(self.handle, patience=0.01)
 
     async def handle(self, events: Sequence[AnyEvent]) -> list[Outcome]:
+        if self.away:
+            raise StoreUnreachable("gone")
         if any(event.id.endswith("-bad") for event in events):
             raise InputError("that is bad")
         if any(event.id.endswith("-fault") for event in events):
@@ -160,6 +162,24 @@ async def test_a_fault_of_ours_costs_one_event() -> None:
     wrong = [line for line in platform.log if "Something went wrong in me" in line]
     assert [line.partition("!")[0] for line in wrong] == ["c-broken", "b-fault"]
     assert len(platform.done_with) == 5
+
+
+async def test_a_reaction_that_redis_is_away_for_is_done_with_and_not_lost() -> None:
+    """It is kept: the platform need not bring it again, what follows in its channel goes on, and authors are told."""
+    core = Core()
+    core.away = True
+    feels = Reaction(id="felt", account="test:b", place=Place("test", "w", "a"), author=ANN, time=1.0, message_id="m",
+                     emoji="👍")  # fmt: skip
+    platform = Platform(feels, message("1", "a"), message("1", "b"))
+    running = asyncio.create_task(core.intake.run())
+    desk = cast("Desk", core)
+    await asyncio.wait_for(converse(cast("Adapter", platform), core.intake, desk), 5)
+    assert sorted(platform.log) == ["a-1! gone", "b-1! gone", "felt"]
+    assert len(platform.done_with) == 3
+    core.away = False
+    await core.intake.put(message("2", "a"))
+    running.cancel()
+    assert [one for batch in core.batches for one in batch] == ["felt", "a-2"]
 
 
 async def test_a_platform_that_breaks_off_is_heard_to_the_end() -> None:

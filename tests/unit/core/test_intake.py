@@ -1,0 +1,134 @@
+"""core/intake: in order and in batches; whoever waits hears in time that Redis is away, and the rest is kept for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from core import intake
+from core.engine import Act, Outcome
+from core.errors import CardError, StoreUnreachable
+from core.events import AnyEvent, Deletion, Edit, Message, Person, Place, Reaction
+from core.intake import Intake
+
+ANN = Person("test:ann", "Ann")
+COMMON = {"account": "test:b", "place": Place("test", "w", "c"), "author": ANN, "time": 1.0}
+
+
+def said(name: str) -> Message:
+    """Somebody waits for this."""
+    return Message(id=name, **COMMON, text="hello")
+
+
+def felt(name: str) -> Reaction:
+    """Nobody waits for that, nor for the next two."""
+    return Reaction(id=name, **COMMON, message_id="m", emoji="👍")
+
+
+def edited(name: str) -> Edit:
+    return Edit(id=name, **COMMON, message_id="m", text="hello")
+
+
+def deleted(name: str) -> Deletion:
+    return Deletion(id=name, **COMMON, message_id="m")
+
+
+class Engine:
+    """Takes events while Redis is there; not those whose card is broken."""
+
+    def __init__(self, patience: float) -> None:
+        self.away, self.taken, self.tries = True, list[str](), 0
+        self.intake = Intake(self.handle, patience)
+
+    async def handle(self, events: Sequence[AnyEvent]) -> list[Outcome]:
+        self.tries += 1
+        if self.away:
+            raise StoreUnreachable("gone")
+        if any(event.id.startswith("bad") for event in events):
+            raise CardError("broken")
+        self.taken += [event.id for event in events]
+        return [Outcome(act=Act.HEARD) for _ in events]
+
+
+@asynccontextmanager
+async def running(engine: Engine) -> AsyncIterator[None]:
+    """Its intake runs."""
+    task = asyncio.create_task(engine.intake.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_what_nobody_waits_for_is_kept_until_redis_is_back() -> None:
+    """In order, together with what comes then. Whoever offered it is told that it is kept, and goes on."""
+    engine = Engine(patience=0.05)
+    async with running(engine):
+        kept = [engine.intake.offer(one) for one in (felt("1"), edited("2"), deleted("3"))]
+        assert [Act.KEPT] * 3 == [(await one).act for one in kept]
+        tries = engine.tries
+        while engine.tries < tries + 2:  # for as long as it takes
+            await asyncio.sleep(0.01)
+        fresh = [engine.intake.offer(one) for one in (said("4"), felt("5"))]
+        engine.away = False
+        assert [Act.HEARD] * 2 == [(await one).act for one in fresh]
+    assert ["1", "2", "3", "4", "5"] == engine.taken
+
+
+async def test_nobody_waits_longer_for_what_came_before() -> None:
+    """Neither for what is kept nor for others who wait: each hears when their own patience is over, however many."""
+    engine = Engine(patience=0.3)
+    loop = asyncio.get_running_loop()
+    async with running(engine):
+        engine.intake.offer(felt("1"))
+        first = [engine.intake.offer(said(f"a{n}")) for n in range(2 * intake.MOST)]
+        await asyncio.sleep(0.2)
+        began = loop.time()
+        later = [engine.intake.offer(said(f"b{n}")) for n in range(2 * intake.MOST)]
+        for one in (*first, *later):
+            with pytest.raises(StoreUnreachable):
+                await one
+        took = loop.time() - began
+        engine.away = False
+        await engine.intake.put(said("c"))
+    assert 0.3 <= took < 0.3 + 2 * intake.LAST_PAUSE
+    assert ["1", "c"] == engine.taken
+
+
+async def test_no_more_are_kept_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever hears more waits. The log says that some are kept, and how many end with the process."""
+    monkeypatch.setattr(intake, "KEPT", 2)
+    engine = Engine(patience=0.0)
+    async with running(engine):
+        await engine.intake.room()
+        for name in "12":
+            await engine.intake.put(felt(name))
+        room = asyncio.create_task(engine.intake.room())
+        await asyncio.sleep(0.05)
+        assert not room.done()
+        engine.away = False
+        await room
+        await engine.intake.put(felt("3"))
+        engine.away = True
+        await engine.intake.put(felt("4"))
+    assert ["1", "2", "3"] == engine.taken
+    logged = [row.getMessage() for row in caplog.records]
+    assert ["Redis stays away: reactions, edits and deletions are kept until it is back"] * 2 == logged[:-1]
+    assert logged[-1].startswith("1 reactions, edits and deletions were kept")
+
+
+async def test_what_was_kept_and_cannot_be_taken_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is there any more to be told: the log is."""
+    engine = Engine(patience=0.0)
+    async with running(engine):
+        for name in ("1", "bad", "2"):
+            await engine.intake.put(edited(name))
+        engine.away = False
+        await engine.intake.put(said("3"))
+    assert ["1", "2", "3"] == engine.taken
+    assert "an event that was kept could not be taken (bad): broken" in caplog.text
