@@ -364,7 +364,9 @@ class Night(Part, frozen=True):
     depth: Annotated[
         float, Meta(gt=0, le=1, description="The share of the layers, from the top, that learn: half costs half.")
     ] = 0.5
-    passes: Annotated[int, Meta(ge=1, le=50, description="How often each example is seen, at most.")] = 3
+    passes: Annotated[
+        int, Meta(ge=1, le=50, description="How often each example is seen; a few more often, many less.")
+    ] = 3
     report: Annotated[
         str,
         Meta(

@@ -10,7 +10,7 @@ part that is only about length can be left out again: replies are compared as if
 import re
 import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,12 +140,10 @@ class Head:
     counts: 1 is the vote of one person who is believed."""
 
     def __init__(self, looks: Looks, values: Sequence[float], weights: Sequence[float]) -> None:
-        self._scales = _Scales(looks)
+        self._scales = Scales(looks)
         self._rows = self._scales.rows(looks)
-        lengths = self._scales.lengths(looks)
-        noise = NOISE / np.maximum(np.asarray(weights, np.float64), 1e-3)
-        near = self._rows @ self._rows.T + LENGTH * np.outer(lengths, lengths) + CONSTANT
-        self._matrix = near.astype(np.float64) + np.diag(noise)
+        near = likeness(self._rows, self._scales.lengths(looks))
+        self._matrix = near.astype(np.float64) + np.diag(noise(np.asarray(weights, np.float64)))
         self._values = np.asarray(values, np.float64)
 
     def judge(self, looks: Looks) -> Belief:
@@ -157,8 +155,19 @@ class Head:
         return Belief(near @ solved[:, 0], (spread + spread.T) / 2)
 
 
-class _Scales:
-    """What is usual among replies that were rated: only what differs among them can be liked or not."""
+def likeness(rows: NDArray[Any], lengths: NDArray[Any]) -> NDArray[Any]:
+    """[n, n]: how alike two replies are in all that may be liked, length too; of `rows` and `lengths` by `Scales`."""
+    found: NDArray[Any] = rows @ rows.T + LENGTH * np.outer(lengths, lengths) + CONSTANT
+    return found
+
+
+def noise(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The variance of votes that count so much, of any shape."""
+    return NOISE / np.maximum(weights, 1e-3)
+
+
+class Scales:
+    """What is usual among some replies: only what differs among them can be liked or not."""
 
     def __init__(self, looks: Looks) -> None:
         self._middle = looks.vectors.mean(0)
@@ -177,4 +186,5 @@ class _Scales:
         return np.hstack([(looks.vectors - self._middle) / self._radius, spoken / norms, manner]).astype(np.float32)
 
     def lengths(self, looks: Looks) -> Floats:
+        """[n]: how much longer each is than usual, in deviations of the logarithm."""
         return ((looks.length - self._long) / self._longer).astype(np.float32)

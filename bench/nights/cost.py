@@ -36,7 +36,7 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
         made = learn(base, parts, [recipe], "new")
     with Spent() as exam:
         held = judged(base, parts, made, None)
-        judge(examine(base, world.stage.card, parts.rows, held, made.weights, None, asked.seed).measured)
+        judge(examine(base, world.stage.card, parts, held, made, None, asked.seed).measured)
     found: dict[str, Any] = {
         "rows": len(parts.rows), "longest": max(len(one.row.tokens) for one in Rows(base).of(parts.rows)),
         "steps": made.curve[-1].step, "training": round(training.cpu, 1), "exam": round(exam.cpu, 1),

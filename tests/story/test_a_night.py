@@ -118,7 +118,7 @@ def test_the_real_model_learns_and_speaks_with_what_it_learned(home: Path, monke
     base = prepare(model.load(settings), base_names(settings), "attention", 8, PLAIN)
     codes = [tuple(base.loaded.tokenizer.encode(text)) for text in ("Do you like rain?", " Aye, matey!", " No.")]
     rows = [Rated(Row(codes[0], codes[1]), True), Rated(Row(codes[0], codes[2]), False)]
-    weights, curve, _ = train(base, rows, (), Recipe(rate=1e-3, passes=3, batch=2), "v")
+    weights, curve, _ = train(base, rows, (), Recipe(rate=1e-3, passes=3, fewest=0, batch=2), "v")
     write(home / "lora", weights, base_names(settings)[0])
 
     version = well(limen("lora", "add", home / "lora", "--persona", "mira", "--canary", "0.1")).out.split()[-1]

@@ -26,12 +26,13 @@ Telling = Callable[[str, int, int], None]  # what, steps done, steps in all
 @dataclass(frozen=True)
 class Crossed:
     """What the learners of all folds show of a recipe: by look what they say of each reply of the folds, in their
-    order, and what it costs. `best`: the look after which to stop."""
+    order, and what it costs; and what they have become. `best`: the look after which to stop."""
 
     recipe: Recipe
     liked: list[bool]
     looks: list[Look]
     costs: list[list[float]]
+    learners: list[Weights] = field(default_factory=list)
 
     @property
     def best(self) -> int:
@@ -49,13 +50,15 @@ class Crossed:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a training made. `leanings`: to the replies of the folds, by LoRAs that have not learned from them."""
+    """What a training made. `leanings`: to the replies of the folds, by LoRAs that have not learned from them, which
+    are `learners`, fold by fold."""
 
     weights: Weights
     curve: tuple[Point, ...]
     recipe: Recipe
     leanings: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    learners: tuple[Weights, ...] = ()
 
 
 def learn(
@@ -86,7 +89,8 @@ def learn(
     last = way.part(best.recipe.steps(len(parts.rows)))
     weights, curve, _ = train(base, rows.of(parts.rows), (), best.recipe, name, parent, last, file, upto, rows.shelf)
     found = tuple(best.looks[best.best].leanings) if best.looks else ()
-    return Learned(weights, _with_looks(curve, best), best.recipe, found, tuple(notes) if len(recipes) > 1 else ())
+    said = tuple(notes) if len(recipes) > 1 else ()
+    return Learned(weights, _with_looks(curve, best), best.recipe, found, said, tuple(best.learners))
 
 
 def crossed(rows: "Rows", parts: Split, recipe: Recipe, way: "Way | None" = None, kept: Path | None = None) -> Crossed:
@@ -94,18 +98,21 @@ def crossed(rows: "Rows", parts: Split, recipe: Recipe, way: "Way | None" = None
     learned from the fold. Raises Diverged."""
     looks = [Look([], []) for _ in range(recipe.looks if parts.folds else 0)]
     costs: list[list[float]] = [[] for _ in looks]
+    learners: list[Weights] = []
     for number, fold in enumerate(parts.folds):
         before, held = rows.of(parts.before[number]), rows.of(fold)
         said = way.part(recipe.steps(len(before))) if way else _silent
         file = kept / f"{_stem(recipe)}-{number}.pt" if kept else None
-        _, _, found = train(rows.base, before, held, recipe, "fold", None, said, file, shelf=rows.shelf)
+        name = f"fold-{number}"
+        learner, _, found = train(rows.base, before, held, recipe, name, None, said, file, shelf=rows.shelf)
+        learners.append(learner)
         for look, costing, seen in zip(looks, costs, found, strict=True):
             if not all(map(math.isfinite, (*seen.gains, *seen.leanings))):
                 raise Diverged("what it makes of replies is no number")
             look.gains.extend(seen.gains)
             look.leanings.extend(seen.leanings)
             costing += cost(held, seen.gains, recipe)
-    return Crossed(recipe, [one.liked for fold in parts.folds for one in fold], looks, costs)
+    return Crossed(recipe, [one.liked for fold in parts.folds for one in fold], looks, costs, learners)
 
 
 @dataclass(eq=False)

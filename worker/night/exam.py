@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 
 from core.jobs import BASE
 from core.nights import Sample, Shift
-from core.taste import MOST, Head, Looks
+from core.taste import MOST, Head
 from personas.card import Card
 from worker.lora.files import Weights
 from worker.night import measure
 from worker.night.base import Base
+from worker.night.cross import Learned
+from worker.night.evidence import Earlier, Spoken, looks
 from worker.night.examples import Example
 from worker.night.gate import Held, Measured
 from worker.night.measure import Asked
 from worker.night.rows import Row
+from worker.night.split import Split
 from worker.night.train import Tell
 from worker.night.voice import Voice, knows, voices
 
@@ -38,36 +40,48 @@ class Exam:
 
 
 def examine(
-    base: Base, card: Card, rows: Sequence[Example], held: Sequence[Held], new: Weights, live: Weights | None,
-    seed: int, tell: Tell = lambda done, of: None,
+    base: Base, card: Card, parts: Split, held: Sequence[Held], learned: Learned, live: Weights | None, seed: int,
+    tell: Tell = lambda done, of: None,
 ) -> Exam:  # fmt: skip
-    """All are asked the same, with the same seeds: what people asked in the last of `rows`, and who they are.
+    """All are asked the same, with the same seeds: what people asked last, and who they are. Those that judge are asked
+    the first as well.
 
     What people like is compared with the live one; whether it is still the same character is compared with the base,
     lest it drift away night by night.
     """
+    rows, new, steps = parts.rows, learned.weights, len(learned.learners) + 5
     shortest = min(card.sampling.max_tokens, measure.LONGEST)
     sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
     prompts = talks(base, card, rows)
     who = [measure.asked(base, card, text) for text in WHO] * TIMES
     said: dict[Weights | None, list[str]] = {}
-    for one in dict.fromkeys((None, live, new)):
-        tell(len(said), 5)
+    for one in dict.fromkeys((None, live, new, *learned.learners)):
+        tell(len(said), steps)
         said[one] = measure.speak(base, prompts, one, sampling, seed)
     before, after = said[live], said[new]
-    tell(3, 5)
+    spoken = _spoken(parts, before, [said[one] for one in learned.learners])
+    tell(steps - 2, steps)
     knew, known = (_knows(card, measure.speak(base, who, one, sampling, seed + 1)) for one in (None, new))
-    tell(4, 5)
+    tell(steps - 1, steps)
     measured = Measured(
         held=held, live=live.version if live else BASE, seed=seed,
         perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)), card=_card(base, card, new),
         kl=_distance(base, prompts, after, new), voices=voices(said[None], after), knows=(knew, known),
+        spoken=spoken,
     )  # fmt: skip
-    tell(5, 5)
+    tell(steps, steps)
     samples = tuple(
         Sample(asked.text, was, now) for asked, was, now in zip(prompts, before, after, strict=True) if was != now
     )
     return Exam(measured, samples[:SHOWN], (*preferred(rows, before, after), *_shifts(*voices(before, after))))
+
+
+def _spoken(parts: Split, live: Sequence[str], tried: Sequence[Sequence[str]]) -> Spoken:
+    """What people judged, and what those said who are judged by it."""
+    judged = [one for fold in parts.folds for one in fold]
+    known = {one.reply for one in judged}
+    earlier = [Earlier(one.text, one.liked, one.weight) for one in parts.rows if one.reply not in known]
+    return Spoken(earlier, [one.text for one in judged], live, tried)
 
 
 def talks(base: Base, card: Card, rows: Sequence[Example]) -> list[Asked]:
@@ -82,20 +96,14 @@ def talks(base: Base, card: Card, rows: Sequence[Example]) -> list[Asked]:
 def preferred(rows: Sequence[Example], before: Sequence[str], after: Sequence[str]) -> tuple[Shift, ...]:
     """Of two answers to one prompt, which would be liked more by the people whose votes are in `rows`? The shares of
     the old ones and of the new ones; nothing if there are no votes. For people to see: the gate does not look at it.
-
-    By words and manner alone (`core/taste.py`), for a night has no embedder.
     """
     latest = rows[-MOST:]
     if not latest or not before:
         return ()
-    head = Head(_looks([row.text for row in latest]), *_votes(latest))
-    old, new = (head.judge(_looks(texts)).mean for texts in (before, after))
+    head = Head(looks([row.text for row in latest]), *_votes(latest))
+    old, new = (head.judge(looks(texts)).mean for texts in (before, after))
     share = float((new > old).mean() + 0.5 * (new == old).mean())
     return (Shift("liked more, by what was rated", 1 - share, share),)
-
-
-def _looks(texts: Sequence[str]) -> Looks:
-    return Looks(texts, np.zeros((len(texts), 0), np.float32))
 
 
 def _votes(rows: Sequence[Example]) -> tuple[list[float], list[float]]:

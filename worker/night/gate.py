@@ -1,8 +1,8 @@
 """Is the new LoRA better than what serves now? Yes only if everything holds; what cannot be shown is not let in. Pure.
 
 Two questions are kept apart. Does it know better what people like? Later ratings say so: each judges a LoRA that was
-made in the same way from earlier ones. And is it still the same character, speaking the same language? Bounds on what
-was measured.
+made in the same way from earlier ones, by what it finds likely and by what it says (`evidence.py`). And is it still the
+same character, speaking the same language? Bounds on what was measured.
 """
 
 import random
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.nights import Check, Outcome
+from worker.night.evidence import NOTHING, Evidence, Spoken
 from worker.night.voice import Voice
 
 SURE = 0.9  # that it is better than the live one, over resampled conversations
@@ -45,7 +46,8 @@ class Held:
 @dataclass(frozen=True)
 class Measured:
     """Everything the gate looks at. Perplexities (of plain text, of the card's lines), voices and `knows`, how often it
-    says who it is when asked, are of the base and of the new one; `kl` is between them, in nats per token."""
+    says who it is when asked, are of the base and of the new one; `kl` is between them, in nats per token. `spoken`:
+    what people judged, and what those said who are judged by it."""
 
     held: Sequence[Held]
     perplexity: tuple[float, float]
@@ -55,6 +57,7 @@ class Measured:
     knows: tuple[float, float]
     live: str = "base"
     seed: int = 0
+    spoken: Spoken = NOTHING
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,9 @@ def _taste(seen: Measured, by_chance: float) -> Iterator[Check]:
         return
     dice = random.Random(seen.seed)
     new, live = auc(seen.held, [row.new for row in seen.held]), auc(seen.held, [row.live for row in seen.held])
-    chance = beats_chance(seen.held, dice)
-    better = beats_live(seen.held, dice)
+    evidence = Evidence(seen.spoken, [row.fold for row in seen.held]) if seen.spoken.judged else None
+    chance = beats_chance(seen.held, dice, evidence=evidence)
+    better = beats_live(seen.held, dice, evidence=evidence)
     in_pairs = f"In {new:.0%} of pairs of a liked and a disliked reply it finds the liked one likelier"
     yield Check(AUC, new, f"> {live:.2f} (live)", new > live, f"{in_pairs}; {_named(seen.live)} does in {live:.0%}.")
     yield Check(
@@ -186,40 +190,82 @@ class _Ranks:
         return found
 
 
-def beats_live(rows: Sequence[Held], dice: random.Random, resamples: int = RESAMPLES) -> float:
-    """How often the new one's AUC is above the live one's when whole conversations are drawn anew (paired bootstrap,
-    Efron 1979); equal counts half."""
+def beats_live(
+    rows: Sequence[Held], dice: random.Random, resamples: int = RESAMPLES, evidence: Evidence | None = None
+) -> float:  # fmt: skip
+    """How often the new one is above the live one when whole conversations are drawn anew (paired bootstrap, Efron
+    1979); equal counts half. By the AUC of what they lean to; with `evidence` by what is heard, too, each over its
+    deviation."""
     names = {name: at for at, name in enumerate(dict.fromkeys(row.group for row in rows))}
     group = [names[row.group] for row in rows]
     liked, disliked = _weights(rows)
     ranks = [_Ranks(rows, scores) for scores in ([row.new for row in rows], [row.live for row in rows])]
-    better = valid = 0.0
+    leads, heard = [], []
     for count in _parts(resamples, len(rows)):
-        drawn = [np.bincount(dice.choices(range(len(names)), k=len(names)), minlength=len(names)) for _ in range(count)]
-        times = np.array(drawn)[:, group]
+        times = _drawn(dice, len(names), count)[:, group]
         new, live = (one.auc(times * liked, times * disliked) for one in ranks)
-        both = ~(np.isnan(new) | np.isnan(live))
-        valid += both.sum()
-        better += ((new > live) + 0.5 * (new == live))[both].sum()
-    return float(better / valid) if valid else 0.0
+        leads.append(new - live)
+        if evidence and evidence.questions:
+            values, weights = _votes(evidence, times * liked, times * disliked)
+            heard.append(evidence.heard(values, weights, _drawn(dice, evidence.questions, count)))
+    found = np.concatenate(leads)
+    valid = ~np.isnan(found)
+    if not valid.any():
+        return 0.0
+    lead = found[valid]
+    if heard:
+        lead = _scaled(lead) + _scaled(np.concatenate(heard)[valid])
+    return float(((lead > 0) + 0.5 * (lead == 0)).mean())
 
 
-def beats_chance(rows: Sequence[Held], dice: random.Random, shuffles: int = RESAMPLES) -> float:
-    """The share of votes shuffled within each fold under which the same scores have a lower AUC (permutation test)."""
+def beats_chance(
+    rows: Sequence[Held], dice: random.Random, shuffles: int = RESAMPLES, evidence: Evidence | None = None
+) -> float:  # fmt: skip
+    """The share of votes shuffled within each fold under which the same scores have a lower AUC (permutation test).
+
+    With `evidence` also under which later votes are foretold less well by earlier ones: both together, each over its
+    deviation.
+    """
     folds: dict[int, list[int]] = {}
     for at, row in enumerate(rows):
         folds.setdefault(row.fold, []).append(at)
     places = [at for some in folds.values() for at in some]
     ranks, (liked, disliked) = _Ranks(rows, [row.new for row in rows]), _weights(rows)
-    found, worse = ranks.auc(liked[None], disliked[None])[0], 0
+    aucs, foretold = [ranks.auc(liked[None], disliked[None])], []
+    if evidence:
+        foretold.append(evidence.foretold(*_votes(evidence, liked[None], disliked[None])))
     for count in _parts(shuffles, len(rows)):
         draws = [[at for some in folds.values() for at in dice.sample(some, len(some))] for _ in range(count)]
         to = np.array(draws, int).reshape(count, len(rows))
         mixed = [np.zeros((count, len(rows))) for _ in range(2)]
         for kind, weights in zip(mixed, (liked, disliked), strict=True):
             np.put_along_axis(kind, to, np.broadcast_to(weights[places], to.shape), 1)
-        worse += int((ranks.auc(*mixed) < found).sum())
-    return worse / shuffles
+        aucs.append(ranks.auc(*mixed))
+        if evidence:
+            foretold.append(evidence.foretold(*_votes(evidence, *mixed)))
+    seen = np.concatenate(aucs)
+    if evidence:
+        seen = _scaled(seen) + _scaled(np.concatenate(foretold))
+    return float((seen[1:] < seen[0]).sum() / shuffles)
+
+
+def _votes(evidence: Evidence, liked: Floats, disliked: Floats) -> tuple[Floats, Floats]:
+    """Draws of what was held out as `evidence` takes them: values and weights, those before the folds as they were."""
+    values, weights = np.where(liked > 0, 1.0, -1.0), liked + disliked
+    earlier = [np.broadcast_to(part, (len(liked), len(part))) for part in (evidence.values, evidence.weights)]
+    return np.hstack([earlier[0], values]), np.hstack([earlier[1], weights])
+
+
+def _drawn(dice: random.Random, things: int, draws: int) -> Floats:
+    """[draws, things]: how often each is drawn when as many are drawn with putting back."""
+    drawn = [np.bincount(dice.choices(range(things), k=things), minlength=things) for _ in range(draws)]
+    return np.array(drawn, float)
+
+
+def _scaled(values: Floats) -> Floats:
+    """Over their deviation, so that two kinds of evidence can be added."""
+    deviation = float(values.std())
+    return values / deviation if deviation > 0 else values
 
 
 def _parts(draws: int, rows: int) -> Iterator[int]:

@@ -37,9 +37,7 @@ def study(
     """
     learned = learn(base, parts, recipes, NEW, parent, tell, kept)
     held = judged(base, parts, learned, live)
-    exam = examine(
-        base, card, parts.rows, held, learned.weights, live, recipes[0].seed, lambda at, of: tell("exam", at, of)
-    )
+    exam = examine(base, card, parts, held, learned, live, recipes[0].seed, lambda at, of: tell("exam", at, of))
     return Studied(learned, exam, judge(exam.measured, tries=len(recipes)))
 
 

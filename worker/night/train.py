@@ -58,8 +58,8 @@ class Rated:
 @dataclass(frozen=True)
 class Recipe:
     """How it is learned: see the settings of `night`. `depth`: the share of the layers, from the top, that learn;
-    `batch` in rows; `looks` in all at the rows held out. However many rows there are, `visits` are made at most, but
-    one to each: it is the replay that grows, and not the night."""
+    `batch` in rows; `looks` in all at the rows held out. However few rows there are, `fewest` visits are made to them;
+    however many, `visits` at most, but one to each: it is the replay that grows, and not the night."""
 
     rate: float = 1e-3
     beta: float = 0.5
@@ -67,6 +67,7 @@ class Recipe:
     kl: float = 1.0
     depth: float = 0.5
     passes: int = 3
+    fewest: int = 400
     visits: int = 600
     batch: int = 8
     looks: int = 3
@@ -74,7 +75,7 @@ class Recipe:
 
     def steps(self, rows: int) -> int:
         """Updates for so many rows."""
-        return math.ceil(min(self.passes * rows, max(self.visits, rows)) / self.batch)
+        return math.ceil(min(max(self.passes * rows, self.fewest), max(self.visits, rows)) / self.batch)
 
 
 class Look(msgspec.Struct, frozen=True):

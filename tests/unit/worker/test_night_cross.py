@@ -17,7 +17,7 @@ from worker.night.gate import Held, beats_chance
 from worker.night.split import FOLDS, Split, split
 from worker.night.train import Diverged, Look, Recipe
 
-QUICK = Recipe(rate=3e-3, passes=4, batch=4, beta=0.1, anchor=0.5, kl=0.1, depth=1.0)
+QUICK = Recipe(rate=3e-3, passes=4, fewest=0, batch=4, beta=0.1, anchor=0.5, kl=0.1, depth=1.0)
 HALF = replace(QUICK, depth=0.5)
 ROWS = [example(at, ("yes", "no", "aye", "nay")[at % 4], at % 2 == 0) for at in range(16)]
 

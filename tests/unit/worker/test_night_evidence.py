@@ -1,0 +1,108 @@
+"""worker/night/evidence.py: what later votes say of a LoRA by a model of taste, and the gate's two tests with it."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.nights import Outcome
+from core.taste import Head
+from tests.unit.worker.test_night_gate import seen
+from worker.night.evidence import Earlier, Evidence, Spoken, looks
+from worker.night.gate import CHANCE, Held, beats_chance, beats_live, judge
+
+SAID = ("the tide is low", "rope costs two coins", "we sail at noon", "the map lies below", "fog on the water")
+
+
+def reply(dice: random.Random, loud: bool) -> str:
+    """Something about this and that, in one of two manners."""
+    return f"{dice.choice(SAID)}, {dice.choice(SAID)}{'!' if loud else '.'}"
+
+
+def night(
+    seed: int, agree: float, moved: float, votes: int = 60, leans: float = 0.0, earlier: int = 30, questions: int = 24
+) -> tuple[list[Held], Spoken]:
+    """A night of people who like what is loud, and say so in so many of their votes; what learned from them is loud in
+    `moved` of its answers, and what serves in three of ten. `leans`: how much further up the liked ones are."""
+    dice = random.Random(seed)
+    marks = [dice.random() < 0.3 for _ in range(votes + earlier)]
+    texts = [reply(dice, loud) for loud in marks]
+    liked = [loud if dice.random() < agree else dice.random() < 0.3 for loud in marks]
+    rows = [
+        Held(f"g{at}", like, 1.0, dice.gauss(leans if like else 0, 1), 0.0, at * 3 // votes)
+        for at, like in enumerate(liked[earlier:])
+    ]
+    before = [Earlier(text, like, 1.0) for text, like in zip(texts[:earlier], liked[:earlier], strict=True)]
+    live, *tried = ([reply(dice, dice.random() < far) for _ in range(questions)] for far in (0.3, *[moved] * 3))
+    return rows, Spoken(before, texts[earlier:], live, tried)
+
+
+NIGHTS = [night(seed, agree=0.8, moved=0.7, leans=0.4) for seed in range(8)]
+
+
+def both(rows: Sequence[Held], spoken: Spoken, seed: int = 0, draws: int = 200) -> tuple[float, float]:
+    """(better than chance, better than live)."""
+    evidence = Evidence(spoken, [row.fold for row in rows])
+    dice = random.Random(seed)
+    return beats_chance(rows, dice, draws, evidence), beats_live(rows, dice, draws, evidence)
+
+
+def test_a_taste_is_found_though_what_learned_hardly_leans() -> None:
+    """Votes that a head foretells are no luck, and answers that it likes better are better."""
+    found = [judge(seen(rows, spoken=spoken)).outcome for rows, spoken in NIGHTS]
+    leaning = [judge(seen(rows)).outcome for rows, _ in NIGHTS]
+
+    assert found.count(Outcome.PROMOTED) >= 5 > 2 >= leaning.count(Outcome.PROMOTED)
+
+
+def test_what_says_the_same_as_before_is_no_better() -> None:
+    """However clear the taste is; and what says less of what is liked is worse."""
+    same = [both(*night(seed, agree=0.8, moved=0.3))[1] for seed in range(12)]
+    worse = [both(*night(seed, agree=0.8, moved=0.0))[1] for seed in range(12)]
+
+    assert 0.35 < sum(same) / len(same) < 0.65
+    assert sum(worse) / len(worse) < 0.2
+
+
+def test_votes_by_coin_are_found_out_as_often_as_is_said() -> None:
+    """Though a learner says something else than what serves now."""
+    found = [both(*night(seed, agree=0.0, moved=0.7), seed, 50)[0] for seed in range(100)]
+
+    for share in (0.5, 0.9):
+        assert 1 - share == pytest.approx(sum(one >= share for one in found) / len(found), abs=0.12)
+
+
+def test_what_leans_right_counts_as_before() -> None:
+    """Where a head sees nothing in the votes: people like what it has no eye for."""
+    rows, spoken = night(2, agree=0.0, moved=0.3, leans=4.0)
+
+    assert both(rows, spoken)[0] > 0.98
+    assert CHANCE in judge(seen(rows, spoken=replace(spoken, tried=()))).scores
+
+
+def test_it_solves_what_the_head_solves() -> None:
+    """All votes before a fold teach it; one that was drawn twice counts twice, and one that was not hardly at all."""
+    rows, spoken = night(3, agree=0.8, moved=0.7)
+    evidence = Evidence(spoken, [row.fold for row in rows])
+    texts = [*(one.text for one in spoken.earlier), *spoken.judged]
+    values = np.array([[1.0 if one.liked else -1.0 for one in (*spoken.earlier, *rows)]])
+    weights = np.ones_like(values)
+    before, now = np.flatnonzero(evidence.fold < 1), np.flatnonzero(evidence.fold == 1)
+    weights[0, before[:5]] = 2.0
+
+    found = evidence._taught(values, weights, before) @ evidence._alike(before, now)
+
+    head = Head(looks(texts), values[0].tolist(), [*weights[0, before], *[0.0] * (len(texts) - len(before))])
+    wanted = head.judge(looks([texts[at] for at in now])).mean
+    assert wanted == pytest.approx(found[0], abs=0.02)
+
+
+def test_nothing_said_is_no_evidence() -> None:
+    """A night of which nobody has kept what was said is judged by what it leans to alone."""
+    rows, spoken = night(4, agree=0.8, moved=0.7, leans=1.0)
+    alone = Evidence(replace(spoken, tried=()), [row.fold for row in rows])
+
+    assert 0 == alone.questions
+    assert beats_live(rows, random.Random(5), 100) == beats_live(rows, random.Random(5), 100, alone)
