@@ -21,6 +21,12 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     top_p: Annotated[float, Meta(gt=0, le=1, description="Only the likeliest tokens that sum to p.")] = 0.9
     min_p: Annotated[float, Meta(ge=0, le=1, description="Only tokens with p times the likeliest one's chance.")] = 0.0
     repetition_penalty: Annotated[float, Meta(ge=0.5, le=2, description="Above 1 discourages repetition.")] = 1.1
+    dry_multiplier: Annotated[
+        float, Meta(ge=0, le=5, description="Above 0 keeps a reply from copying earlier ones; 0 is off.")
+    ] = 0.8
+    dry_allowed_length: Annotated[
+        int, Meta(ge=1, le=200, description="So many tokens may be the same as before: a turn of phrase.")
+    ] = 4
     max_tokens: Annotated[int, Meta(ge=1, le=4096, description="The reply is cut after so many tokens.")] = 160
     stop: Annotated[tuple[Stop, ...], Meta(max_length=16, description="The reply ends before any of these.")] = ()
     candidates: Annotated[

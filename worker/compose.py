@@ -273,7 +273,7 @@ def _request(claim: Claim, rendered: Rendered, sampling: Sampling, loras: tuple[
     seed = sampling.seed if sampling.seed is not None else claim.job.seed
     return Request(
         id=f"{claim.job.id}:{claim.fence}", tokens=rendered.tokens, messages=rendered.messages, sampling=sampling,
-        loras=loras, seed=seed, lane=claim.job.lane,
+        loras=loras, seed=seed, lane=claim.job.lane, spoken=rendered.spoken,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from core.jobs import BASE
 from core.prompt import Prompt
+from worker.copying import Copies
 from worker.generator import Finished, Piece, Rendered, Request
 from worker.kv import KEEP, Arena, Kept
 from worker.lora.desk import Desk
@@ -53,6 +54,8 @@ class _Row:
         self.request, self.stream, self.order = request, stream, order
         self.dice = torch.Generator().manual_seed(request.seed)
         self.tokens = list(request.tokens)
+        sampling = request.sampling
+        self.copies = Copies(request.spoken, sampling.dry_multiplier, sampling.dry_allowed_length)
         self.lora = ""  # not settled yet
         self.slot: int | None = None
         self.kept: Kept | None = None
@@ -287,7 +290,7 @@ class Engine:
             rows, logits = [rows[at] for at in speak], logits[speak]
         if not rows:
             return
-        draws = [Draw(row.request.sampling, row.stream.ids, row.dice) for row in rows]
+        draws = [Draw(row.request.sampling, row.stream.ids, row.dice, row.copies) for row in rows]
         try:
             tokens = choose(logits, draws)
         except torch.OutOfMemoryError:

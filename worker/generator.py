@@ -17,7 +17,8 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt that fits. `messages` (role, content) are what the model is given, exactly; the ledger keeps them.
 
     `history_dropped` counts the oldest history lines that were left out; `dropped` names sections and lines that were.
-    The first `own` messages are the card's: its character, and its examples.
+    The first `own` messages are the card's: its character, and its examples. `spoken`, in tokens: what a reply should
+    not copy, which is the persona's earlier replies and the stage directions.
     """
 
     messages: tuple[dict[str, str], ...]
@@ -25,6 +26,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
     history_dropped: int = 0
     own: int = 0
+    spoken: tuple[tuple[int, ...], ...] = ()
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `loras` are versions in order of preference (the one that serves, then earlier good ones); the base comes last
     without being named. `after` is the id of a request with the same prompt: whoever keeps what was read of a prompt
     may let this one wait for that. With `choices` no reply is wanted, but how likely each of them is to come next.
+    `spoken`: see `Rendered`.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane = Lane.LIVE
     after: str = ""
     choices: tuple[tuple[int, ...], ...] = ()
+    spoken: tuple[tuple[int, ...], ...] = ()
 
 
 class Piece(msgspec.Struct, frozen=True):

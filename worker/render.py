@@ -20,6 +20,8 @@ from worker.generator import Rendered
 
 Messages = list[dict[str, str]]
 CUT = "\n[…]\n"
+DIRECTIONS = frozenset({"mood", "bond", "steer", "manner"})  # asides that say how to speak, and not what
+SPOKEN = 40  # replies that a new one should not copy: what is longer ago, nobody remembers
 LONG = 12  # characters that a token stands for, at most (about)
 
 
@@ -80,8 +82,14 @@ class Renderer:
             more = max(more + 1, len(tokens) - self._count(draft.texts()))  # than this template seemed to take
         return Rendered(
             messages=tuple(draft.messages()), tokens=tuple(tokens[-budget:]), dropped=tuple(draft.dropped),
-            history_dropped=draft.gone, own=bool(draft.system) + len(draft.examples),
+            history_dropped=draft.gone, own=bool(draft.system) + len(draft.examples), spoken=self._spoken(draft),
         )  # fmt: skip
+
+    def _spoken(self, draft: _Draft) -> tuple[tuple[int, ...], ...]:
+        """What it said last, and its stage directions; what it is told of the world is there to be said."""
+        ours = [said.text for said in draft.history if said.role == "assistant"][-SPOKEN:]
+        texts = (*ours, *(section.text for section in draft.asides if section.name in DIRECTIONS))
+        return tuple(tuple(self._tokenizer.encode(text, add_special_tokens=False)) for text in texts)
 
     def count(self, text: str) -> int:
         """Tokens of a text by itself."""

@@ -15,17 +15,19 @@ import torch
 from torch import Tensor
 
 from personas.sampling import Sampling
+from worker.copying import Copies
 
 NUCLEUS = 256
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One row's wish: its settings, what its reply holds so far, and its own dice."""
+    """One row's wish: its settings, what its reply holds so far, its own dice, and what it should not copy."""
 
     sampling: Sampling
     said: Sequence[int]
     dice: torch.Generator
+    copies: Copies | None = None
 
     @property
     def looks_at(self) -> int:
@@ -35,7 +37,7 @@ class Draw:
 
 def choose(logits: Tensor, draws: Sequence[Draw]) -> list[int | None]:
     """The next token of every row; None where the model gave no usable scores (NaN). `logits`: [rows, vocab]."""
-    scores = penalised(logits.float(), draws)
+    scores = uncopied(penalised(logits.float(), draws), draws)
     most = min(max(draw.looks_at for draw in draws), scores.shape[1])
     values, ids = _likeliest(scores, most)
     masses = _masses(scores, draws)
@@ -62,6 +64,21 @@ def penalised(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     penalty = torch.tensor(penalties, device=logits.device)
     score = logits[at]
     return logits.index_put(at, torch.where(score > 0, score / penalty, score * penalty))
+
+
+def uncopied(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Hold back the tokens that would go on with a copy (see `copying.py`). `logits`: [rows, vocab]."""
+    marks = [
+        (row, token, penalty)
+        for row, draw in enumerate(draws)
+        if draw.copies
+        for token, penalty in draw.copies.penalties(draw.said).items()
+    ]
+    if not marks:
+        return logits
+    rows, tokens, penalties = zip(*marks, strict=True)
+    at = (torch.tensor(rows, device=logits.device), torch.tensor(tokens, device=logits.device))
+    return logits.index_put(at, logits[at] - torch.tensor(penalties, device=logits.device))
 
 
 def kept(values: Tensor, sampling: Sampling, mass: float) -> Tensor | None:

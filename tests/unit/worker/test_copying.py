@@ -1,0 +1,37 @@
+"""worker/copying.py: a reply does not go on with what was said before."""
+
+import torch
+
+from personas.sampling import Sampling
+from worker.copying import GROWTH, Copies
+from worker.sampling import Draw, choose, uncopied
+
+BEFORE = [(1, 2, 3, 4, 5, 6), (9, 2, 3, 4, 7)]
+
+
+def test_the_token_that_would_go_on_with_a_copy_is_held_back() -> None:
+    """The more the longer the copy is; what has not been said before is free."""
+    copies = Copies(BEFORE, 0.5, 2)
+
+    assert {} == copies.penalties([8, 8, 8])
+    assert {} == copies.penalties([3])
+    assert {4: 0.5} == copies.penalties([8, 2, 3])
+    assert {4: 0.5 * GROWTH} == copies.penalties([1, 2, 3])
+    assert {5: 0.5 * GROWTH, 7: 0.5 * GROWTH} == copies.penalties([8, 2, 3, 4])
+    assert {5: 0.5 * GROWTH**2, 7: 0.5 * GROWTH} == copies.penalties([1, 2, 3, 4])
+
+
+def test_a_turn_of_phrase_is_no_copy() -> None:
+    """Nor is anything, where that is switched off."""
+    assert {} == Copies(BEFORE, 0.5, 4).penalties([2, 3, 4])
+    assert {} == Copies(BEFORE, 0.0, 2).penalties([1, 2, 3])
+
+
+def test_only_the_row_that_copies_says_something_else() -> None:
+    """Each row has its own past."""
+    scores = torch.tensor([[0.0, 0.0, 0.0, 0.0, 2.0, 1.8, 0.0, 0.0]] * 2)
+    greedy = Sampling(temperature=0, repetition_penalty=1.0)
+    draws = [Draw(greedy, [1, 2, 3], torch.Generator(), copies) for copies in (Copies(BEFORE, 0.5, 2), None)]
+
+    assert [5, 4] == choose(scores, draws)
+    assert scores[1].tolist() == uncopied(scores, draws)[1].tolist()
