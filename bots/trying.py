@@ -113,6 +113,7 @@ async def _judged(settings: Settings, asked: Asked, p: Parts | None) -> dict[str
         "rules": _rules(asked.card, now),
         **_limits(asked.card, judged),
         "details": [asked.card.world.details[place].text for place in judged.touched],
+        "facts": list(judged.facts),
         "passages": [{"from": one.name, "near": round(one.near, 3), "text": one.text} for one in judged.passages],
         "memories": [msgspec.to_builtins(one) for one in scene.memories],
         "dials": {name: round(value, 4) for name, value in dials.items()},

@@ -16,7 +16,8 @@ def page(found: Found) -> Iterator[str]:
     yield _bold(f"{found['card']} hears: {shorten(found['text'], 200)}")
     yield wrapped(f"→ {_outcome(found)}")
     yield from ("", *_rules(found), "", *_knowledge(found))
-    for title, rows in (("Comes to mind", found["details"]), ("Memories", _memories(found)), ("Texts", _texts(found))):
+    minded = [*found["facts"], *found["details"]]
+    for title, rows in (("Comes to mind", minded), ("Memories", _memories(found)), ("Texts", _texts(found))):
         if rows:
             yield from ("", _bold(title), *(wrapped(f"  {row}", "    ") for row in rows))
     yield from ("", *_sections(found), "", *_prompt(found))

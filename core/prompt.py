@@ -63,7 +63,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     `lines` is the history before the new message, `new` the lines to answer (of one person), oldest first.
     `group`: several people may speak, so everybody is named. `channel` is the platform's id of it, `room` its
     name, if that is known.
-    `touched`: places of the details of its world that the message is about, whatever its words. `steer`: a stage
+    `touched`: places of the details of its world that the message is about, whatever its words; `facts`: sentences of
+    the card's description that it is about. `steer`: a stage
     direction for this one reply. `cited`: passages of its knowledge files that are about it. `unknown`: it knows
     nothing of what is asked. `declines`: the topic of the message, which it does not discuss. `foreign`: it is
     in a language that it does not speak.
@@ -79,6 +80,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     room: str = ""
     touched: tuple[int, ...] = ()
+    facts: tuple[str, ...] = ()
     steer: str = ""
     cited: tuple[Cited, ...] = ()
     unknown: bool = False
@@ -177,7 +179,9 @@ def _asides(scene: Scene) -> list[Section]:
     feels = Section("mood", _sentence("Just now you feel ", [scene.mood]), 25)
     steer = Section("steer", _sentence("For this one reply: ", [scene.steer]), 95)
     bond, limit = Section("bond", scene.bond, 28), Section("limit", _limit(scene), 96)
-    said = [feels, *_details(scene), *_cited(scene), bond, *_memories(scene), steer, limit]
+    # What it is, once more: after a long talk a small model copies what it said last rather than its card.
+    facts = Section("facts", " ".join(scene.facts), 36)
+    said = [feels, *_details(scene), *_cited(scene), bond, *_memories(scene), facts, steer, limit]
     return [*said, *_manner(scene.card.voice.style, said)]
 
 

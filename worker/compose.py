@@ -180,6 +180,7 @@ def foreseen(judged: Judged) -> dict[str, Any]:
     """What of a judgement reaches a prompt, as fields of a Scene."""
     return {
         "touched": judged.touched,
+        "facts": judged.facts,
         "steer": judged.decision.rule.steer if judged.decision else "",
         "cited": tuple(Cited(passage.file, passage.text) for passage in judged.passages),
         "unknown": judged.unknown,

@@ -6,6 +6,7 @@ what means the same; decides with `core/rules.py`, and writes nothing.
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -24,7 +25,7 @@ from core.store.conversations import Conversations, Talk
 from core.tongues import foreign
 from personas.card import Card
 from worker.knowing import Knowing, Verdict, asks
-from worker.nearness import Heard, Nearness
+from worker.nearness import Heard, Nearness, sentences
 from worker.shelf import Passage, Shelf
 
 log = logging.getLogger("limen.worker")
@@ -32,17 +33,24 @@ log = logging.getLogger("limen.worker")
 LATE = 15.0  # seconds that a reply waits for what is told of it beside the model, at most
 TOUCHES = 0.4  # how near a message must be to a detail of the world for that to come to mind
 DECLINES = 0.4  # and to a topic that the card does not discuss
+REMINDS = 0.3  # and to a sentence of its description, for that to be said once more
+FACTS = 2  # of these, at most
+# Whoever asks this asks for the name, and hardly any word of it stands in a description.
+WHO = ("Who are you?", "What is your name?", "What do people call you?", "Who am I talking to?")
+ASKS_WHO = 0.6
+_MY = re.compile(r"\bmy\b", re.IGNORECASE)  # "What is my name?" is as near
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """`decision`: the rule that holds, if one does. `touched`: places of the details of its world that come to mind;
-    `passages`: of its knowledge files. `verdict`: does it know about it? `declines`: the topic it does not discuss.
-    `foreign`: it is in a language that it does not speak.
+    `facts`: of its own description; `passages`: of its knowledge files. `verdict`: does it know about it? `declines`:
+    the topic it does not discuss. `foreign`: it is in a language that it does not speak.
     `plainly`: that it does not know, or not discuss, it says in the card's own words.
     """
 
     decision: Decision | None = None
     touched: tuple[int, ...] = ()
+    facts: tuple[str, ...] = ()
     passages: tuple[Passage, ...] = ()
     verdict: Verdict | None = None
     declines: str = ""
@@ -203,6 +211,7 @@ def _judged(
     return Judged(
         decision=decide(card.rules, now), passages=passages,
         touched=touched(nearness, heard, [detail.text for detail in card.world.details]),
+        facts=facts(card, nearness, heard),
         verdict=knowing.look(card, heard, best), declines=declined(card, nearness, heard),
         foreign=foreign(now.text, card.limits.languages),
     )  # fmt: skip
@@ -213,6 +222,19 @@ def touched(nearness: Nearness, heard: Heard, details: Sequence[str]) -> tuple[i
     near = nearness.near(heard, details)
     found = [place for place, text in enumerate(details) if near[text] >= TOUCHES]
     return tuple(sorted(found, key=lambda place: -near[details[place]]))
+
+
+def facts(card: Card, nearness: Nearness, heard: Heard) -> tuple[str, ...]:
+    """What its description says of what was asked, in the card's order; who it is comes first. Nothing where nobody can
+    tell what a text means."""
+    if not nearness.means:
+        return ()
+    told = [" ".join(sentence.split()) for sentence in sentences(card.description)]
+    asked = max(nearness.near(heard, WHO).values()) >= ASKS_WHO and not _MY.search(heard.texts[0])
+    near = nearness.near(heard, told)
+    best = sorted((text for text in told if near[text] >= REMINDS), key=near.__getitem__, reverse=True)
+    kept = set(best[: FACTS - asked])
+    return (*([f"You are {card.title}."] if asked else []), *(text for text in told if text in kept))
 
 
 def declined(card: Card, nearness: Nearness, heard: Heard) -> str:

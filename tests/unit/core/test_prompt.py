@@ -69,6 +69,16 @@ def test_a_detail_of_the_world_comes_up_when_it_is_touched() -> None:
     assert () == compose(Scene(card=CARD, lines=(), new=(line("parroting"),))).asides
 
 
+def test_what_it_is_stands_right_before_what_is_asked_about_it() -> None:
+    """Behind all that was said, where a small model looks first."""
+    prompt = compose(
+        Scene(card=CARD, lines=(), new=(line("Your ship?"),), mood="calm", facts=("You are M.", "A ship."))
+    )
+
+    assert ("facts", "You are M. A ship.") == (prompt.asides[1].name, prompt.asides[1].text)
+    assert ["mood", "facts", "manner"] == [section.name for section in prompt.asides]
+
+
 def test_after_an_aside_it_hears_how_it_talks_once_more() -> None:
     """In whole sentences, and not where it says in its own words that it does not know, nor where there is no aside."""
     style = "Speak as Mira. " + "Say matey. " * 40
