@@ -14,7 +14,7 @@ from bench.report import Spent, say
 from worker.lora.files import Weights
 from worker.night.base import Base
 from worker.night.cross import Rows, learn
-from worker.night.exam import examine
+from worker.night.exam import Examiner
 from worker.night.gate import judge
 from worker.night.split import split
 from worker.night.study import judged
@@ -36,7 +36,7 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
         made = learn(base, parts, [recipe], "new")
     with Spent() as exam:
         held = judged(base, parts, made, None)
-        judge(examine(base, world.stage.card, parts, held, made, None, asked.seed).measured)
+        judge(Examiner(base, world.stage.card, parts, held, made.learners, None, asked.seed).sit(made.weights).measured)
     found: dict[str, Any] = {
         "rows": len(parts.rows), "longest": max(len(one.row.tokens) for one in Rows(base).of(parts.rows)),
         "steps": made.curve[-1].step, "training": round(training.cpu, 1), "exam": round(exam.cpu, 1),

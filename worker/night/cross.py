@@ -4,6 +4,7 @@ A learner for each fold learns from what came before it and is measured on it (f
 1984). What they show holds for the recipe, which then learns from everything; when to stop is chosen by the same looks.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,14 @@ class Learned:
     leanings: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     learners: tuple[Weights, ...] = ()
+    strength: float = 1.0
+
+    def at(self, strength: float, why: str) -> "Learned":
+        """The same nearer to what it began with, which must be the base; `why` it is not taken as it is."""
+        parts = {place: (a, b * strength) for place, (a, b) in self.weights.parts.items()}
+        note = f"It is taken at {strength:.0%} of its strength. At full strength: {why}"
+        weights = Weights(self.weights.version, self.weights.rank, parts)
+        return dataclasses.replace(self, weights=weights, strength=strength, notes=(*self.notes, note))
 
 
 def learn(

@@ -2,17 +2,16 @@
 
 import secrets
 import time
-from collections.abc import Sequence
 
 from core.events import PersonaKey
 from core.nights import Check, Count, Night, Outcome, Point, Ratings, Rows, Sample, Shift
 from core.settings import Settings
 from core.store.loras import family
+from worker.night.cross import Learned
 from worker.night.exam import Exam
 from worker.night.examples import Collected
 from worker.night.gate import Judgement
 from worker.night.split import Split
-from worker.night.train import Recipe
 
 PEOPLE = 1000  # that a report counts by name
 
@@ -54,15 +53,16 @@ class Draft:
         self._rows = Rows(len(parts.rows), sum(map(len, parts.folds)))
         self.notes += parts.notes
 
-    def teach(self, curve: Sequence[Point], recipe: Recipe, base: str, notes: Sequence[str]) -> None:
+    def teach(self, learned: Learned, base: str) -> None:
         """How it was learned."""
-        self._curve, self.base = tuple(curve), base
+        self._curve, self.base, recipe = learned.curve, base, learned.recipe
         self.settings = {
             **{name: getattr(recipe, name) for name in ("rate", "beta", "anchor", "kl", "depth", "passes", "batch")},
+            "strength": learned.strength,
             "rank": self._settings.lora.rank, "targets": self._settings.lora.targets,
             "canary": self._settings.night.canary, "pool": self._settings.night.pool,
         }  # fmt: skip
-        self.notes += notes
+        self.notes += learned.notes
 
     def show(self, exam: Exam) -> None:
         """How it talks."""

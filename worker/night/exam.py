@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -12,7 +13,6 @@ from personas.card import Card
 from worker.lora.files import Weights
 from worker.night import measure
 from worker.night.base import Base
-from worker.night.cross import Learned
 from worker.night.evidence import Earlier, Spoken, looks
 from worker.night.examples import Example
 from worker.night.gate import Held, Measured
@@ -39,41 +39,62 @@ class Exam:
     voice: tuple[Shift, ...]
 
 
-def examine(
-    base: Base, card: Card, parts: Split, held: Sequence[Held], learned: Learned, live: Weights | None, seed: int,
-    tell: Tell = lambda done, of: None,
-) -> Exam:  # fmt: skip
-    """All are asked the same, with the same seeds: what people asked last, and who they are. Those that judge are asked
-    the first as well.
+class Examiner:
+    """Asks everybody the same, with the same seeds: what people asked last, and who they are. The learners by which a
+    LoRA is judged are asked the first as well.
 
     What people like is compared with the live one; whether it is still the same character is compared with the base,
     lest it drift away night by night.
     """
-    rows, new, steps = parts.rows, learned.weights, len(learned.learners) + 5
-    shortest = min(card.sampling.max_tokens, measure.LONGEST)
-    sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
-    prompts = talks(base, card, rows)
-    who = [measure.asked(base, card, text) for text in WHO] * TIMES
-    said: dict[Weights | None, list[str]] = {}
-    for one in dict.fromkeys((None, live, new, *learned.learners)):
-        tell(len(said), steps)
-        said[one] = measure.speak(base, prompts, one, sampling, seed)
-    before, after = said[live], said[new]
-    spoken = _spoken(parts, before, [said[one] for one in learned.learners])
-    tell(steps - 2, steps)
-    knew, known = (_knows(card, measure.speak(base, who, one, sampling, seed + 1)) for one in (None, new))
-    tell(steps - 1, steps)
-    measured = Measured(
-        held=held, live=live.version if live else BASE, seed=seed,
-        perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)), card=_card(base, card, new),
-        kl=_distance(base, prompts, after, new), voices=voices(said[None], after), knows=(knew, known),
-        spoken=spoken,
-    )  # fmt: skip
-    tell(steps, steps)
-    samples = tuple(
-        Sample(asked.text, was, now) for asked, was, now in zip(prompts, before, after, strict=True) if was != now
-    )
-    return Exam(measured, samples[:SHOWN], (*preferred(rows, before, after), *_shifts(*voices(before, after))))
+
+    def __init__(
+        self, base: Base, card: Card, parts: Split, held: Sequence[Held], learners: Sequence[Weights],
+        live: Weights | None, seed: int,
+    ) -> None:  # fmt: skip
+        self._base, self._card, self._parts, self._held = base, card, parts, held
+        self._learners, self._live, self._seed = learners, live, seed
+        shortest = min(card.sampling.max_tokens, measure.LONGEST)
+        self._sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
+        self._prompts = talks(base, card, parts.rows)
+        self._who = [measure.asked(base, card, text) for text in WHO] * TIMES
+        self._said: dict[Weights | None, list[str]] = {}
+
+    def sit(self, new: Weights, tell: Tell = lambda done, of: None) -> Exam:
+        """One LoRA's exam. What was found out of the others is not asked again."""
+        base, live, seed, steps = self._base, self._live, self._seed, len(self._learners) + 5
+        for done, one in enumerate((None, live, new, *self._learners)):
+            tell(done, steps)
+            self._speaks(one)
+        before, after = self._said[live], self._said[new]
+        tell(steps - 2, steps)
+        knew, known = self._knew, self._knows(new)
+        tell(steps - 1, steps)
+        measured = Measured(
+            held=self._held, live=live.version if live else BASE, seed=seed,
+            perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)),
+            card=_card(base, self._card, new), kl=_distance(base, self._prompts, after, new),
+            voices=voices(self._said[None], after), knows=(knew, known),
+            spoken=_spoken(self._parts, before, [self._said[one] for one in self._learners]),
+        )  # fmt: skip
+        tell(steps, steps)
+        told = zip(self._prompts, before, after, strict=True)
+        samples = tuple(Sample(asked.text, was, now) for asked, was, now in told if was != now)
+        shifts = (*preferred(self._parts.rows, before, after), *_shifts(*voices(before, after)))
+        return Exam(measured, samples[:SHOWN], shifts)
+
+    def _speaks(self, one: Weights | None) -> None:
+        if one not in self._said:
+            self._said[one] = measure.speak(self._base, self._prompts, one, self._sampling, self._seed)
+
+    @cached_property
+    def _knew(self) -> float:
+        return self._knows(None)
+
+    def _knows(self, one: Weights | None) -> float:
+        """How often it says who it is."""
+        names = (self._card.title, self._card.name, *self._card.names)
+        replies = measure.speak(self._base, self._who, one, self._sampling, self._seed + 1)
+        return sum(knows(reply, names) for reply in replies) / len(replies)
 
 
 def _spoken(parts: Split, live: Sequence[str], tried: Sequence[Sequence[str]]) -> Spoken:
@@ -95,7 +116,7 @@ def talks(base: Base, card: Card, rows: Sequence[Example]) -> list[Asked]:
 
 def preferred(rows: Sequence[Example], before: Sequence[str], after: Sequence[str]) -> tuple[Shift, ...]:
     """Of two answers to one prompt, which would be liked more by the people whose votes are in `rows`? The shares of
-    the old ones and of the new ones; nothing if there are no votes. For people to see: the gate does not look at it.
+    the old ones and of the new ones; nothing if there are no votes. For people to see: the gate asks heads of its own.
     """
     latest = rows[-MOST:]
     if not latest or not before:
@@ -119,12 +140,6 @@ def _card(base: Base, card: Card, new: Weights) -> tuple[float, float]:
 def _distance(base: Base, prompts: Sequence[Asked], said: Sequence[str], new: Weights) -> float:
     rows = [Row(asked.tokens, measure.reply(base, text)) for asked, text in zip(prompts, said, strict=True)]
     return measure.distance(base, rows[:16], new)
-
-
-def _knows(card: Card, replies: Sequence[str]) -> float:
-    """How often it says who it is."""
-    names = (card.title, card.name, *card.names)
-    return sum(knows(reply, names) for reply in replies) / len(replies)
 
 
 def _shifts(before: Voice, after: Voice) -> tuple[Shift, ...]:

@@ -69,6 +69,12 @@ class Judgement:
     checks: tuple[Check, ...]
     scores: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def overshoots(self) -> bool:
+        """Is it better by all that people like, and rejected for what it has lost?"""
+        taste = [check.passed for check in self.checks if check.name in TASTE]
+        return self.outcome == Outcome.REJECTED and len(taste) == len(TASTE) and all(taste)
+
 
 def judge(seen: Measured, tries: int = 1) -> Judgement:
     """Promote, reject, or leave it open. `tries`: of so many recipes this is the best, which luck alone makes look
@@ -89,7 +95,7 @@ def judge(seen: Measured, tries: int = 1) -> Judgement:
     return Judgement(outcome, tuple(reasons), (*taste, *bounds), scores)
 
 
-AUC, BETTER, CHANCE = "preference AUC", "better than live", "better than chance"
+HELD, AUC, BETTER, CHANCE = TASTE = ("held-out ratings", "preference AUC", "better than live", "better than chance")
 
 
 def _taste(seen: Measured, by_chance: float) -> Iterator[Check]:
@@ -97,7 +103,7 @@ def _taste(seen: Measured, by_chance: float) -> Iterator[Check]:
     likes, dislikes = (sum(row.liked == kind and row.weight > 0 for row in seen.held) for kind in (True, False))
     enough = min(likes, dislikes) >= EACH
     held = f"{likes} liked and {dislikes} disliked replies were held out."
-    yield Check("held-out ratings", min(likes, dislikes), f"≥ {EACH} of each", enough, held)
+    yield Check(HELD, min(likes, dislikes), f"≥ {EACH} of each", enough, held)
     if not enough:
         return
     dice = random.Random(seen.seed)

@@ -150,7 +150,7 @@ class Teacher:
         found = await asyncio.to_thread(
             study, base, card, parts, self._recipes(), live, parent, tell=self._tell, kept=self._kept(persona)
         )
-        page.teach(found.learned.curve, found.learned.recipe, self._base_name, found.learned.notes)
+        page.teach(found.learned, self._base_name)
         page.show(found.exam)
         page.judge(found.judgement)
         if found.judgement.outcome == Outcome.PROMOTED:

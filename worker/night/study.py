@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.nights import Outcome
 from personas.card import Card
 from worker.lora.files import Weights
 from worker.night.base import Base
 from worker.night.cross import Learned, Telling, learn
-from worker.night.exam import Exam, examine
+from worker.night.exam import Exam, Examiner
 from worker.night.gate import Held, Judgement, judge
 from worker.night.measure import leaning, row
 from worker.night.split import Split
@@ -16,6 +17,7 @@ from worker.night.train import Recipe
 
 NEW = "new"  # what a LoRA is called until it has a name in the store
 RATES, ANCHORS = (5e-4, 1e-3, 2e-3), (0.1, 0.3)
+WEAKER = (0.5,)  # of its strength: one that has learned what people like and breaks a bound is tried again like this
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,25 @@ def study(
 ) -> Studied:  # fmt: skip
     """Learn, examine beside `live` (None: the base serves), judge. Begins with `parent`, else with the base.
 
+    One that begins with the base and went too far is tried nearer to it: between two such models lies much of what the
+    further one has learned, and little of what it has lost (Wortsman et al. 2022).
+
     `kept`: a folder for what a later start goes on from. Raises Diverged.
     """
     learned = learn(base, parts, recipes, NEW, parent, tell, kept)
     held = judged(base, parts, learned, live)
-    exam = examine(base, card, parts, held, learned, live, recipes[0].seed, lambda at, of: tell("exam", at, of))
-    return Studied(learned, exam, judge(exam.measured, tries=len(recipes)))
+    examiner = Examiner(base, card, parts, held, learned.learners, live, recipes[0].seed)
+
+    def examined(one: Learned) -> Studied:
+        exam = examiner.sit(one.weights, lambda at, of: tell("exam", at, of))
+        return Studied(one, exam, judge(exam.measured, tries=len(recipes)))
+
+    found = examined(learned)
+    for strength in WEAKER if parent is None and found.judgement.overshoots else ():
+        weaker = examined(learned.at(strength, found.judgement.reasons[0]))
+        if weaker.judgement.outcome == Outcome.PROMOTED:
+            return weaker
+    return found
 
 
 def judged(base: Base, parts: Split, learned: Learned, live: Weights | None) -> list[Held]:

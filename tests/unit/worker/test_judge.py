@@ -11,7 +11,8 @@ from worker.nearness import Nearness
 
 CARD = Card(
     name="mira", title="Captain Mira",
-    description="Everybody fears the pirate. Your ship is the Saucy Gannet.\nYour home port is Tern Island. You hate porridge.",
+    description="Everybody fears the pirate. Your ship is the Saucy Gannet.\nYour home port is Tern Island. "
+    "You hate porridge.",
 )  # fmt: skip
 
 

@@ -1,0 +1,80 @@
+"""worker/night/study.py: one that has learned what people like and went too far is tried nearer to the base."""
+
+from dataclasses import replace
+
+import pytest
+from msgspec.structs import replace as changed
+
+from core.nights import Outcome
+from tests.fakes.loras import weights as random_weights
+from tests.fakes.pupils import base
+from tests.unit.worker.test_night_gate import VOICE, held, seen
+from worker.lora.files import Weights
+from worker.night import study
+from worker.night.cross import Learned
+from worker.night.exam import Exam
+from worker.night.split import Split
+from worker.night.train import Recipe
+
+FAR = random_weights(base().shape, 4, ("q_proj",), 1)
+PARTS = Split([], [], [], [])
+
+
+def size(weights: Weights) -> float:
+    """How far it is from the base."""
+    return sum(float((b @ a).norm()) for a, b in weights.parts.values())
+
+
+class Hearing:
+    """An examiner in whose ears everything beyond `bound` of the way to `FAR` has little variety."""
+
+    bound, skill = 0.6, 4.0
+
+    def __init__(self, *given: object) -> None:
+        pass
+
+    def sit(self, new: Weights, tell: object) -> Exam:
+        thin = size(new) > self.bound * size(FAR)
+        voices = (VOICE, changed(VOICE, distinct=0.4) if thin else VOICE)
+        return Exam(replace(seen(held(40, self.skill)), voices=voices), (), ())
+
+
+@pytest.fixture(autouse=True)
+def learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night that has learned `FAR`."""
+    monkeypatch.setattr(study, "learn", lambda *given: Learned(FAR, (), Recipe()))
+    monkeypatch.setattr(study, "judged", lambda *given: [])
+    monkeypatch.setattr(study, "Examiner", Hearing)
+
+
+def found(parent: Weights | None = None) -> study.Studied:
+    """What comes of it."""
+    return study.study(base(), None, PARTS, [Recipe()], None, parent)  # type: ignore[arg-type]
+
+
+def test_what_breaks_a_bound_is_let_in_with_half_of_its_strength() -> None:
+    """And the page says so, and what was wrong with the whole."""
+    night = found()
+
+    assert Outcome.PROMOTED == night.judgement.outcome
+    assert size(FAR) / 2 == pytest.approx(size(night.learned.weights))
+    assert 0.5 == night.learned.strength
+    (note,) = night.learned.notes
+    assert note.startswith("It is taken at 50% of its strength. At full strength: It says the same things more often")
+
+
+def test_what_breaks_it_even_so_is_rejected_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its page is that of the whole."""
+    monkeypatch.setattr(Hearing, "bound", 0.1)
+    night = found()
+
+    assert (Outcome.REJECTED, 1.0, FAR) == (night.judgement.outcome, night.learned.strength, night.learned.weights)
+
+
+def test_what_nobody_likes_better_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is what goes on from a card's LoRA: nearer to the base is not nearer to that."""
+    beginning = found(FAR)
+    monkeypatch.setattr(Hearing, "skill", 0.0)
+
+    assert [1.0, 1.0] == [found().learned.strength, beginning.learned.strength]
+    assert Outcome.REJECTED == beginning.judgement.outcome
