@@ -57,9 +57,10 @@ class Desk:
     async def answer(self, command: Command) -> Answer:
         """Carry a command out. A person's mistake comes back as an answer, never as an exception.
 
-        Bots that may not talk to us are told nothing, not even that: two bots could go on about it for ever.
+        Bots that may not talk to us are told nothing, not even that: two bots could go on about it for ever. And no bot
+        ends what people talk about.
         """
-        if command.author.is_bot and not self.engine.rules.bots:
+        if command.author.is_bot and (command.name == "stop" or not self.engine.rules.bots):
             return Answer()
         act = COMMANDS.get(command.name)
         command = replace(command, args=clean(command.args), author=tidy(command.author))

@@ -230,8 +230,9 @@ async def test_a_command_of_another_bot_does_nothing_unless_allowed(redis_url: s
         waiting = await house.p.queue.jobs(TALK)
     async with among(redis_url, bots=True) as house:
         allowed = await command(house, "help", 9, ROBOT)
+        answers.append(await command(house, "stop", 10, ROBOT))
 
-    assert [Answer()] * 4 == answers
+    assert [Answer()] * 5 == answers
     assert 1 == len(waiting)
     assert "/switch" in allowed.text
 
