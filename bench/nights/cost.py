@@ -36,7 +36,8 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
         made = learn(base, parts, [recipe], "new")
     with Spent() as exam:
         held = judged(base, parts, made, None)
-        judge(Examiner(base, world.stage.card, parts, held, made.learners, None, asked.seed).sit(made.weights).measured)
+        examiner = Examiner(base, world.stage.card, parts, held, None, asked.seed)
+        judge(examiner.sit(made.weights, made.learners).measured)
     found: dict[str, Any] = {
         "rows": len(parts.rows), "longest": max(len(one.row.tokens) for one in Rows(base).of(parts.rows)),
         "steps": made.curve[-1].step, "training": round(training.cpu, 1), "exam": round(exam.cpu, 1),

@@ -63,11 +63,13 @@ class Learned:
     strength: float = 1.0
 
     def at(self, strength: float, why: str) -> "Learned":
-        """The same nearer to what it began with, which must be the base; `why` it is not taken as it is."""
-        parts = {place: (a, b * strength) for place, (a, b) in self.weights.parts.items()}
+        """The same nearer to what it began with, which must be the base, and so those by which it is judged; `why` it
+        is not taken as it is."""
         note = f"It is taken at {strength:.0%} of its strength. At full strength: {why}"
-        weights = Weights(self.weights.version, self.weights.rank, parts)
-        return dataclasses.replace(self, weights=weights, strength=strength, notes=(*self.notes, note))
+        return dataclasses.replace(
+            self, weights=_at(self.weights, strength), learners=tuple(_at(one, strength) for one in self.learners),
+            strength=strength, notes=(*self.notes, note),
+        )  # fmt: skip
 
 
 def learn(
@@ -97,9 +99,14 @@ def learn(
     file = kept / "whole.pt" if kept else None
     last = way.part(best.recipe.steps(len(parts.rows)))
     weights, curve, _ = train(base, rows.of(parts.rows), (), best.recipe, name, parent, last, file, upto, rows.shelf)
+    learners = best.learners if upto == 1.0 else _shorter(rows, parts, best.recipe, upto, kept)
     found = tuple(best.looks[best.best].leanings) if best.looks else ()
     said = tuple(notes) if len(recipes) > 1 else ()
-    return Learned(weights, _with_looks(curve, best), best.recipe, found, said, tuple(best.learners))
+    return Learned(weights, _with_looks(curve, best), best.recipe, found, said, tuple(learners))
+
+
+def _at(weights: Weights, strength: float) -> Weights:
+    return dataclasses.replace(weights, parts={place: (a, b * strength) for place, (a, b) in weights.parts.items()})
 
 
 def crossed(rows: "Rows", parts: Split, recipe: Recipe, way: "Way | None" = None, kept: Path | None = None) -> Crossed:
@@ -122,6 +129,15 @@ def crossed(rows: "Rows", parts: Split, recipe: Recipe, way: "Way | None" = None
             look.leanings.extend(seen.leanings)
             costing += cost(held, seen.gains, recipe)
     return Crossed(recipe, [one.liked for fold in parts.folds for one in fold], looks, costs, learners)
+
+
+def _shorter(rows: "Rows", parts: Split, recipe: Recipe, upto: float, kept: Path | None) -> list[Weights]:
+    """The learners of the folds as they were after the part `upto` of their way: how far the one that serves goes."""
+    files = [kept / f"{_stem(recipe)}-{number}-short.pt" if kept else None for number in range(len(parts.folds))]
+    return [
+        train(rows.base, rows.of(before), (), recipe, f"fold-{number}", None, _silent, file, upto, rows.shelf)[0]
+        for number, (before, file) in enumerate(zip(parts.before, files, strict=True))
+    ]
 
 
 @dataclass(eq=False)

@@ -3,8 +3,7 @@
 How much a LoRA leans to single replies is a weak witness: of a night's few hundred votes, most are lost in what every
 reply gains and loses by chance. Two others are asked as well.
 
-- *Is there anything to learn?* What earlier votes taught the head foretells later ones, or it does not. The head can be
-  taught anew for every shuffle of the votes, so here luck is measured with all that follows from it.
+- *Is there anything to learn?* What earlier votes taught the head foretells later ones, or it does not.
 - *Is it heard?* The learner of each fold and what serves now answer the same questions, and a head that knows only
   votes from which that learner has not learned says whose answers are liked more. (Off-policy evaluation by a reward
   model; "direct method", Dudík et al. 2011.)
@@ -25,21 +24,21 @@ ROOM = 1 << 21  # numbers of the systems that are solved at a time
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """A reply that was only learned from, before the first fold."""
+class Vote:
+    """A reply, and what people thought of it. `fold`: whose learner it judges; -1: it was only learned from."""
 
     text: str
     liked: bool
     weight: float
+    fold: int = -1
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """`earlier`: what was only learned from; `judged`: the texts of the rows that judge, in their order. `live` [n]:
-    what serves now answers to some questions; `tried`, for each fold, what its learner does [n] (nobody, if empty)."""
+    """`votes`: all of a night, those that judge last and in the order of the gate's rows. `live` [n]: what serves now
+    answers to some questions; `tried`, for each fold, what its learner does [n] (nobody, if empty)."""
 
-    earlier: Sequence[Earlier] = ()
-    judged: Sequence[str] = ()
+    votes: Sequence[Vote] = ()
     live: Sequence[str] = ()
     tried: Sequence[Sequence[str]] = ()
 
@@ -48,20 +47,17 @@ NOTHING = Spoken()
 
 
 class Evidence:
-    """All votes of a night: first the `earlier` ones, then those of the folds, whose numbers are `folds` [judged].
-    `values` and `weights` are those of the earlier ones, which no draw changes.
+    """Of one night."""
 
-    Draws of votes are [draws, votes]: `values` 1 or -1, `weights` how much each counts.
-    """
-
-    def __init__(self, spoken: Spoken, folds: Sequence[int]) -> None:
-        texts = [*(one.text for one in spoken.earlier), *spoken.judged]
-        seen = looks(texts)
+    def __init__(self, spoken: Spoken) -> None:
+        votes = spoken.votes
+        seen = looks([one.text for one in votes])
         scales = Scales(seen)
-        self.values = np.array([1.0 if one.liked else -1.0 for one in spoken.earlier])
-        self.weights = np.array([one.weight for one in spoken.earlier])
-        self.fold = np.array([-1] * len(spoken.earlier) + list(folds), int)
         self._rows, self._lengths = scales.rows(seen).astype(np.float64), scales.lengths(seen)
+        self._fold = np.array([one.fold for one in votes], int)
+        self._values = np.array([1.0 if one.liked else -1.0 for one in votes])
+        weights = np.array([one.weight for one in votes])
+        self._weights = weights / (weights.mean() or 1.0)  # the head takes a usual vote for 1
         self._heard = [
             (scales.rows(looks(texts)) - scales.rows(looks(spoken.live))).astype(np.float64) @ self._rows.T
             for texts in spoken.tried
@@ -72,47 +68,42 @@ class Evidence:
         """To which the learners have answered."""
         return len(self._heard[0]) if self._heard else 0
 
-    def foretold(self, values: Floats, weights: Floats) -> Floats:
-        """[draws]: how well each fold's votes agree with a head that was taught by all earlier ones (a covariance,
-        votes weighted)."""
-        found = np.zeros(len(values))
-        for fold in np.unique(self.fold[self.fold >= 0]):
-            before, now = self._latest(self.fold < fold), np.flatnonzero(self.fold == fold)
-            if not len(before):
-                continue
-            says = self._taught(values, weights, before) @ self._alike(before, now)
-            counts, likes = weights[:, now], values[:, now]
-            mean = (counts * likes).sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1e-9)
-            found += (counts * (likes - mean) * says).sum(1)
-        return found
+    def foretold(self) -> list[float]:
+        """For each vote that judges: how well a head that was taught by all earlier ones says that it is liked. As a
+        lean, it knows nothing of the votes of its fold, so these may be shuffled."""
+        found = np.zeros(len(self._fold))
+        for fold in np.unique(self._fold[self._fold >= 0]):
+            before, now = self._latest(self._fold < fold), np.flatnonzero(self._fold == fold)
+            if len(before):
+                found[now] = self._taught(self._weights[None], before)[0] @ (self._rows[before] @ self._rows[now].T)
+        judging: list[float] = found[self._fold >= 0].tolist()
+        return judging
 
-    def heard(self, values: Floats, weights: Floats, asked: Floats) -> Floats:
+    def heard(self, times: Floats, asked: Floats) -> Floats:
         """[draws]: by how much the learners' answers are liked more than those of what serves now, by the votes of
-        their own fold and of later ones. `asked` [draws, questions]: how often each question counts."""
-        found = np.zeros(len(values))
+        their own fold and of later ones. How often counts each vote that judges, `times` [draws, judging], and each
+        question, `asked` [draws, questions]?"""
+        weights = np.tile(self._weights, (len(times), 1))
+        weights[:, self._fold >= 0] *= times
+        found = np.zeros(len(times))
         shares = asked / np.maximum(asked.sum(1, keepdims=True), 1e-9)
         for fold, more in enumerate(self._heard):
-            later = self._latest(self.fold >= fold)
-            taught = self._taught(values, weights, later)
-            found += (taught * (shares @ more[:, later])).sum(1)
+            later = self._latest(self._fold >= fold)
+            found += (self._taught(weights, later) * (shares @ more[:, later])).sum(1)
         return found / max(len(self._heard), 1)
 
     def _latest(self, which: NDArray[np.bool_]) -> Places:
         return np.flatnonzero(which)[-MOST:]
 
-    def _alike(self, before: Places, now: Places) -> Floats:
-        """[before, now], length left out."""
-        found: Floats = self._rows[before] @ self._rows[now].T
-        return found
-
-    def _taught(self, values: Floats, weights: Floats, places: Places) -> Floats:
-        """[draws, places]: how much each of these votes says, once all others are known (`Head` solves the same)."""
+    def _taught(self, weights: Floats, places: Places) -> Floats:
+        """[draws, places]: how much each of these votes says, once all others are known, where they count `weights`
+        [draws, votes] (`Head` solves the same)."""
         near, size = likeness(self._rows[places], self._lengths[places]), len(places)
-        found = np.empty((len(values), size))
-        for part in _parts(len(values), size * size):
-            matrix = np.repeat(near[None], len(values[part]), 0)
+        found, values = np.empty((len(weights), size)), self._values[places, None]
+        for part in _parts(len(weights), size * size):
+            matrix = np.repeat(near[None], len(weights[part]), 0)
             matrix[:, range(size), range(size)] += noise(weights[part][:, places])
-            found[part] = np.linalg.solve(matrix, values[part][:, places, None])[..., 0]
+            found[part] = np.linalg.solve(matrix, np.broadcast_to(values, (len(matrix), size, 1)))[..., 0]
         return found
 
 

@@ -13,7 +13,7 @@ from personas.card import Card
 from worker.lora.files import Weights
 from worker.night import measure
 from worker.night.base import Base
-from worker.night.evidence import Earlier, Spoken, looks
+from worker.night.evidence import Spoken, Vote, looks
 from worker.night.examples import Example
 from worker.night.gate import Held, Measured
 from worker.night.measure import Asked
@@ -48,21 +48,20 @@ class Examiner:
     """
 
     def __init__(
-        self, base: Base, card: Card, parts: Split, held: Sequence[Held], learners: Sequence[Weights],
-        live: Weights | None, seed: int,
+        self, base: Base, card: Card, parts: Split, held: Sequence[Held], live: Weights | None, seed: int
     ) -> None:  # fmt: skip
         self._base, self._card, self._parts, self._held = base, card, parts, held
-        self._learners, self._live, self._seed = learners, live, seed
+        self._live, self._seed = live, seed
         shortest = min(card.sampling.max_tokens, measure.LONGEST)
         self._sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
         self._prompts = talks(base, card, parts.rows)
         self._who = [measure.asked(base, card, text) for text in WHO] * TIMES
         self._said: dict[Weights | None, list[str]] = {}
 
-    def sit(self, new: Weights, tell: Tell = lambda done, of: None) -> Exam:
-        """One LoRA's exam. What was found out of the others is not asked again."""
-        base, live, seed, steps = self._base, self._live, self._seed, len(self._learners) + 5
-        for done, one in enumerate((None, live, new, *self._learners)):
+    def sit(self, new: Weights, learners: Sequence[Weights] = (), tell: Tell = lambda done, of: None) -> Exam:
+        """The exam of one LoRA and of the learners by which it is judged. Who was asked before is not asked again."""
+        base, live, seed, steps = self._base, self._live, self._seed, len(learners) + 5
+        for done, one in enumerate((None, live, new, *learners)):
             tell(done, steps)
             self._speaks(one)
         before, after = self._said[live], self._said[new]
@@ -74,7 +73,7 @@ class Examiner:
             perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)),
             card=_card(base, self._card, new), kl=_distance(base, self._prompts, after, new),
             voices=voices(self._said[None], after), knows=(knew, known),
-            spoken=_spoken(self._parts, before, [self._said[one] for one in self._learners]),
+            spoken=_spoken(self._parts, before, [self._said[one] for one in learners]),
         )  # fmt: skip
         tell(steps, steps)
         told = zip(self._prompts, before, after, strict=True)
@@ -99,10 +98,10 @@ class Examiner:
 
 def _spoken(parts: Split, live: Sequence[str], tried: Sequence[Sequence[str]]) -> Spoken:
     """What people judged, and what those said who are judged by it."""
-    judged = [one for fold in parts.folds for one in fold]
-    known = {one.reply for one in judged}
-    earlier = [Earlier(one.text, one.liked, one.weight) for one in parts.rows if one.reply not in known]
-    return Spoken(earlier, [one.text for one in judged], live, tried)
+    judged = [(number, one) for number, fold in enumerate(parts.folds) for one in fold]
+    known = {one.reply for _, one in judged}
+    earlier = [(-1, one) for one in parts.rows if one.reply not in known]
+    return Spoken([Vote(one.text, one.liked, one.weight, at) for at, one in (*earlier, *judged)], live, tried)
 
 
 def talks(base: Base, card: Card, rows: Sequence[Example]) -> list[Asked]:

@@ -71,9 +71,9 @@ class Judgement:
 
     @property
     def overshoots(self) -> bool:
-        """Is it better by all that people like, and rejected for what it has lost?"""
-        taste = [check.passed for check in self.checks if check.name in TASTE]
-        return self.outcome == Outcome.REJECTED and len(taste) == len(TASTE) and all(taste)
+        """Is it better by all that people like, and rejected only because it has gone too far?"""
+        broken = {check.name for check in self.checks if not check.passed}
+        return self.outcome == Outcome.REJECTED and broken <= FAR
 
 
 def judge(seen: Measured, tries: int = 1) -> Judgement:
@@ -95,7 +95,12 @@ def judge(seen: Measured, tries: int = 1) -> Judgement:
     return Judgement(outcome, tuple(reasons), (*taste, *bounds), scores)
 
 
-HELD, AUC, BETTER, CHANCE = TASTE = ("held-out ratings", "preference AUC", "better than live", "better than chance")
+HELD, AUC, BETTER, CHANCE = "held-out ratings", "preference AUC", "better than live", "better than chance"
+# Bounds of how far it went. Who has become abusive, or forgotten who it is, is no better for having done so half-way.
+FAR = {
+    *("neutral perplexity", "the card's own lines", "distance to the base"),
+    *("variety", "repetition", "same beginning", "longer", "shorter"),
+}
 
 
 def _taste(seen: Measured, by_chance: float) -> Iterator[Check]:
@@ -108,11 +113,12 @@ def _taste(seen: Measured, by_chance: float) -> Iterator[Check]:
         return
     dice = random.Random(seen.seed)
     new, live = auc(seen.held, [row.new for row in seen.held]), auc(seen.held, [row.live for row in seen.held])
-    evidence = Evidence(seen.spoken, [row.fold for row in seen.held]) if seen.spoken.judged else None
+    evidence = Evidence(seen.spoken) if seen.spoken.votes else None
     chance = beats_chance(seen.held, dice, evidence=evidence)
     better = beats_live(seen.held, dice, evidence=evidence)
     in_pairs = f"In {new:.0%} of pairs of a liked and a disliked reply it finds the liked one likelier"
-    yield Check(AUC, new, f"> {live:.2f} (live)", new > live, f"{in_pairs}; {_named(seen.live)} does in {live:.0%}.")
+    least = max(live, 0.5)  # one that leans the wrong way knows nothing, however little the live one knows
+    yield Check(AUC, new, f"> {least:.2f}", new > least, f"{in_pairs}; {_named(seen.live)} does in {live:.0%}.")
     yield Check(
         BETTER, better, f"≥ {SURE}", better >= SURE,
         f"Of resampled conversations, {better:.0%} find it better than {_named(seen.live)}.",
@@ -212,15 +218,14 @@ def beats_live(
         new, live = (one.auc(times * liked, times * disliked) for one in ranks)
         leads.append(new - live)
         if evidence and evidence.questions:
-            values, weights = _votes(evidence, times * liked, times * disliked)
-            heard.append(evidence.heard(values, weights, _drawn(dice, evidence.questions, count)))
+            heard.append(evidence.heard(times, _drawn(dice, evidence.questions, count)))
     found = np.concatenate(leads)
     valid = ~np.isnan(found)
     if not valid.any():
         return 0.0
     lead = found[valid]
     if heard:
-        lead = _scaled(lead) + _scaled(np.concatenate(heard)[valid])
+        lead = _scaled(lead, _usual(rows)) + _scaled(np.concatenate(heard)[valid])
     return float(((lead > 0) + 0.5 * (lead == 0)).mean())
 
 
@@ -229,37 +234,28 @@ def beats_chance(
 ) -> float:  # fmt: skip
     """The share of votes shuffled within each fold under which the same scores have a lower AUC (permutation test).
 
-    With `evidence` also under which later votes are foretold less well by earlier ones: both together, each over its
-    deviation.
+    With `evidence` the AUC of what is foretold is added, each over its deviation. Both kinds of scores were made from
+    earlier votes alone and stay as they are, so a shuffle of a fold's votes is as likely as what came.
     """
     folds: dict[int, list[int]] = {}
     for at, row in enumerate(rows):
         folds.setdefault(row.fold, []).append(at)
     places = [at for some in folds.values() for at in some]
-    ranks, (liked, disliked) = _Ranks(rows, [row.new for row in rows]), _weights(rows)
-    aucs, foretold = [ranks.auc(liked[None], disliked[None])], []
-    if evidence:
-        foretold.append(evidence.foretold(*_votes(evidence, liked[None], disliked[None])))
+    liked, disliked = _weights(rows)
+    ranks = [
+        _Ranks(rows, scores) for scores in ([row.new for row in rows], *([evidence.foretold()] if evidence else ()))
+    ]
+    found = [np.array([one.auc(liked[None], disliked[None])[0] for one in ranks])[:, None]]
     for count in _parts(shuffles, len(rows)):
         draws = [[at for some in folds.values() for at in dice.sample(some, len(some))] for _ in range(count)]
         to = np.array(draws, int).reshape(count, len(rows))
         mixed = [np.zeros((count, len(rows))) for _ in range(2)]
         for kind, weights in zip(mixed, (liked, disliked), strict=True):
             np.put_along_axis(kind, to, np.broadcast_to(weights[places], to.shape), 1)
-        aucs.append(ranks.auc(*mixed))
-        if evidence:
-            foretold.append(evidence.foretold(*_votes(evidence, *mixed)))
-    seen = np.concatenate(aucs)
-    if evidence:
-        seen = _scaled(seen) + _scaled(np.concatenate(foretold))
+        found.append(np.array([one.auc(*mixed) for one in ranks]))
+    both = np.concatenate(found, 1)
+    seen = both[0] if evidence is None else _scaled(both[0], _usual(rows)) + _scaled(both[1], _usual(rows))
     return float((seen[1:] < seen[0]).sum() / shuffles)
-
-
-def _votes(evidence: Evidence, liked: Floats, disliked: Floats) -> tuple[Floats, Floats]:
-    """Draws of what was held out as `evidence` takes them: values and weights, those before the folds as they were."""
-    values, weights = np.where(liked > 0, 1.0, -1.0), liked + disliked
-    earlier = [np.broadcast_to(part, (len(liked), len(part))) for part in (evidence.values, evidence.weights)]
-    return np.hstack([earlier[0], values]), np.hstack([earlier[1], weights])
 
 
 def _drawn(dice: random.Random, things: int, draws: int) -> Floats:
@@ -268,10 +264,16 @@ def _drawn(dice: random.Random, things: int, draws: int) -> Floats:
     return np.array(drawn, float)
 
 
-def _scaled(values: Floats) -> Floats:
-    """Over their deviation, so that two kinds of evidence can be added."""
-    deviation = float(values.std())
-    return values / deviation if deviation > 0 else values
+def _usual(rows: Sequence[Held]) -> float:
+    """The least deviation that an AUC of so many rows can honestly be said to have: one that is perfect in every draw
+    is as sure as can be, and not without any."""
+    return float(0.25 / np.sqrt(max(len(rows), 1)))
+
+
+def _scaled(values: Floats, least: float = 1e-6) -> Floats:
+    """Over their deviation, so that two kinds of evidence can be added; what differs by rounding alone does not."""
+    found: Floats = np.round(values / max(float(np.nanstd(values)), least), 9)
+    return found
 
 
 def _parts(draws: int, rows: int) -> Iterator[int]:

@@ -42,10 +42,10 @@ def study(
     """
     learned = learn(base, parts, recipes, NEW, parent, tell, kept)
     held = judged(base, parts, learned, live)
-    examiner = Examiner(base, card, parts, held, learned.learners, live, recipes[0].seed)
+    examiner = Examiner(base, card, parts, held, live, recipes[0].seed)
 
     def examined(one: Learned) -> Studied:
-        exam = examiner.sit(one.weights, lambda at, of: tell("exam", at, of))
+        exam = examiner.sit(one.weights, one.learners, lambda at, of: tell("exam", at, of))
         return Studied(one, exam, judge(exam.measured, tries=len(recipes)))
 
     found = examined(learned)

@@ -10,6 +10,7 @@ from msgspec.structs import replace as changed
 
 from tests.fakes.loras import weights as random_weights
 from tests.fakes.pupils import base, example
+from worker.lora.files import Weights
 from worker.lora.linears import layers
 from worker.night import cross, train
 from worker.night.cross import Crossed, Rows, crossed, learn
@@ -104,7 +105,15 @@ def test_a_short_way_is_taken_where_the_end_is_worse(monkeypatch: pytest.MonkeyP
     found = learn(base(), parts(), [QUICK], "v")
 
     assert round(whole / 3) == found.curve[-1].step
+    early, late = found.learners, crossed(Rows(base()), parts(), QUICK).learners
+    assert FOLDS == len(early)
+    assert all(size(one) < size(other) for one, other in zip(early, late, strict=True))  # nor do those that judge
     assert found.curve[-1].held_loss is not None
+
+
+def size(weights: Weights) -> float:
+    """How far it is from the base."""
+    return sum(float((b @ a).norm()) for a, b in weights.parts.values())
 
 
 def test_the_recipe_that_judges_best_is_taken() -> None:

@@ -1,5 +1,6 @@
 """worker/night/study.py: one that has learned what people like and went too far is tried nearer to the base."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -28,21 +29,22 @@ def size(weights: Weights) -> float:
 class Hearing:
     """An examiner in whose ears everything beyond `bound` of the way to `FAR` has little variety."""
 
-    bound, skill = 0.6, 4.0
+    bound, skill, abuse = 0.6, 4.0, 0.0
 
     def __init__(self, *given: object) -> None:
         pass
 
-    def sit(self, new: Weights, tell: object) -> Exam:
+    def sit(self, new: Weights, learners: Sequence[Weights], tell: object) -> Exam:
+        assert [size(new)] == pytest.approx([size(one) for one in learners])
         thin = size(new) > self.bound * size(FAR)
-        voices = (VOICE, changed(VOICE, distinct=0.4) if thin else VOICE)
+        voices = (VOICE, changed(VOICE, distinct=0.4, abuse=self.abuse) if thin else VOICE)
         return Exam(replace(seen(held(40, self.skill)), voices=voices), (), ())
 
 
 @pytest.fixture(autouse=True)
 def learned(monkeypatch: pytest.MonkeyPatch) -> None:
     """A night that has learned `FAR`."""
-    monkeypatch.setattr(study, "learn", lambda *given: Learned(FAR, (), Recipe()))
+    monkeypatch.setattr(study, "learn", lambda *given: Learned(FAR, (), Recipe(), learners=(FAR,)))
     monkeypatch.setattr(study, "judged", lambda *given: [])
     monkeypatch.setattr(study, "Examiner", Hearing)
 
@@ -69,6 +71,13 @@ def test_what_breaks_it_even_so_is_rejected_as_it_is(monkeypatch: pytest.MonkeyP
     night = found()
 
     assert (Outcome.REJECTED, 1.0, FAR) == (night.judgement.outcome, night.learned.strength, night.learned.weights)
+
+
+def test_what_has_become_abusive_is_no_better_by_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not asked again, in the hope of a luckier answer."""
+    monkeypatch.setattr(Hearing, "abuse", 0.2)
+
+    assert (Outcome.REJECTED, 1.0) == (found().judgement.outcome, found().learned.strength)
 
 
 def test_what_nobody_likes_better_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
