@@ -3,38 +3,77 @@ sees them twice. Pure.
 
 The DRY rule ("don't repeat yourself", p-e-w 2024, as in llama.cpp and text-generation-webui): once the last tokens of a
 reply are a run of something said before, the token that would go on with the run is held back, the more the longer the
-run is. It looks at what the persona has said and at its stage directions, not at the card or at people's words: who it
-is, and what it was just told, it may say as often as it likes.
+run is. It looks at what the persona has said and at how it was told to speak, less whatever stands in its card, in what
+it is told of the world, or in people's words, and less numbers: those it may say as often as it likes (`spoken`).
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 GROWTH = 1.75  # by so much more for each token that the run is longer
-LONGEST = 24  # tokens of a run that are counted
+MOST = 10.0  # nats: enough to leave a loop, and what can only be said in one way is said all the same
+SHARED = 4  # tokens in a row that stand elsewhere, too, belong there
+SEEN = 4  # places of one run that are looked at: who has said it more often says it no more
+
+Tokens = tuple[int, ...]
+Index = dict[Tokens, list[tuple[Tokens, int]]]
+
+
+def spoken(said: Iterable[Sequence[int]], free: Iterable[Sequence[int]]) -> tuple[Tokens, ...]:
+    """Of what was `said` before, the runs that do not stand in what may be repeated, `free`."""
+    known = {tuple(text[at : at + SHARED]) for text in free for at in range(len(text) - SHARED + 1)}
+    return tuple(run for text in said for run in _apart(text, known) if len(run) > 1)
+
+
+def _apart(text: Sequence[int], known: set[Tokens]) -> Iterable[Tokens]:
+    """The text without what is known, in pieces."""
+    hidden = [False] * len(text)
+    for at in range(len(text) - SHARED + 1):
+        if tuple(text[at : at + SHARED]) in known:
+            hidden[at : at + SHARED] = [True] * SHARED
+    piece: list[int] = []
+    for token, is_hidden in zip(text, hidden, strict=True):
+        if not is_hidden:
+            piece.append(token)
+        elif piece:
+            yield tuple(piece)
+            piece = []
+    yield tuple(piece)
 
 
 class Copies:
-    """Runs of tokens in what was said before. `allowed`: a run so long is no copy yet, it is a turn of phrase."""
+    """Runs of tokens that were `spoken` before. `allowed`: a run so long is no copy yet, it is a turn of phrase."""
 
-    def __init__(self, spoken: Iterable[Sequence[int]], multiplier: float, allowed: int) -> None:
-        self._spoken, self._multiplier, self._allowed = list(spoken), multiplier, allowed
-        self._ends: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        for number, text in enumerate(self._spoken if multiplier else ()):
-            for end in range(allowed, len(text)):
-                self._ends.setdefault(tuple(text[end - allowed : end]), []).append((number, end))
+    def __init__(self, spoken: tuple[Tokens, ...], multiplier: float, allowed: int) -> None:
+        self._spoken, self._multiplier, self._allowed = spoken, multiplier, allowed
 
     def penalties(self, said: Sequence[int]) -> dict[int, float]:
         """By token that would go on with a copy: what is taken off its score, in nats at temperature 1."""
+        if not self._multiplier or not self._spoken or len(said) < self._allowed:
+            return {}
         found: dict[int, float] = {}
-        for number, end in self._ends.get(tuple(said[-self._allowed :]), ()) if len(said) >= self._allowed else ():
-            text = self._spoken[number]
-            penalty = self._multiplier * GROWTH ** (self._run(said, text, end) - self._allowed)
+        for text, end in _index(self._spoken, self._allowed).get(tuple(said[-self._allowed :]), ()):
+            penalty = min(MOST, self._multiplier * GROWTH ** (_run(said, text, end, self._allowed) - self._allowed))
             found[text[end]] = max(penalty, found.get(text[end], 0.0))
         return found
 
-    def _run(self, said: Sequence[int], text: Sequence[int], end: int) -> int:
-        """How long the run is that ends there."""
-        most, long = min(len(said), end, LONGEST), self._allowed
-        while long < most and said[-long - 1] == text[end - long - 1]:
-            long += 1
-        return long
+
+@lru_cache(maxsize=32)
+def _index(spoken: tuple[Tokens, ...], allowed: int) -> Index:
+    """Where each run of `allowed` tokens ends, and goes on. Made when first needed; the candidates of a reply share
+    it."""
+    found: Index = {}
+    for text in spoken:
+        for end in range(allowed, len(text)):
+            places = found.setdefault(text[end - allowed : end], [])
+            if len(places) < SEEN:
+                places.append((text, end))
+    return found
+
+
+def _run(said: Sequence[int], text: Sequence[int], end: int, allowed: int) -> int:
+    """How long the run is that ends there."""
+    most, long = min(len(said), end), allowed
+    while long < most and said[-long - 1] == text[end - long - 1]:
+        long += 1
+    return long

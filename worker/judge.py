@@ -25,7 +25,7 @@ from core.store.conversations import Conversations, Talk
 from core.tongues import foreign
 from personas.card import Card
 from worker.knowing import Knowing, Verdict, asks
-from worker.nearness import Heard, Nearness, sentences
+from worker.nearness import Heard, Nearness
 from worker.shelf import Passage, Shelf
 
 log = logging.getLogger("limen.worker")
@@ -38,6 +38,8 @@ FACTS = 2  # of these, at most
 # Whoever asks this asks for the name, and hardly any word of it stands in a description.
 WHO = ("Who are you?", "What is your name?", "What do people call you?", "Who am I talking to?")
 ASKS_WHO = 0.6
+LONGEST_FACT = 200  # characters: what is longer is more than what was asked
+_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 _MY = re.compile(r"\bmy\b", re.IGNORECASE)  # "What is my name?" is as near
 
 
@@ -229,7 +231,7 @@ def facts(card: Card, nearness: Nearness, heard: Heard) -> tuple[str, ...]:
     tell what a text means."""
     if not nearness.means:
         return ()
-    told = [" ".join(sentence.split()) for sentence in sentences(card.description)]
+    told = [text for text in map(str.strip, _ENDS.split(card.description)) if 0 < len(text) <= LONGEST_FACT]
     asked = max(nearness.near(heard, WHO).values()) >= ASKS_WHO and not _MY.search(heard.texts[0])
     near = nearness.near(heard, told)
     best = sorted((text for text in told if near[text] >= REMINDS), key=near.__getitem__, reverse=True)

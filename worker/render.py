@@ -16,11 +16,13 @@ from core.errors import ModelError
 from core.prompt import Prompt, Said, Section
 from core.text import clean
 from worker.controls import Controls, marks
+from worker.copying import spoken
 from worker.generator import Rendered
 
 Messages = list[dict[str, str]]
 CUT = "\n[…]\n"
-DIRECTIONS = frozenset({"mood", "bond", "steer", "manner"})  # asides that say how to speak, and not what
+DIRECTIONS = frozenset({"mood", "bond", "manner"})  # asides that say how to speak, and not what
+_BREAKS = re.compile(r"[\d\n\"“”:]+")  # no run goes on over these: a number, a list and a quotation may come again
 SPOKEN = 40  # replies that a new one should not copy: what is longer ago, nobody remembers
 LONG = 12  # characters that a token stands for, at most (about)
 
@@ -68,6 +70,7 @@ class Renderer:
         self._tokenizer, self._context = tokenizer, context
         self._controls = _controls(tokenizer)
         self._lengths: dict[str, int] = {}
+        self._tokens: dict[str, tuple[int, ...]] = {}
         self._each, self._once = self._overhead()
 
     def render(self, prompt: Prompt, reserve: int) -> Rendered:
@@ -86,10 +89,23 @@ class Renderer:
         )  # fmt: skip
 
     def _spoken(self, draft: _Draft) -> tuple[tuple[int, ...], ...]:
-        """What it said last, and its stage directions; what it is told of the world is there to be said."""
-        ours = [said.text for said in draft.history if said.role == "assistant"][-SPOKEN:]
-        texts = (*ours, *(section.text for section in draft.asides if section.name in DIRECTIONS))
-        return tuple(tuple(self._tokenizer.encode(text, add_special_tokens=False)) for text in texts)
+        """What it said last and how it was told to speak, less what stands elsewhere in the prompt as well."""
+        lines, sections = draft.history[-2 * SPOKEN :], (*draft.system, *draft.asides)
+        said = [line.text for line in lines if line.role == "assistant"]
+        said += [section.text for section in sections if section.name in DIRECTIONS]
+        free = [line.text for line in (*draft.examples, *lines) if line.role == "user"]
+        free += [line.text for line in draft.examples if line.role == "assistant"]
+        free += [section.text for section in sections if section.name not in (*DIRECTIONS, "voice")]
+        pieces = [piece for text in said for piece in _BREAKS.split(text)]
+        return spoken(map(self._encoded, pieces), map(self._encoded, (*free, draft.message)))
+
+    def _encoded(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text by itself; most are the same from turn to turn."""
+        if text not in self._tokens:
+            if len(self._tokens) > 4_000:
+                self._tokens.clear()
+            self._tokens[text] = tuple(self._tokenizer.encode(text, add_special_tokens=False))
+        return self._tokens[text]
 
     def count(self, text: str) -> int:
         """Tokens of a text by itself."""

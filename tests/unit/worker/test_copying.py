@@ -3,10 +3,10 @@
 import torch
 
 from personas.sampling import Sampling
-from worker.copying import GROWTH, Copies
+from worker.copying import GROWTH, MOST, Copies, spoken
 from worker.sampling import Draw, choose, uncopied
 
-BEFORE = [(1, 2, 3, 4, 5, 6), (9, 2, 3, 4, 7)]
+BEFORE = ((1, 2, 3, 4, 5, 6), (9, 2, 3, 4, 7))
 
 
 def test_the_token_that_would_go_on_with_a_copy_is_held_back() -> None:
@@ -25,6 +25,21 @@ def test_a_turn_of_phrase_is_no_copy() -> None:
     """Nor is anything, where that is switched off."""
     assert {} == Copies(BEFORE, 0.5, 4).penalties([2, 3, 4])
     assert {} == Copies(BEFORE, 0.0, 2).penalties([1, 2, 3])
+
+
+def test_what_can_only_be_said_in_one_way_is_held_back_no_more_than_so_much() -> None:
+    """However long the run is: a loop is left long before."""
+    long = tuple(range(60))
+
+    assert {59: MOST} == Copies((long,), 0.8, 4).penalties(long[:-1])
+
+
+def test_what_stands_elsewhere_too_may_be_repeated() -> None:
+    """What it has been told, and what somebody else has said; what is left are the words between."""
+    said = [(1, 2, 3, 4, 5, 6, 7), (8, 9)]
+
+    assert ((1, 2), (8, 9)) == spoken(said, [(0, 3, 4, 5, 6, 0)])
+    assert tuple(said) == spoken(said, [(3, 4, 5), (9, 8)])
 
 
 def test_only_the_row_that_copies_says_something_else() -> None:

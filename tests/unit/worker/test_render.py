@@ -30,13 +30,13 @@ def test_a_prompt_is_laid_out_from_stable_to_volatile() -> None:
 
 
 def test_what_a_reply_should_not_copy_is_what_it_said_and_how_it_was_told_to_speak() -> None:
-    """Not what people said, nor what it is told of the world."""
+    """Not what people said, nor what it is told of the world, though it has said that before; nor numbers."""
     asides = (Section("bond", "They like you."), Section("detail-0", "The tea is hot."))
-    rendered = Renderer(Bytes(), 2000).render(prompt(lines=4, asides=asides), 50)
+    lines = (Said("user", "So?"), Said("assistant", "Well... The tea is hot. Call 0800 123: the cook."))
+    asked = Prompt((WHO,), (), lines, asides, Said("user", "and now?"))
+    rendered = Renderer(Bytes(), 2000).render(asked, 50)
 
-    ours = [one["content"] for one in rendered.messages[rendered.own :] if one["role"] == "assistant"]
-    assert ours
-    assert [*ours, "They like you."] == [bytes(tokens).decode() for tokens in rendered.spoken]
+    assert ["Well... ", " Call ", " the cook.", "They like you."] == [bytes(one).decode() for one in rendered.spoken]
 
 
 def test_history_leaves_in_chunks_so_that_the_prefix_holds_for_many_turns() -> None:
