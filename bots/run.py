@@ -37,17 +37,16 @@ async def converse(adapter: Adapter, intake: Intake, desk: Desk, window: int = W
     talk = _Talk(adapter, intake, desk)
     lanes = Lanes(talk.take, window)
     try:
-        await beside(_heard(adapter, intake, lanes), lanes.trouble())
+        await beside(_heard(adapter, lanes), lanes.trouble())
     finally:
         await lanes.close()
 
 
-async def _heard(adapter: Adapter, intake: Intake, lanes: Lanes[AnyEvent]) -> None:
+async def _heard(adapter: Adapter, lanes: Lanes[AnyEvent]) -> None:
     """A channel keeps its order together with its threads: what happens to a message need not say in which it is."""
     try:
         async with aclosing(adapter.listen()) as events:
             async for event in events:
-                await intake.room()
                 await lanes.put(event.place.channel, event)
     except LimenError:
         await lanes.none()

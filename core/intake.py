@@ -2,8 +2,8 @@
 
 While Redis is away they are tried again: the store takes each event once, however often it is told. Whoever said
 something hears after a minute that it could not be taken; reactions, edits and deletions, for which nobody waits, are
-kept for as long as the process lives. All bots of a process share one intake: what goes wrong with one event, a fault
-of ours too, is that event's alone.
+kept for as long as the process lives, the latest 1,000 of them. All bots of a process share one intake: what goes
+wrong with one event, a fault of ours too, is that event's alone.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = logging.getLogger("limen.intake")
 MOST = 50
 WITHIN = 0.002
 FIRST_PAUSE, LAST_PAUSE = 0.05, 0.5  # seconds until an absent Redis is asked again
-KEPT = 1_000  # events that are kept for it at most
+KEPT = 1_000  # events that are kept for it at most; with more, the oldest are lost
 
 Handle = Callable[[Sequence[AnyEvent]], Awaitable[list[Outcome]]]
 
@@ -62,8 +62,8 @@ class Intake:
         self._handle = handle
         self._patience = patience
         self._waiting: deque[_Offered] = deque()
-        self._came, self._fewer = asyncio.Event(), asyncio.Event()
-        self._kept = 0
+        self._came = asyncio.Event()
+        self._kept = self._lost = 0  # lost: since Redis is away
 
     async def put(self, event: AnyEvent) -> Outcome:
         """What became of one event. Raises LimenError when it could not be taken."""
@@ -77,12 +77,6 @@ class Intake:
         self._came.set()
         return offered.outcome
 
-    async def room(self) -> None:
-        """Until so few are kept that more may be heard."""
-        while self._kept >= KEPT:
-            self._fewer.clear()
-            await self._fewer.wait()
-
     async def run(self) -> None:
         """Until cancelled."""
         pause = FIRST_PAUSE
@@ -91,6 +85,7 @@ class Intake:
                 batch = await self._collect()
                 try:
                     await self._settle(batch)
+                    self._is_back()
                     pause = FIRST_PAUSE
                 except StoreUnreachable as error:
                     self._lose_patience(error)
@@ -144,7 +139,6 @@ class Intake:
         one = self._waiting.popleft()
         if one.is_kept:
             self._kept -= 1
-            self._fewer.set()
         return one
 
     def _lose_patience(self, error: StoreUnreachable) -> None:
@@ -158,6 +152,7 @@ class Intake:
                 one.tell(error)
         if due:
             self._waiting = deque(one for one in self._waiting if one.until > now)
+        self._lose()
 
     def _keep(self, one: _Offered) -> None:
         if not self._kept:
@@ -165,3 +160,16 @@ class Intake:
         one.until = math.inf
         self._kept += 1
         one.became(Outcome(act=Act.KEPT))
+
+    def _lose(self) -> None:
+        """The oldest, where more are kept than there is room for: they are the first of all that wait."""
+        while self._kept > KEPT:
+            if not self._lost:
+                log.warning("more than %d reactions, edits and deletions are kept: the oldest are lost", KEPT)
+            self._next()
+            self._lost += 1
+
+    def _is_back(self) -> None:
+        if self._lost:
+            log.warning("Redis is back: %d reactions, edits and deletions were lost", self._lost)
+            self._lost = 0

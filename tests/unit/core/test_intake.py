@@ -101,25 +101,30 @@ async def test_nobody_waits_longer_for_what_came_before() -> None:
 async def test_no_more_are_kept_than_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever hears more waits. The log says that some are kept, and how many end with the process."""
+    """The oldest are lost, also of many who lose patience at once; whoever says something is told. The log counts."""
     monkeypatch.setattr(intake, "KEPT", 2)
     engine = Engine(patience=0.0)
     async with running(engine):
-        await engine.intake.room()
         for name in "12":
             await engine.intake.put(felt(name))
-        room = asyncio.create_task(engine.intake.room())
-        await asyncio.sleep(0.05)
-        assert not room.done()
+        for one in [engine.intake.offer(felt(name)) for name in "345"]:
+            await one
+        with pytest.raises(StoreUnreachable):
+            await engine.intake.put(said("6"))
         engine.away = False
-        await room
-        await engine.intake.put(felt("3"))
+        await engine.intake.put(said("7"))
         engine.away = True
-        await engine.intake.put(felt("4"))
-    assert ["1", "2", "3"] == engine.taken
+        await engine.intake.put(felt("8"))
+    assert ["4", "5", "7"] == engine.taken
     logged = [row.getMessage() for row in caplog.records]
-    assert ["Redis stays away: reactions, edits and deletions are kept until it is back"] * 2 == logged[:-1]
-    assert logged[-1].startswith("1 reactions, edits and deletions were kept")
+    kept = "Redis stays away: reactions, edits and deletions are kept until it is back"
+    assert [
+        kept,
+        "more than 2 reactions, edits and deletions are kept: the oldest are lost",
+        "Redis is back: 3 reactions, edits and deletions were lost",
+        kept,
+        "1 reactions, edits and deletions were kept, and end with this process",
+    ] == logged
 
 
 async def test_what_was_kept_and_cannot_be_taken_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
