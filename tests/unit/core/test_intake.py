@@ -8,7 +8,7 @@ import pytest
 
 from core import intake
 from core.engine import Act, Outcome
-from core.errors import CardError, StoreUnreachable
+from core.errors import CardError, StoreError, StoreFull, StoreUnreachable
 from core.events import AnyEvent, Deletion, Edit, Message, Person, Place, Reaction
 from core.intake import Intake
 
@@ -35,18 +35,21 @@ def deleted(name: str) -> Deletion:
 
 
 class Engine:
-    """Takes events while Redis is there; not those whose card is broken."""
+    """Takes events while Redis is there; not those whose card is broken, and not what Redis itself refuses."""
 
-    def __init__(self, patience: float) -> None:
-        self.away, self.taken, self.tries = True, list[str](), 0
+    def __init__(self, patience: float, away: StoreError | None = None) -> None:
+        self.away: StoreError | None = away or StoreUnreachable("gone")
+        self.taken, self.tries = list[str](), 0
         self.intake = Intake(self.handle, patience)
 
     async def handle(self, events: Sequence[AnyEvent]) -> list[Outcome]:
         self.tries += 1
         if self.away:
-            raise StoreUnreachable("gone")
+            raise self.away
         if any(event.id.startswith("bad") for event in events):
             raise CardError("broken")
+        if any(event.id.startswith("wrong") for event in events):
+            raise StoreError("WRONGTYPE")
         self.taken += [event.id for event in events]
         return [Outcome(act=Act.HEARD) for _ in events]
 
@@ -73,7 +76,7 @@ async def test_what_nobody_waits_for_is_kept_until_redis_is_back() -> None:
         while engine.tries < tries + 2:  # for as long as it takes
             await asyncio.sleep(0.01)
         fresh = [engine.intake.offer(one) for one in (said("4"), felt("5"))]
-        engine.away = False
+        engine.away = None
         assert [Act.HEARD] * 2 == [(await one).act for one in fresh]
     assert ["1", "2", "3", "4", "5"] == engine.taken
 
@@ -92,7 +95,7 @@ async def test_nobody_waits_longer_for_what_came_before() -> None:
             with pytest.raises(StoreUnreachable):
                 await one
         took = loop.time() - began
-        engine.away = False
+        engine.away = None
         await engine.intake.put(said("c"))
     assert 0.3 <= took < 0.3 + 2 * intake.LAST_PAUSE
     assert ["1", "c"] == engine.taken
@@ -111,13 +114,13 @@ async def test_no_more_are_kept_than_there_is_room_for(
             await one
         with pytest.raises(StoreUnreachable):
             await engine.intake.put(said("6"))
-        engine.away = False
+        engine.away = None
         await engine.intake.put(said("7"))
-        engine.away = True
+        engine.away = StoreUnreachable("gone")
         await engine.intake.put(felt("8"))
     assert ["4", "5", "7"] == engine.taken
     logged = [row.getMessage() for row in caplog.records]
-    kept = "Redis stays away: reactions, edits and deletions are kept until it is back"
+    kept = "reactions, edits and deletions are kept until Redis takes them: gone"
     assert [
         kept,
         "more than 2 reactions, edits and deletions are kept: the oldest are lost",
@@ -133,7 +136,44 @@ async def test_what_was_kept_and_cannot_be_taken_holds_up_nothing(caplog: pytest
     async with running(engine):
         for name in ("1", "bad", "2"):
             await engine.intake.put(edited(name))
-        engine.away = False
+        engine.away = None
         await engine.intake.put(said("3"))
     assert ["1", "2", "3"] == engine.taken
     assert "an event that was kept could not be taken (bad): broken" in caplog.text
+
+
+@pytest.mark.parametrize("error", [StoreError("READONLY You can't write"), StoreFull("its disk is full")])
+async def test_a_redis_that_can_write_nothing_is_away_for_what_is_kept(
+    error: StoreError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before it is kept. Whoever says something hears at once what is wrong, also behind much that is kept."""
+    monkeypatch.setattr(intake, "MOST", 2)
+    monkeypatch.setattr(intake, "LAST_PAUSE", 0.05)
+    engine = Engine(1.0, error)
+    async with running(engine):
+        await asyncio.gather(*(engine.intake.offer(felt(name)) for name in "123"))
+        fresh = engine.intake.offer(felt("4"))
+        for name in "567":  # however often Redis is asked
+            with pytest.raises(type(error)):
+                await engine.intake.put(said(name))
+        engine.away = None
+        await engine.intake.put(said("8"))
+        await fresh
+    assert ["1", "2", "3", "4"] == [name for name in engine.taken if name != "8"]
+
+
+async def test_what_redis_refuses_alone_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It holds up nobody, even where there is much of it; and it is tried a few times while others are taken."""
+    monkeypatch.setattr(intake, "MOST", 2)
+    monkeypatch.setattr(intake, "LAST_PAUSE", 0.05)
+    engine = Engine(patience=1.0)
+    async with running(engine):
+        await asyncio.gather(*(engine.intake.offer(felt(name)) for name in ("wrong1", "1", "wrong2", "wrong3", "2")))
+        engine.away = None
+        for number in range(3 * intake.REFUSALS):
+            await engine.intake.put(said(f"a{number}"))
+    assert ["1", "2"] == [name for name in engine.taken if not name.startswith("a")]
+    for name in ("wrong1", "wrong2", "wrong3"):
+        assert f"an event that was kept could not be taken ({name}): WRONGTYPE" in caplog.text
