@@ -5,7 +5,7 @@ see.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from personas.card import Card, Trait, When
 from personas.shape import Problem
@@ -13,13 +13,14 @@ from personas.shape import Problem
 _DIAL = re.compile(r"([a-z][a-z_]*) ?(<=|>=|<|>) ?([\d.]+)")
 
 
-def conflicts(card: Card) -> Iterator[Problem]:
-    """Every contradiction, with where it stands."""
+def conflicts(card: Card, partly: Collection[object] = ()) -> Iterator[Problem]:
+    """Every contradiction, with where it stands. `partly`: the numbers of rules that have conditions which could not be
+    read, so that nobody knows what they cover."""
     yield from _subjects(card)
     for number, rule in enumerate(card.rules):
         if fault := _impossible(rule.when, card):
             yield Problem(("rules", number, "when", "dial"), fault)
-        elif (earlier := _covered(card, number)) is not None:
+        elif number not in partly and (earlier := _covered(card, number, partly)) is not None:
             said = f"can never hold first: rules[{earlier}] holds whenever this does; put this one before it"
             yield Problem(("rules", number, "when"), said)
 
@@ -53,10 +54,11 @@ def _passes(trait: Trait, sign: str, mark: float, some: bool) -> bool:
     return {">": value > mark, ">=": value >= mark, "<": value < mark, "<=": value <= mark}[sign]
 
 
-def _covered(card: Card, number: int) -> int | None:
+def _covered(card: Card, number: int, partly: Collection[object]) -> int | None:
     """The first earlier rule that holds whenever this one does."""
     when = card.rules[number].when
-    return next((at for at in range(number) if _covers(card.rules[at].when, when, card)), None)
+    earlier = (at for at in range(number) if at not in partly)
+    return next((at for at in earlier if _covers(card.rules[at].when, when, card)), None)
 
 
 def _covers(wide: When, narrow: When, card: Card) -> bool:

@@ -1,13 +1,18 @@
-"""Card files → Cards, or every fault in them with its line. Knows the shorthands and what must fit together."""
+"""Card files → Cards, or every fault in them with its line. Knows the shorthands and what must fit together.
 
+Where a part of a card cannot be read, the parts that can are checked all the same: see `_readable`.
+"""
+
+import os.path
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from personas import patterns, shape, yamlfile
-from personas.card import BIG_FIVE, PROMPT_CHARACTERS, Card, CardFaults, Rule
+from personas.card import BIG_FIVE, PROMPT_CHARACTERS, Card, CardFaults, Rule, When
 from personas.conflicts import conflicts
 from personas.shape import Problem
 from personas.yamlfile import Fault, YamlError
@@ -15,22 +20,56 @@ from personas.yamlfile import Fault, YamlError
 BAND = 0.15
 
 
-def read(source: Path | str, name: str = "") -> Card:
-    """The card in a file, or in text under the name that its faults shall show. Raises CardFaults with all of them."""
+def read(source: Path | str, name: str = "", beside: Path | None = None) -> Card:
+    """The card in a file, or in text under the name that its faults shall show. `beside`: the folder in which the texts
+    that it names must lie; without it, nobody looks. Raises CardFaults with all of them."""
     try:
         document = yamlfile.read(source, name)
     except YamlError as error:
         raise CardFaults([Fault(error.file, error.line, "", error.message)]) from error
     _write_out(document.data)
-    card = yamlfile.check(document, Card)
-    faults = [document.fault(*_pair(one)) for one in _misfits(card)] if isinstance(card, Card) else card
-    if faults or not isinstance(card, Card):
+    problems = list(shape.problems(document.data, Card))
+    card = _readable(document.data)
+    problems += _misfits(card, [problem.path for problem in problems])
+    if beside:
+        problems += _missing(card, beside)
+    if problems:
+        faults = [document.fault(problem.path, problem.message) for problem in problems]
         raise CardFaults(sorted(faults, key=lambda fault: fault.line))
     return card
 
 
-def _pair(problem: Problem) -> tuple[shape.Where, str]:
-    return problem.path, problem.message
+_NEEDED = {"name": "nobody", "title": "Nobody", "description": "Nobody."}
+
+
+def _readable(data: dict[str, Any]) -> Card:
+    """The card without the parts in which something is wrong. Rules keep their places, and what is sound in them."""
+    left = {**_NEEDED, **deepcopy(data)}
+    while faulty := [problem.path for problem in shape.problems(left, Card)]:
+        for path in faulty:
+            _leave_out(left, path[: 4 if path[0] == "rules" else 2])
+        left = {**_NEEDED, **{key: _there(value) for key, value in left.items()}}
+    card: Card = shape.convert(left, Card)
+    return card
+
+
+def _leave_out(card: dict[str, Any], path: shape.Where) -> None:
+    *above, last = path
+    whole: Any = card
+    for part in above:
+        whole = whole[part]
+    if above == ["rules"]:
+        whole[last] = {"when": {}}
+    elif path[0] == "rules" and last == "when":
+        whole[last] = {}
+    elif isinstance(whole, list):
+        whole[int(last)] = None
+    else:
+        whole.pop(last, None)
+
+
+def _there(value: object) -> object:
+    return [one for one in value if one is not None] if isinstance(value, list) else value
 
 
 def _write_out(data: dict[str, Any]) -> None:
@@ -50,14 +89,15 @@ def _trait(given: object) -> object:
     return {"band": band, **trait}
 
 
-def _misfits(card: Card) -> Iterator[Problem]:
-    """What is right by itself and wrong together."""
+def _misfits(card: Card, unread: Collection[shape.Where]) -> Iterator[Problem]:
+    """What is right by itself and wrong together. Says nothing that might only seem so for what is `unread`."""
     yield from _traits(card)
-    yield from conflicts(card)
+    yield from conflicts(card, {part for path in unread if _of_when(path) for part in path[1:2]})
     for number, rule in enumerate(card.rules):
-        yield from _rule(card, rule, ("rules", number))
+        yield from _rule(rule, ("rules", number), [path for path in unread if path[:2] == ("rules", number)])
+        yield from _names(card, rule.when, ("rules", number, "when"), unread)
     for number, file in enumerate(card.knowledge.files):
-        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\\" in file or ":" in file:
+        if not _below(file):
             yield Problem(("knowledge", "files", number), f"{file!r} must be a path below the card's own folder")
     size = len(card.description) + _length(card.voice)
     if size > PROMPT_CHARACTERS:
@@ -83,11 +123,12 @@ def _traits(card: Card) -> Iterator[Problem]:
             yield Problem(("traits", name, "value"), f"{trait.value:g} is outside its band, {low:g} to {high:g}")
 
 
-def _rule(card: Card, rule: Rule, path: shape.Where) -> Iterator[Problem]:
-    if not rule.act:
+def _rule(rule: Rule, path: shape.Where, unread: Collection[shape.Where]) -> Iterator[Problem]:
+    """`unread`: what of this rule."""
+    if not rule.act and all(map(_of_when, unread)) and path not in unread:
         yield Problem(path, "expected exactly one of say, steer, silent: true or react")
     when, here = rule.when, (*path, "when")
-    if when == type(when)():
+    if when == When() and not any(map(_of_when, unread)):
         yield Problem(here, f"expected at least one of {', '.join(when.__struct_fields__)}")
     if when.regex and (fault := patterns.fault(when.regex)):
         yield Problem((*here, "regex"), f"{shape.shown(when.regex)} {fault}")
@@ -95,9 +136,35 @@ def _rule(card: Card, rule: Rule, path: shape.Where) -> Iterator[Problem]:
         yield Problem((*path, "react"), f"{shape.shown(rule.react)} is no emoji; expected one, or platform:id")
     if when.time and when.time[:5] == when.time[6:]:
         yield Problem((*here, "time"), f"{when.time} begins and ends at the same minute")
+
+
+def _of_when(path: shape.Where) -> bool:
+    """Is this a rule's `when` (misspelt, perhaps), something in it, or a rule that is none at all?"""
+    return path[0] == "rules" and all(shape.closest(part, Rule.__struct_fields__) == "when" for part in path[2:3])
+
+
+_FIELDS = Card.__struct_fields__
+
+
+def _names(card: Card, when: When, here: shape.Where, unread: Collection[shape.Where]) -> Iterator[Problem]:
+    """Emotions and traits that the card has not; those of which not all can be read may be there."""
+    doubtful = {shape.closest(path[0], _FIELDS) for path in unread if len(path) == 1 or path[0] == "emotions"}
+    traits = [*card.traits, *(str(path[1]) for path in unread if path[0] == "traits" and len(path) > 1)]
     moods = [emotion.name for emotion in card.emotions]
-    if when.mood and when.mood not in moods:
+    if when.mood and when.mood not in moods and "emotions" not in doubtful:
         yield Problem((*here, "mood"), f"{when.mood!r} is none of its emotions{shape.suggestion(when.mood, moods)}")
     dial = re.split(r"[ <>]", when.dial)[0]
-    if dial and dial not in card.traits:
-        yield Problem((*here, "dial"), f"{dial!r} is none of its traits{shape.suggestion(dial, card.traits)}")
+    if dial and dial not in traits and "traits" not in doubtful:
+        yield Problem((*here, "dial"), f"{dial!r} is none of its traits{shape.suggestion(dial, traits)}")
+
+
+def _below(file: str) -> bool:
+    path = PurePosixPath(file)
+    return not (path.is_absolute() or ".." in path.parts or "\\" in file or ":" in file)
+
+
+def _missing(card: Card, folder: Path) -> Iterator[Problem]:
+    """Texts that it names and that are not there."""
+    for number, file in enumerate(card.knowledge.files):
+        if _below(file) and not os.path.isfile(folder / file):  # unlike Path's, this takes names that are too long
+            yield Problem(("knowledge", "files", number), f"there is no {file} beside the card")

@@ -3,7 +3,7 @@
 msgspec alone stops at the first fault and words it for programmers. Knows types only: no file, no line, no card.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
@@ -59,26 +59,33 @@ def _inner(data: object, wanted: Any, path: Where) -> Iterator[Problem]:
 
 def _fields(data: dict[str, object], struct: type[msgspec.Struct], path: Where) -> Iterator[Problem]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    meant = {closest(key, fields) for key in data if key not in fields}
     for key, value in data.items():
         if key in fields:
             yield from problems(value, fields[key].type, (*path, key))
         else:
             yield Problem((*path, key), f"is not a field here{suggestion(key, fields)}")
     for name, field in fields.items():
-        if field.required and name not in data:
+        if field.required and name not in data and name not in meant:
             yield Problem((*path, name), f"is missing; expected {allowed(field.type)}")
 
 
-def near(word: object, known: Iterable[str]) -> str:
-    """` (did you mean X?)`, or nothing if no known word is like this one. The case of letters does not count."""
+def closest(word: object, known: Iterable[str]) -> str:
+    """The known word that is most like this one, in any case of letters; empty if none is."""
     spelt = {one.lower(): one for one in known}
     found = get_close_matches(str(word).lower(), spelt, 1)
-    return f" (did you mean {spelt[found[0]]}?)" if found else ""
+    return spelt[found[0]] if found else ""
 
 
-def suggestion(word: object, known: Iterable[str]) -> str:
+def near(word: object, known: Iterable[str]) -> str:
+    """` (did you mean X?)`, or nothing if no known word is like this one."""
+    found = closest(word, known)
+    return f" (did you mean {found}?)" if found else ""
+
+
+def suggestion(word: object, known: Collection[str]) -> str:
     """What was meant, perhaps; else the list of what there is."""
-    return near(word, known) or f"; there is: {', '.join(known)}"
+    return near(word, known) or (f"; there is: {', '.join(known)}" if known else "; there are none")
 
 
 def refusal(value: object, wanted: Any) -> str:

@@ -58,11 +58,9 @@ def _checked(file: Path) -> tuple[list[str], bool]:
     if file.is_dir():
         return [f"{file}: is a folder; name the cards in it: {file / '*.yaml'}"], False
     try:
-        card = reading.read(file, str(file))
+        card = reading.read(file, str(file), beside=file.parent)
     except CardFaults as error:
         return [str(fault) for fault in error.faults], False
-    if missing := [name for name in card.knowledge.files if not (file.parent / name).is_file()]:
-        return [f"{file}: knowledge.files: there is no {name} beside the card" for name in missing], False
     return [f"{file}: ok", *(wrapped(f"  {row}", "    ") for row in summary(card))], True
 
 

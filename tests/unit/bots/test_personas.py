@@ -73,6 +73,7 @@ def test_check_takes_a_name_as_well():
 def test_check_names_file_line_and_field_of_every_fault(home: Path):
     """Of all the files, sound and broken; the status is 1."""
     text = "name: odd\ntitle: Odd\ndescription: You are odd.\nsampling:\n  temperature: 9\nvoice:\n  stile: loud\n"
+    text += "knowledge:\n  files: [gone.md]\n"
     file = own(home, "odd", text)
 
     said = limen("persona", "check", file, library.SHIPPED / "plum.yaml")
@@ -80,6 +81,7 @@ def test_check_names_file_line_and_field_of_every_fault(home: Path):
     assert 1 == said.status
     assert f"{file}:5: sampling.temperature: 9 is not allowed; expected a number from 0 to 2" in said.out
     assert f"{file}:7: voice.stile: is not a field here (did you mean style?)" in said.out
+    assert f"{file}:9: knowledge.files[0]: there is no gone.md beside the card" in said.out
     assert "plum.yaml: ok" in said.out
 
 

@@ -129,6 +129,10 @@ sampling:
             "7: rules[0].when.dial: 'warmt' is none of its traits (did you mean warmth?)",
         ),
         (
+            "rules:\n  - say: x\n    when: {mood: glad}",
+            "6: rules[0].when.mood: 'glad' is none of its emotions; there are none",
+        ),
+        (
             "knowledge: {files: [../secret.txt]}",
             "4: knowledge.files[0]: '../secret.txt' must be a path below the card's own folder",
         ),
@@ -141,6 +145,78 @@ sampling:
 def test_what_does_not_fit_together_is_a_fault(text: str, fault: str) -> None:
     """Each part may be sound by itself, and the card still wrong."""
     assert [f"ada.yaml:{fault}"] == faults(SMALL + text + "\n")
+
+
+def test_what_can_be_read_is_checked_beside_what_cannot() -> None:
+    """A wrong type, an unknown field, a contradiction, a rule without an act: all in one go."""
+    text = """name: ada
+titel: Ada
+description: A test.
+traits: {warmth: 0.5, extroversion: 0.5, pride: 7}
+emotions: [merry]
+rules:
+  - when: {mood: mery, keywrds: [a]}
+    say: x
+  - when: {keywords: [a]}
+  - when: {keywords: [a], dial: pride>0.5}
+    react: x
+  - when: {regex: '(', first_contact: 1}
+    silent: true
+knowledge: {domains: [trains], unknowns: [trains], files: [../a.md]}
+"""
+    assert [
+        "ada.yaml:2: titel: is not a field here (did you mean title?)",
+        "ada.yaml:4: traits.pride.value: 7 is not allowed; expected a number from 0 to 1",
+        "ada.yaml:4: traits.extroversion: is not a trait (did you mean extraversion?)",
+        "ada.yaml:7: rules[0].when.keywrds: is not a field here (did you mean keywords?)",
+        "ada.yaml:7: rules[0].when.mood: 'mery' is none of its emotions (did you mean merry?)",
+        "ada.yaml:9: rules[1]: expected exactly one of say, steer, silent: true or react",
+        "ada.yaml:10: rules[2].when: can never hold first: rules[1] holds whenever this does; put this one before it",
+        "ada.yaml:11: rules[2].react: 'x' is no emoji; expected one, or platform:id",
+        "ada.yaml:12: rules[3].when.first_contact: 1 is not allowed; expected true or false",
+        "ada.yaml:12: rules[3].when.regex: '(' is not a regular expression: missing ) at position 1",
+        "ada.yaml:14: knowledge.unknowns[0]: 'trains' is among knowledge.domains, too: which of the two holds?",
+        "ada.yaml:14: knowledge.files[0]: '../a.md' must be a path below the card's own folder",
+    ] == faults(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("traits: {warmth: hot}\nrules:\n  - when: {dial: warmth>0.5}\n    say: x", "4: traits.warmth.value"),
+        ("trait: {warmth: 0.5}\nrules:\n  - when: {dial: warmth>0.5}\n    say: x", "4: trait: is not a field"),
+        ("emotions: [merry, 7]\nrules:\n  - when: {mood: sad}\n    say: x", "4: emotions[1]"),
+        ("rules:\n  - when: {regx: a}\n    say: x\n  - when: {regex: a}\n    say: x", "5: rules[0].when.regx"),
+        ("rules:\n  - when: {first_contact: true}\n    sya: x", "6: rules[0].sya: is not a field"),
+        ("rules:\n  - wehn: {first_contact: true}\n    say: x", "5: rules[0].wehn: is not a field"),
+        ("rules:\n  - say: x", "5: rules[0].when: is missing"),
+        ("rules: [x]", "4: rules[0]: 'x' is not allowed"),
+        ("rules: x", "4: rules: 'x' is not allowed"),
+        ("limits: [x]", "4: limits: a list of 1 is not allowed"),
+        ("names: [" + "a, " * 65 + "]", "4: names: a list of 65 is not allowed"),
+    ],
+)
+def test_one_slip_is_one_fault(text: str, fault: str) -> None:
+    """What only seems wrong because something else cannot be read is not told."""
+    found = faults(SMALL + text + "\n")
+
+    assert 1 == len(found), found
+    assert found[0].startswith(f"ada.yaml:{fault}")
+
+
+def test_a_text_that_is_not_beside_the_card_is_named_with_its_line(tmp_path: Path) -> None:
+    """With everything else; only who says where to look is told so."""
+    text = SMALL + "voice: {stile: x}\nknowledge:\n  files:\n    - here.md\n    - gone.md\n"
+    (tmp_path / "here.md").write_text("Here.")
+
+    with pytest.raises(CardFaults) as caught:
+        reading.read(text, "ada.yaml", beside=tmp_path)
+
+    assert [
+        "ada.yaml:4: voice.stile: is not a field here (did you mean style?)",
+        "ada.yaml:8: knowledge.files[1]: there is no gone.md beside the card",
+    ] == [str(fault) for fault in caught.value.faults]
+    assert 1 == len(faults(text))
 
 
 def test_a_card_too_long_for_every_prompt_is_refused() -> None:

@@ -50,7 +50,6 @@ def test_every_fault_is_found_at_its_place() -> None:
         ("leaf", "size"): "99 is not allowed; expected a whole number from 1 to 9",
         ("leaves", 1, "size"): "'x' is not allowed; expected a whole number from 1 to 9",
         ("leaves", 2, "sice"): "is not a field here (did you mean size?)",
-        ("leaves", 2, "size"): "is missing; expected a whole number from 1 to 9",
         ("named", "b", "size"): "true is not allowed; expected a whole number from 1 to 9",
         ("pair", 1): "nothing is not allowed; expected a number",
         ("kind",): "'osk' is not allowed; expected one of ash, oak (did you mean oak?)",
