@@ -81,7 +81,7 @@ def read(source: Path | str, name: str = "") -> Document:
         _refuse_dangers(text, name)
         root = yaml.compose(text, _Plain)
     except yaml.MarkedYAMLError as error:
-        raise YamlError(name, _line(error.problem_mark or error.context_mark), _sentence(error)) from error
+        raise _broken(name, error) from error
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise YamlError(name, line, f"holds a character that YAML does not allow: {error.character!r}") from error
@@ -115,22 +115,36 @@ def _decode(raw: bytes, name: str) -> str:
         raise YamlError(name, line, "is not UTF-8 text; save the file as UTF-8") from error
 
 
-def _sentence(error: yaml.MarkedYAMLError) -> str:
-    parts = [part for part in (error.problem, error.context) if part]
-    return f"not YAML: {', '.join(parts)}"
+def _broken(name: str, error: yaml.MarkedYAMLError, last: object = None) -> YamlError:
+    """With the line where people must look: a quote that is not closed swallows lines up to the next one, or all.
+    `last`: the event before it."""
+    line, begun, context = _line(error.problem_mark or error.context_mark), _line(error.context_mark), error.context
+    if context == "while scanning a quoted scalar":
+        return YamlError(name, begun, "not YAML: the quote that opens here is not closed")
+    if isinstance(last, yaml.ScalarEvent) and last.style in ("'", '"'):
+        first, end = _line(last.start_mark), _line(last.end_mark)
+        if first < end == line:
+            said = f"the text in quotes that begins here ends in line {end}, and more follows: is a quote not closed?"
+            return YamlError(name, first, f"not YAML: {said}")
+    if context and "flow" in context and begun < line:
+        context += f", which begins in line {begun}"
+    return YamlError(name, line, f"not YAML: {', '.join(part for part in (error.problem, context) if part)}")
 
 
 def _refuse_dangers(text: str, name: str) -> None:
     """Stop at anchors, aliases and depth, which could grow without bound, before anything is built from them."""
-    depth = 0
-    for event in yaml.parse(text, _Plain):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise YamlError(
-                name, _line(event.start_mark), "anchors and aliases (&name, *name) are not taken; write it out"
-            )
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEPTH:
-            raise YamlError(name, _line(event.start_mark), f"is nested deeper than {DEPTH} levels")
+    depth, event = 0, None
+    try:
+        for event in yaml.parse(text, _Plain):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise YamlError(
+                    name, _line(event.start_mark), "anchors and aliases (&name, *name) are not taken; write it out"
+                )
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEPTH:
+                raise YamlError(name, _line(event.start_mark), f"is nested deeper than {DEPTH} levels")
+    except yaml.MarkedYAMLError as error:
+        raise _broken(name, error, event) from error
 
 
 def _line(mark: Any) -> int:

@@ -30,7 +30,10 @@ def reads_or_refuses(source: Path | str) -> bool:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("a: 1\nb: [1, 2\n", 3, "not YAML"),
+        ("a: 1\nb: [1, 2\n", 3, "which begins in line 2"),
+        ('a: 1\nb: "x\nc: 2\nd: 3\n', 2, "the quote that opens here is not closed"),
+        ('a: 1\nb: "x\nc: 2\nd: "y"\ne: 3\n', 2, "ends in line 4, and more follows: is a quote not closed?"),
+        ('a: "x\n y"\nb: 1\n  c: 2\n', 4, "not YAML: mapping values are not allowed"),
         ("a: 1\nb:\n\tc: 2\n", 3, "not YAML"),
         ("a: 1\nb: &x 2\nc: *x\n", 2, "anchors"),
         ("a: 1\nb: *x\n", 2, "anchors"),
