@@ -80,10 +80,12 @@ def try_(ctx: click.Context, /, card: str, text: str, as_json: bool, **given: An
 
 def found(card: str, home: Path) -> Card:
     """The card in a file, or of a name. Raises CardError or UnknownPersona."""
-    path = Path(card).expanduser()
-    if path.suffix in (".yaml", ".yml") or "/" in card:
-        return cards.read(path)
-    return cards.load(card, library.folders(home))
+    return cards.read(Path(card).expanduser()) if is_path(card) else cards.load(card, library.folders(home))
+
+
+def is_path(card: str) -> bool:
+    """Is this a card's file, and not its name?"""
+    return Path(card).suffix in (".yaml", ".yml") or "/" in card
 
 
 async def _tried(settings: Settings, asked: Asked) -> dict[str, Any]:

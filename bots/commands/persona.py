@@ -41,17 +41,20 @@ def check(ctx: click.Context, files: tuple[Path, ...]) -> None:
     The status is 1 if anything is. A sound card is summed up.
     """
     folders = library.folders(settings(ctx).home)
-    results = [_checked(_file(file, folders)) for file in files]
+    results = [_named(file, folders) for file in files]
     for rows, _ in results:
         click.echo("\n".join(rows))
     ctx.exit(0 if all(sound for _, sound in results) else 1)
 
 
-def _file(given: Path, folders: Sequence[Path]) -> Path:
+def _named(given: Path, folders: Sequence[Path]) -> tuple[list[str], bool]:
     """The card of that name, where there is no such file."""
-    with suppress(library.NoSuchCard):
-        return given if given.exists() else library.find(str(given), folders).path
-    return given
+    try:
+        is_file = given.exists() or trying.is_path(str(given))
+        return _checked(given if is_file else library.find(str(given), folders).path)
+    except library.NoSuchCard as error:
+        near, known = shape.near(error.name, error.known), ", ".join(error.known)
+        return [wrapped(f"{given}: there is no card or file of that name{near}; there is: {known}", "  ")], False
 
 
 def _checked(file: Path) -> tuple[list[str], bool]:

@@ -63,11 +63,12 @@ def test_check_sums_a_sound_card_up():
 
 
 def test_check_takes_a_name_as_well():
-    """As every other command does; what is neither file nor name is said to be no file."""
-    said, neither = limen("persona", "check", "mira"), limen("persona", "check", "nobody")
+    """As every other command does; what is neither file nor name is told with the names there are."""
+    said, neither = limen("persona", "check", "mira"), limen("persona", "check", "mirra")
 
     assert (0, True) == (said.status, f"{library.SHIPPED / 'mira.yaml'}: ok" in said.out)
-    assert (1, True) == (neither.status, "nobody" in neither.out)
+    words = " ".join(neither.out.split())
+    assert (1, True) == (neither.status, "no card or file of that name (did you mean mira?); there is: bram" in words)
 
 
 def test_check_names_file_line_and_field_of_every_fault(home: Path):
