@@ -4,21 +4,19 @@ Until somebody says yes nothing of theirs trains anything, asked or not. Who was
 kept with their consent (`core/store/consents.py`). In the terminal the operator's own statement stands in.
 """
 
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from core.answers import Answer, Choice
-from core.errors import LimenError
+from core.errors import LimenError, StoreError
 from core.events import Kind, Person, Place
 from core.jobs import Done
 from core.privacy import WORDING
 from core.settings import Asked
+from core.store.client import patiently
 from core.store.consents import Consents, Purpose
 from personas.card import Card
 
-REST = 6 * 3600.0  # seconds between two hints that everybody in a channel reads
-CHANNELS = 10_000  # of which this process knows when they last read one
 YES = Choice("Yes, learn from me", "privacy", "train yes", "good")
 NO = Choice("No", "privacy", "train no")
 STOP = Choice("No longer learn from me", "privacy", "train no")
@@ -44,52 +42,35 @@ def hint(card: Card) -> Answer:
 class Asking:
     """Whom to ask, and how. `whispers`: in a room the platform can say something to one person alone."""
 
-    def __init__(
-        self, consents: Consents, when: Asked, cards: Callable[[str], Card], whispers: bool,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+    def __init__(self, consents: Consents, when: Asked, cards: Callable[[str], Card], whispers: bool) -> None:
         self._consents, self._when, self._cards, self._whispers = consents, when, cards, whispers
-        self._clock = clock
-        self._hinted: OrderedDict[tuple[str, str, str], float] = OrderedDict()  # channel → when
-        self._under_way: set[str] = set()  # who is just being asked
 
     async def ask(self, done: Done, show: Show) -> None:
-        """Have whoever this reply was for asked, now that it is said: once, or anew when all was forgotten since. So
-        nothing of it is remembered here.
+        """Have whoever this reply was for asked, now that it is said: once, by whichever bot, or anew when all was
+        forgotten since. So nothing of it is remembered here.
 
         It counts when it was shown: who is asked twice, after a crash, is better off than who never is. Raises
         StoreError, and what `show` raises.
         """
         person = done.author
-        if person is None or person.is_bot or person.id in self._under_way or not self._suits(done):
+        if person is None or person.is_bot or not self._suits(done) or (asks := self._asks(done)) is None:
             return
-        asks, hints = self._asks(done), self._hints(done)
-        if asks is None or (hints and self._rests(done.place)):
+        claim = await self._consents.claim(person.id, _room(done.place) if self._hints(done) else "")
+        if claim is None:
             return
-        self._under_way.add(person.id)
+        is_shown = False
         try:
-            if not await self._consents.may_ask(person.id):
-                return
             await show(person, asks)
-            if hints:
-                self._note(done.place)
-            await self._consents.asked(person.id, asks.text)
+            is_shown = True
         finally:
-            self._under_way.discard(person.id)
+            if not is_shown:
+                with suppress(StoreError):  # it runs out
+                    await self._consents.give_back(claim)
+        await patiently(lambda: self._consents.asked(claim, asks.text))
 
     def _hints(self, done: Done) -> bool:
         """Does everybody read it?"""
         return not self._whispers and done.place.kind != Kind.DM
-
-    def _rests(self, place: Place) -> bool:
-        """Has this channel read it lately, from this process? Then whoever is new is told another time."""
-        return self._clock() - self._hinted.get(_channel(place), float("-inf")) < REST
-
-    def _note(self, place: Place) -> None:
-        self._hinted[_channel(place)] = self._clock()
-        self._hinted.move_to_end(_channel(place))
-        while len(self._hinted) > CHANNELS:
-            self._hinted.popitem(last=False)
 
     def _suits(self, done: Done) -> bool:
         """A talk that has begun; not one that was broken off."""
@@ -105,5 +86,6 @@ class Asking:
         return hint(card) if self._hints(done) else question(card)
 
 
-def _channel(place: Place) -> tuple[str, str, str]:
-    return place.platform, place.workspace, place.channel
+def _room(place: Place) -> str:
+    """All threads of a channel are one."""
+    return str(Place(place.platform, place.workspace, place.channel))

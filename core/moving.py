@@ -43,6 +43,7 @@ STAYS = {
     "PARKED": "waits for such a message",
     "PARKED_BY": "names what waits",
     "REPLIES": "on its way: the adapter knows where the room is now",
+    "HINTED": "the new room may read it once more; gone within hours",
     "MEMORY_BIN": "to undo what was forgotten a moment ago; gone within a day",
     "NIGHT_GONE": "hashes, for nights that are going on: a persona has none while it is moved",
     "NIGHT_LEASE": "held while a persona is moved, and ended then",

@@ -135,7 +135,7 @@ class Privacy:
             await self._personalities.forget(person, one)
         if persona is None:
             await self._ledger.unpark(person)
-            theirs = (keys.CONSENT, keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)
+            theirs = (keys.CONSENT, keys.ASKING, keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)
             await self._client.do("DEL", *(key(person) for key in theirs))
         stopped |= await self._stop(person, persona)  # again: a night may have kept one meanwhile
         await self._loras.release(person, sorted(stopped))

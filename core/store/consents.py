@@ -1,16 +1,41 @@
 """Who allowed what: training on somebody's words and votes, and, a separate question, sharing what was learned.
 
 A *basis* says why it is allowed. A no is kept as an empty one, so that nobody's statement can stand in for it later.
+
+Who may be asked is claimed before, by one of however many processes, and noted after: that they were.
 """
 
+import secrets
 import time
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 from core.store import keys
 from core.store.client import Client
 
 BATCH = 1000
+CLAIMED = 180  # seconds that a claim holds, should whoever has it die
+REST = 6 * 3600  # seconds between two hints that everybody in a room reads
+
+# KEYS: their consent, who is just being asked, and the room that reads it, if one does. ARGV: whose claim it is.
+_CLAIM = """
+local known = redis.call('HMGET', KEYS[1], 'basis', 'asked')
+if known[1] or known[2] or redis.call('EXISTS', unpack(KEYS, 2)) > 0 then return 0 end
+for at = 2, #KEYS do redis.call('SET', KEYS[at], ARGV[1], 'EX', ARGV[2]) end
+return 1
+"""
+_ASKED = """
+if KEYS[3] and redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('EXPIRE', KEYS[3], ARGV[2]) end
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return end
+redis.call('HSET', KEYS[1], 'asked', ARGV[3], 'asked_wording', ARGV[4])
+redis.call('DEL', KEYS[2])
+"""
+_GIVE_BACK = """
+for at = 2, #KEYS do
+  if redis.call('GET', KEYS[at]) == ARGV[1] then redis.call('DEL', KEYS[at]) end
+end
+"""
 
 
 class Purpose(StrEnum):
@@ -21,6 +46,19 @@ class Purpose(StrEnum):
 
 
 _FIELDS = {Purpose.TRAIN: ("basis", "wording", "time"), Purpose.POOL: ("pool", "pool_wording", "pool_time")}
+
+
+class Claim(NamedTuple):
+    """The right to ask somebody. `room`: where others read it, too."""
+
+    person: str
+    room: str
+    token: str
+
+    @property
+    def names(self) -> list[str]:
+        """What it is about."""
+        return [keys.CONSENT(self.person), keys.ASKING(self.person), *([keys.HINTED(self.room)] if self.room else [])]
 
 
 class Consents:
@@ -36,14 +74,19 @@ class Consents:
             return True
         return False
 
-    async def may_ask(self, person: str) -> bool:
-        """Not who was asked, and never who has said yes or no."""
-        found = await self._client.do("HMGET", keys.CONSENT(person), _FIELDS[Purpose.TRAIN][0], "asked")
-        return not any(field is not None for field in found)
+    async def claim(self, person: str, room: str = "") -> Claim | None:
+        """Who may be asked now: not who was asked or is being asked, never who has said yes or no, and nobody in a room
+        that has read it lately."""
+        claim = Claim(person, room, secrets.token_hex(8))
+        return claim if await self._client.script(_CLAIM, claim.names, [claim.token, CLAIMED]) else None
 
-    async def asked(self, person: str, wording: str) -> None:
-        """They were, now and so."""
-        await self._client.do("HSET", keys.CONSENT(person), "asked", int(time.time()), "asked_wording", wording)
+    async def asked(self, claim: Claim, wording: str) -> None:
+        """They were, now and so. Of who was forgotten meanwhile nothing is kept."""
+        await self._client.script(_ASKED, claim.names, [claim.token, REST, int(time.time()), wording])
+
+    async def give_back(self, claim: Claim) -> None:
+        """They were not: another may ask them."""
+        await self._client.script(_GIVE_BACK, claim.names, [claim.token])
 
     async def told(self, person: str) -> dict[str, str]:
         """All that is kept of it: `basis`, `wording`, `time` of either purpose, and when and how they were asked."""

@@ -131,6 +131,8 @@ NIGHT_LEASE= Key("limen:night-lease:{}",        "string", "60 s lease",         
 
 # People and processes.
 CONSENT    = Key("limen:person:{}:consent",     "hash",   "until forgotten",          "privacy",   "nights, privacy", "person")
+ASKING     = Key("limen:person:{}:asking",      "string", "3 min lease",              "consents",  "consents",        "person")
+HINTED     = Key("limen:hinted:{}",             "string", "6 hours",                  "consents",  "consents",        "nobody")
 WORKER     = Key("limen:worker:{}",             "hash",   "15 s heartbeat",           "worker",    "status",          "nobody")
 WORKERS    = Key("limen:workers",               "zset",   "a day",                    "worker",    "status",          "nobody")
 MOVING     = Key("limen:moving:{}",             "hash",   "until it is done",         "moving",    "moving",          "nobody")

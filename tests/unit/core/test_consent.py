@@ -8,12 +8,17 @@ from msgspec.structs import replace
 
 from core import cards
 from core.answers import Answer
-from core.consent import REST, Asking, hint, question
+from core.consent import Asking, hint, question
 from core.errors import CardError, LimenError
 from core.events import Kind, Person, PersonaKey, Place
 from core.jobs import Done
-from core.privacy import WORDING
-from core.store.consents import Purpose
+from core.privacy import WORDING, Privacy
+from core.store import keys
+from core.store.client import Client
+from core.store.consents import REST, Consents, Purpose
+from core.store.conversations import Conversations
+from core.store.ledger import Ledger
+from core.store.queue import Limits, Queue
 from personas import library
 from personas.card import Card
 
@@ -26,17 +31,10 @@ DONE = Done(
 )  # fmt: skip
 
 
-class Once:
-    """Whom it was asked of: nobody twice."""
-
-    def __init__(self) -> None:
-        self.noted: list[tuple[str, str]] = []
-
-    async def may_ask(self, person: str) -> bool:
-        return person not in dict(self.noted)
-
-    async def asked(self, person: str, wording: str) -> None:
-        self.noted.append((person, wording))
+@pytest.fixture
+def consents(client: Client) -> Consents:
+    """What all bots and processes share."""
+    return Consents(client)
 
 
 async def shown(asking: Asking, done: Done) -> Answer | None:
@@ -51,10 +49,14 @@ async def shown(asking: Asking, done: Done) -> Answer | None:
     return answers[0] if answers else None
 
 
-def asking(consents: Any = None, when: Any = "everywhere", whispers: bool = False, card: Any = None) -> Asking:
+def asking(consents: Consents, when: Any = "everywhere", whispers: bool = False, card: Any = None) -> Asking:
     """Of one bot account."""
-    given: Any = consents or Once()
-    return Asking(given, when, card or (lambda name: PLAIN_CARD), whispers)
+    return Asking(consents, when, card or (lambda name: PLAIN_CARD), whispers)
+
+
+def by(number: int, place: Place = ROOM) -> Done:
+    """A reply to somebody there."""
+    return replace(DONE, place=place, author=Person(f"discord:{number}"))
 
 
 @pytest.mark.parametrize("name", library.names(FOLDERS))
@@ -77,69 +79,93 @@ def test_a_card_without_a_voice_asks_plainly() -> None:
     assert all(f"/privacy {one.args}" in asked.text for one in asked.choices)
 
 
-async def test_somebody_is_asked_once_in_their_life() -> None:
+async def test_somebody_is_asked_once_in_their_life(client: Client, consents: Consents) -> None:
     """By whichever process; and anew once all of theirs was forgotten, as /forget everything promises."""
-    consents = Once()
     first, second = asking(consents), asking(consents)
 
     assert [True, False, False] == [bool(await shown(one, DONE)) for one in (first, first, second)]
-    assert {("discord:2", question(PLAIN_CARD).text)} == set(consents.noted)
-    consents.noted.clear()
+    assert question(PLAIN_CARD).text == (await consents.told("discord:2"))["asked_wording"]
+    await client.do("DEL", keys.CONSENT("discord:2"))
     assert [True, False] == [bool(await shown(one, DONE)) for one in (first, second)]
 
 
-async def test_who_was_not_shown_the_question_was_not_asked() -> None:
+async def test_who_has_said_yes_or_no_is_not_asked(consents: Consents) -> None:
+    """They know of it."""
+    await consents.say("discord:2", "", "no")
+
+    assert await shown(asking(consents), DONE) is None
+
+
+async def test_who_was_not_shown_the_question_was_not_asked(consents: Consents) -> None:
     """It is put again after their next reply, and the hint in that room, too."""
-    consents, room = Once(), replace(DONE, place=ROOM)
-    one = asking(consents)
+    one, room = asking(consents), replace(DONE, place=ROOM)
 
     async def fails(person: Person, question: Answer) -> None:
         raise LimenError("the platform will not have it")
 
     with pytest.raises(LimenError):
         await one.ask(room, fails)
-    assert [] == consents.noted
+    assert {} == await consents.told("discord:2")
     assert hint(PLAIN_CARD) == await shown(one, room)
-    assert [("discord:2", hint(PLAIN_CARD).text)] == consents.noted
+    assert hint(PLAIN_CARD).text == (await consents.told("discord:2"))["asked_wording"]
 
 
-async def test_who_is_just_being_asked_is_not_asked_beside_that() -> None:
-    """Two replies to one person, in two places, may be whole at the same time."""
-    consents = Once()
-    one = asking(consents)
+@pytest.mark.parametrize("done", [DONE, replace(DONE, place=ROOM)])
+async def test_who_is_just_being_asked_is_not_asked_beside_that(consents: Consents, done: Done) -> None:
+    """Neither by another bot of the process nor by another process: they answer the same newcomer at the same time."""
+    one, other = asking(consents), asking(consents)
 
     async def slow(person: Person, question: Answer) -> None:
-        assert await shown(one, replace(DONE, place=replace(DM, channel="6"))) is None
+        for there in (done.place, replace(DM, channel="6")):
+            assert await shown(other, replace(done, place=there)) is None
 
-    await one.ask(DONE, slow)
-    assert 1 == len(consents.noted)
+    await one.ask(done, slow)
+    assert "asked" in await consents.told("discord:2")
 
 
-async def test_a_room_does_not_read_the_hint_for_every_newcomer() -> None:
+async def test_a_room_reads_one_hint_however_many_bots_and_threads_it_has(consents: Consents) -> None:
+    """Two newcomers are answered at the same time."""
+
+    async def slow(person: Person, question: Answer) -> None:
+        assert await shown(asking(consents), by(11, replace(ROOM, thread="3"))) is None
+
+    await asking(consents).ask(by(10), slow)
+    assert await shown(asking(consents), by(11, replace(ROOM, thread="3"))) is None
+    assert {} == await consents.told("discord:11")
+
+
+async def test_a_room_does_not_read_the_hint_for_every_newcomer(client: Client, consents: Consents) -> None:
     """Who comes soon after is told another time, in another room at once, and alone, too."""
-    now, consents = [0.0], Once()
-    one = Asking(consents, "everywhere", lambda name: PLAIN_CARD, False, clock=lambda: now[0])  # type: ignore[arg-type]
-    room = replace(DONE, place=ROOM)
-
-    def by(number: int, done: Done = room) -> Done:
-        return replace(done, author=Person(f"discord:{number}"))
+    one = asking(consents)
 
     first = [bool(await shown(one, by(number))) for number in (10, 11)]
-    elsewhere = [bool(await shown(one, done)) for done in (by(12, replace(room, place=replace(ROOM, channel="8"))),
-                                                       by(13, DONE))]  # fmt: skip
-    now[0] = REST
+    elsewhere = [bool(await shown(one, done)) for done in (by(12, replace(ROOM, channel="8")), by(13, DM))]
+    rests = await client.do("TTL", keys.HINTED(str(ROOM)))
+    await client.do("DEL", keys.HINTED(str(ROOM)))
     later = [bool(await shown(one, by(number))) for number in (10, 11, 12)]
 
     assert ([True, False], [True, True], [False, True, False]) == (first, elsewhere, later)
+    assert REST - 60 < rests <= REST
 
 
-async def test_in_a_room_where_all_read_it_there_is_a_hint() -> None:
+async def test_who_is_forgotten_while_the_question_is_shown_is_forgotten(client: Client, consents: Consents) -> None:
+    """Nothing of it is noted after that; and their next reply is their first one again."""
+    privacy = Privacy(client, Queue(client, Limits()), Conversations(client), Ledger(client))
+    one = asking(consents)
+
+    async def slow(person: Person, question: Answer) -> None:
+        await privacy.forget(person.id)
+
+    await one.ask(DONE, slow)
+    assert [] == await client.scan("*discord*2*")
+    assert question(PLAIN_CARD) == await shown(one, DONE)
+
+
+async def test_in_a_room_where_all_read_it_there_is_a_hint(consents: Consents) -> None:
     """Unless the platform can say something to one person alone."""
-    in_a_room = replace(DONE, place=ROOM)
-
-    assert hint(PLAIN_CARD) == await shown(asking(), in_a_room)
-    assert question(PLAIN_CARD) == await shown(asking(whispers=True), in_a_room)
-    assert question(PLAIN_CARD) == await shown(asking(), DONE)
+    assert hint(PLAIN_CARD) == await shown(asking(consents), by(1))
+    assert question(PLAIN_CARD) == await shown(asking(consents, whispers=True), by(2))
+    assert question(PLAIN_CARD) == await shown(asking(consents), by(3, DM))
 
 
 @pytest.mark.parametrize(
@@ -152,23 +178,21 @@ async def test_in_a_room_where_all_read_it_there_is_a_hint() -> None:
         replace(DONE, cancelled=True),
     ],
 )
-async def test_only_who_was_answered_is_asked(done: Done) -> None:
+async def test_only_who_was_answered_is_asked(done: Done, client: Client, consents: Consents) -> None:
     """Not a bot, and not whoever stopped us."""
-    consents = Once()
-
     assert await shown(asking(consents), done) is None
-    assert [] == consents.noted
+    assert [] == await client.scan("*")
 
 
-async def test_the_operator_says_where_people_are_asked() -> None:
+async def test_the_operator_says_where_people_are_asked(consents: Consents) -> None:
     """Somebody met in a room is asked later, in private."""
-    private, in_a_room = asking(when="private"), replace(DONE, place=ROOM)
+    private = asking(consents, when="private")
 
-    assert [False, True] == [bool(await shown(private, done)) for done in (in_a_room, DONE)]
-    assert await shown(asking(when="never"), DONE) is None
+    assert [False, True] == [bool(await shown(private, done)) for done in (by(1), by(1, DM))]
+    assert await shown(asking(consents, when="never"), by(2, DM)) is None
 
 
-async def test_a_card_that_has_broken_asks_nobody() -> None:
+async def test_a_card_that_has_broken_asks_nobody(consents: Consents) -> None:
     """A reply must not fail for it; when it is mended, they are asked."""
     mended: list[Card] = []
 
@@ -177,7 +201,7 @@ async def test_a_card_that_has_broken_asks_nobody() -> None:
             raise CardError("broken")
         return mended[0]
 
-    it = asking(card=card)
+    it = asking(consents, card=card)
     assert await shown(it, DONE) is None
     mended.append(PLAIN_CARD)
     assert question(PLAIN_CARD) == await shown(it, DONE)
