@@ -77,7 +77,8 @@ class Adapter(Outlet, Protocol):
     async def ask(self, done: Done, person: Person, question: Answer) -> None:
         """Put a question, with its choices, to the person whom a reply answered: to them alone, where that can be.
 
-        Raises LimenError where it was not shown.
+        Nobody waits for it but the question: it may rest for as long as the platform wants, and is broken off after a
+        minute. Raises LimenError where it was not shown.
         """
 
     async def refused(self, event: AnyEvent, error: LimenError) -> None:

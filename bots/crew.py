@@ -18,7 +18,7 @@ from bots.accounts import account
 from bots.assemble import Parts
 from bots.longreply import Long
 from bots.platforms import Bot
-from bots.run import beside, converse
+from bots.run import beside, converse, end
 from core.consent import Asking
 from core.delivery import Delivery, Outlet, Sending
 from core.errors import LimenError, StoreError, UserError
@@ -102,6 +102,7 @@ class Crew:
             await beside(self._heard(bot, replies), self._stopped(bot), delivery.run())
         finally:
             try:
+                await replies.close()
                 await bot.close()
             finally:
                 with suppress(StoreError):
@@ -141,16 +142,24 @@ class Crew:
 
 
 class Replies:
-    """An outlet that knows which replies have begun and not ended. Everything is handed on; `then` follows a whole."""
+    """An outlet that knows which replies have begun and not ended. Everything is handed on.
 
-    def __init__(self, outlet: Outlet, then: Callable[[Done], Awaitable[None]]) -> None:
+    `then` follows a whole one, and nothing waits for it: the reply is shown, and another may come.
+    """
+
+    def __init__(self, outlet: Outlet, then: Callable[[Done], Coroutine[Any, Any, None]]) -> None:
         self._outlet, self._then = outlet, then
         self._begun: dict[str, None] = {}
+        self._following: set[asyncio.Task[None]] = set()
 
     async def none(self) -> None:
-        """Until none is in the middle."""
-        while self._begun:
+        """Until none is in the middle, and nothing follows one."""
+        while self._begun or self._following:
             await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """Break off what follows."""
+        await end({*self._following})
 
     async def draft(self, text: str, attempt: int, sending: Sending) -> None:
         """It has begun. Of one whose end another carrier has we hear no more: the oldest are forgotten."""
@@ -163,7 +172,9 @@ class Replies:
         """It is whole."""
         with self._ending(done.reply_id):
             await self._outlet.final(done, sending)
-            await self._then(done)
+        task = asyncio.create_task(self._then(done))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
 
     async def failed(self, failed: Failed, sending: Sending) -> None:
         """It will not be."""

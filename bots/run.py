@@ -152,11 +152,11 @@ async def beside(work: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, obje
                 task.result()
         return main.result()
     finally:
-        await _end(tasks)
+        await end(tasks)
 
 
-async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-    """Cancel them until they are gone: on Python 3.11 a timeout in a library may swallow a cancellation."""
+async def end(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they are gone: on Python 3.11 a timeout in a library may swallow a cancellation."""
     while pending := {task for task in tasks if not task.done()}:
         for task in pending:
             task.cancel()

@@ -4,6 +4,7 @@ Until somebody says yes nothing of theirs trains anything, asked or not. Who was
 kept with their consent (`core/store/consents.py`). In the terminal the operator's own statement stands in.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -17,6 +18,7 @@ from core.store.client import patiently
 from core.store.consents import Consents, Purpose
 from personas.card import Card
 
+PATIENCE = 60.0  # seconds that a platform has to show it; well within a claim's time
 YES = Choice("Yes, learn from me", "privacy", "train yes", "good")
 NO = Choice("No", "privacy", "train no")
 STOP = Choice("No longer learn from me", "privacy", "train no")
@@ -50,7 +52,7 @@ class Asking:
         forgotten since. So nothing of it is remembered here.
 
         It counts when it was shown: who is asked twice, after a crash, is better off than who never is. Raises
-        StoreError, and what `show` raises.
+        LimenError where it was not, in time, and what `show` raises.
         """
         person = done.author
         if person is None or person.is_bot or not self._suits(done) or (asks := self._asks(done)) is None:
@@ -60,8 +62,11 @@ class Asking:
             return
         is_shown = False
         try:
-            await show(person, asks)
+            async with asyncio.timeout(PATIENCE):
+                await show(person, asks)
             is_shown = True
+        except TimeoutError as error:
+            raise LimenError(f"it could not be shown within {PATIENCE:g} s") from error
         finally:
             if not is_shown:
                 with suppress(StoreError):  # it runs out

@@ -1,12 +1,13 @@
 """core/consent.py: the one question, whom it is put to, and in which words."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from core import cards
+from core import cards, consent
 from core.answers import Answer
 from core.consent import Asking, hint, question
 from core.errors import CardError, LimenError
@@ -108,6 +109,19 @@ async def test_who_was_not_shown_the_question_was_not_asked(consents: Consents) 
     assert {} == await consents.told("discord:2")
     assert hint(PLAIN_CARD) == await shown(one, room)
     assert hint(PLAIN_CARD).text == (await consents.told("discord:2"))["asked_wording"]
+
+
+async def test_a_platform_has_a_minute_to_show_it(consents: Consents, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is put another time. (It may want us to rest for hours.)"""
+    monkeypatch.setattr(consent, "PATIENCE", 0.05)
+    one = asking(consents)
+
+    async def rests(person: Person, question: Answer) -> None:
+        await asyncio.sleep(60)
+
+    with pytest.raises(LimenError, match="could not be shown within"):
+        await one.ask(DONE, rests)
+    assert question(PLAIN_CARD) == await shown(one, DONE)
 
 
 @pytest.mark.parametrize("done", [DONE, replace(DONE, place=ROOM)])
