@@ -145,7 +145,7 @@ def _limits(card: Card) -> str:
     text = _sentence("You do not talk about: ", card.limits.topics)
     if card.limits.decline:
         text += f'. If asked, you say something like: "{card.limits.decline.strip()}"' if text else ""
-    languages = _sentence("You speak only: ", card.limits.languages)
+    languages = _sentence("You speak only: ", [names(card.limits.languages)])
     return "\n".join(part for part in (text, languages) if part)
 
 

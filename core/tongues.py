@@ -9,13 +9,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from personas import languages
+
 LEAST = 3  # common words of another language that must fall, so many more than of those that are spoken
-NAMES = {
-    "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese",
-    "nl": "Dutch", "sv": "Swedish", "pl": "Polish", "tr": "Turkish", "ru": "Russian", "uk": "Ukrainian",
-    "bg": "Bulgarian", "el": "Greek", "he": "Hebrew", "ar": "Arabic", "fa": "Persian", "hi": "Hindi",
-    "th": "Thai", "zh": "Chinese", "ja": "Japanese", "ko": "Korean",
-}  # fmt: skip
 _WRITING = {
     "ru": "CYRILLIC", "uk": "CYRILLIC", "bg": "CYRILLIC", "sr": "CYRILLIC LATIN", "el": "GREEK", "he": "HEBREW",
     "yi": "HEBREW", "ar": "ARABIC", "fa": "ARABIC", "ur": "ARABIC", "hi": "DEVANAGARI", "mr": "DEVANAGARI",
@@ -67,5 +63,5 @@ def _sounds_foreign(text: str, codes: set[str]) -> bool:
 
 def names(spoken: Sequence[str]) -> str:
     """Languages as people call them: `English and French`."""
-    called = [NAMES.get(language.casefold().partition("-")[0], language) for language in spoken]
+    called = [languages.name(language) for language in spoken]
     return " and ".join([", ".join(called[:-1]), called[-1]]) if len(called) > 1 else "".join(called)

@@ -135,7 +135,7 @@ class Limits(Noun, frozen=True):
     """What it declines, and how."""
 
     topics: Annotated[Lines, Meta(description="What it does not talk about.")] = ()
-    languages: Annotated[Lines, Meta(description="The languages it speaks, such as en; empty: any.")] = ()
+    languages: Annotated[Lines, Meta(description="The languages it speaks, such as English or en; empty: any.")] = ()
     decline: Annotated[str, Meta(max_length=500, description="How it says no, in its own voice.")] = ""
 
 

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from personas import patterns, shape, yamlfile
+from personas import languages, patterns, shape, yamlfile
 from personas.card import BIG_FIVE, PROMPT_CHARACTERS, Card, CardFaults, Rule, When
 from personas.conflicts import conflicts
 from personas.shape import Problem
@@ -73,12 +73,15 @@ def _there(value: object) -> object:
 
 
 def _write_out(data: dict[str, Any]) -> None:
-    """Write the shorthands out: `warmth: 0.6` gets a band, `curious` becomes an emotion with that name."""
-    traits, emotions = data.get("traits"), data.get("emotions")
+    """Write the shorthands out: `warmth: 0.6` gets a band, `curious` becomes an emotion with that name, and languages
+    become codes."""
+    traits, emotions, limits = data.get("traits"), data.get("emotions"), data.get("limits")
     if isinstance(traits, dict):
         data["traits"] = {name: _trait(value) for name, value in traits.items()}
     if isinstance(emotions, list):
         data["emotions"] = [{"name": one} if isinstance(one, str) else one for one in emotions]
+    if isinstance(limits, dict) and isinstance(spoken := limits.get("languages"), list):
+        limits["languages"] = [languages.code(one) or one if isinstance(one, str) else one for one in spoken]
 
 
 def _trait(given: object) -> object:
@@ -99,6 +102,7 @@ def _misfits(card: Card, unread: Collection[shape.Where]) -> Iterator[Problem]:
     for number, file in enumerate(card.knowledge.files):
         if not _below(file):
             yield Problem(("knowledge", "files", number), f"{file!r} must be a path below the card's own folder")
+    yield from _languages(card)
     size = len(card.description) + _length(card.voice)
     if size > PROMPT_CHARACTERS:
         yield Problem(
@@ -109,6 +113,15 @@ def _misfits(card: Card, unread: Collection[shape.Where]) -> Iterator[Problem]:
 
 def _length(voice: Any) -> int:
     return len(voice.style) + sum(len(example.user) + len(example.reply) for example in voice.examples)
+
+
+def _languages(card: Card) -> Iterator[Problem]:
+    """Nobody could tell whether a message is in a language that is not known here."""
+    for number, one in enumerate(card.limits.languages):
+        if not languages.code(one):
+            meant = shape.near(one, languages.NAMES.values())
+            said = f"{one!r} is not a known language; expected a name or a code, such as English or en{meant}"
+            yield Problem(("limits", "languages", number), said)
 
 
 def _traits(card: Card) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ import msgspec
 
 from core.events import Line, Person
 from core.prompt import MANNER_CHARACTERS, SUMMARY_CHARACTERS, Scene, compose, condense, show_names
-from personas.card import Card, Detail, Exchange, Trait, Voice, World
+from personas.card import Card, Detail, Exchange, Limits, Trait, Voice, World
 
 ANN, ANN_TOO, BOB = Person("p:1", "Ann"), Person("p:2", "Ann"), Person("p:3", "Bob")
 CARD = Card(
@@ -50,6 +50,14 @@ def test_quick_messages_are_answered_as_one() -> None:
     prompt = compose(Scene(card=CARD, lines=(), new=(line("one"), line("two")), group=True))
 
     assert "Ann: one\nAnn: two" == prompt.message.text
+
+
+def test_the_model_is_told_languages_by_name() -> None:
+    """A code is not a word to it."""
+    card = msgspec.structs.replace(CARD, limits=Limits(languages=("en", "pt-BR")))
+    prompt = compose(Scene(card=card, lines=(), new=(line("a"),)))
+
+    assert "You speak only: English and Portuguese" in [part.text for part in prompt.system]
 
 
 def test_the_system_sections_do_not_change_from_turn_to_turn() -> None:

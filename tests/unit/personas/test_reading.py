@@ -7,6 +7,7 @@ import pytest
 from personas import reading
 from personas.card import CardFaults, Emotion, Trait
 
+UNKNOWN = "4: limits.languages[{}]: '{}' is not a known language; expected a name or a code, such as English or en"
 SMALL = "name: ada\ntitle: Ada\ndescription: A test.\n"
 
 
@@ -50,6 +51,16 @@ def test_a_word_is_an_emotion() -> None:
     card = reading.read(SMALL + "emotions: [glad, {name: sad, emoji: 😢}]")
 
     assert (Emotion(name="glad"), Emotion(name="sad", emoji="😢")) == card.emotions
+
+
+def test_a_language_goes_by_its_name_or_its_code() -> None:
+    """Both are the same card, and a region is kept."""
+    named, coded = (reading.read(SMALL + f"limits: {{languages: [{given}]}}") for given in (
+        "English, deutsch, Scottish gaelic, pt_BR", "en, DE, gd, pt-BR",
+    ))  # fmt: skip
+
+    assert ("en", "de", "gd", "pt-BR") == named.limits.languages
+    assert named.hash == coded.hash
 
 
 def test_all_faults_are_listed_with_line_and_field() -> None:
@@ -131,6 +142,14 @@ sampling:
         (
             "rules:\n  - say: x\n    when: {mood: glad}",
             "6: rules[0].when.mood: 'glad' is none of its emotions; there are none",
+        ),
+        (
+            "limits: {languages: [en, Englich]}",
+            UNKNOWN.format(1, "Englich") + " (did you mean English?)",
+        ),
+        (
+            "limits: {languages: [Pirate]}",
+            UNKNOWN.format(0, "Pirate"),
         ),
         (
             "knowledge: {files: [../secret.txt]}",
