@@ -171,9 +171,11 @@ async def spared(job: Generate, what: str, found: Awaitable[T], instead: T) -> T
             return await found
     except StoreUnreachable:
         raise
+    except TimeoutError:  # a machine that is busy, and no fault
+        log.warning("job %s: %s took too long, so the reply is given without", job.id, what)
     except Exception:
         log.exception("job %s: a fault in %s", job.id, what)
-        return instead
+    return instead
 
 
 def foreseen(judged: Judged) -> dict[str, Any]:

@@ -204,8 +204,10 @@ class Stuck(Embedding):
         return None
 
 
-async def test_no_reply_waits_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what it would be reminded of."""
+async def test_no_reply_waits_for_ever(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For what it would be reminded of; the log has a line, and no traceback."""
     monkeypatch.setattr("worker.compose.LATE", 0.1)
     house.recall = Recall(house.p.memories, Stuck(HashEmbedder))
     await house.engine.on_message(say("My parrot is called Pepper", 1, to=Addressed.NO))
@@ -213,6 +215,7 @@ async def test_no_reply_waits_for_ever(house: House, monkeypatch: pytest.MonkeyP
         (done,) = await house.talk(say("What is the parrot called?", 2, BOB, GARDEN))
 
     assert "What is the parrot called?" in done.text
+    assert [None] == [row.exc_info for row in caplog.records if "what it recalls took too long" in row.getMessage()]
 
 
 async def test_without_an_embedder_words_alone_recall(house: House) -> None:
