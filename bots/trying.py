@@ -6,7 +6,8 @@ Imports the worker inside its functions. Without `--scope` nobody has met the pe
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,11 @@ from core import cards
 from core.errors import InputError, LimenError
 from core.events import Line, Person, PersonaKey
 from core.memory import Memory
-from core.prompt import Recalled, Scene, compose, own_names
+from core.prompt import Prompt, Recalled, Scene, compose, own_names
 from core.rules import Now, conditions, decide, phrases
 from core.settings import Settings
 from core.text import clean
-from personas import library
+from personas import library, shape
 from personas.card import Card
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
 LONGEST = 8192  # tokens of context that an estimate is made for
+PATIENCE = 3.0  # seconds after which somebody who waits is told why
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,15 +57,17 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     "--dial", "dials", metavar="NAME=VALUE", multiple=True, help="As if a trait stood there, such as warmth=0.9."
 )
 @click.option("--channel", metavar="NAME", default="", help="In this channel of its world.")
+@click.option("--prompt", "whole", is_flag=True, help="Show the prompt even if the model is not asked.")
 @scope_option(help="As the persona that lives there, with its state and memories. Without it, as nobody has met it.")
 @account_option()
 @json_option
 @click.pass_context
-def try_(ctx: click.Context, /, card: str, text: str, as_json: bool, **given: Any) -> None:
+def try_(ctx: click.Context, /, card: str, text: str, whole: bool, as_json: bool, **given: Any) -> None:
     """Show what a message would call for, without asking the model.
 
     CARD is a persona's name or the file of a card. What is shown: the rule that holds (or why each does not), whether
-    it knows about what is asked, what comes to mind, and the prompt that would be sent, with its tokens.
+    it knows about what is asked, what comes to mind, and the prompt that would be sent, with its tokens. It takes a few
+    seconds, and longer the first time.
     """
     if given["clock"] and not re.fullmatch(CLOCK, given["clock"]):
         raise click.BadParameter("expected HH:MM, such as 22:30", param_hint="--time")
@@ -71,11 +75,12 @@ def try_(ctx: click.Context, /, card: str, text: str, as_json: bool, **given: An
         raise InputError("there is nothing in that message", 'say something: limen persona try mira "hello"')
     s = settings(ctx)
     asked = Asked(card=found(card, s.home), text=clean(text), given=given)
+    _check(asked)
     result = asyncio.run(_tried(s, asked))
     if as_json:
         show_json(result)
     else:
-        click.echo("\n".join(trypage.page(result)))
+        click.echo("\n".join(trypage.page(result, whole)))
 
 
 def found(card: str, home: Path) -> Card:
@@ -88,15 +93,52 @@ def is_path(card: str) -> bool:
     return Path(card).suffix in (".yaml", ".yml") or "/" in card
 
 
+def _check(asked: Asked) -> None:
+    """What is given must be there in the card. Raises InputError."""
+    card, mood, channel = asked.card, asked.given["mood"], asked.given["channel"]
+    for dial in _given_dials(asked.given["dials"]):
+        _must_be(card, "trait", dial, card.traits)
+    if mood:
+        _must_be(card, "emotion", mood, [emotion.name for emotion in card.emotions])
+    channels = {name.lstrip("#").casefold(): name for name in card.world.channels}
+    if channel and channel.lstrip("#").casefold() not in channels:
+        _must_be(card, "channel", channel, channels.values())
+
+
+def _must_be(card: Card, what: str, given: str, known: Collection[str]) -> None:
+    if given not in known:
+        there = f"there is: {', '.join(known)}" if known else "there are none"
+        raise InputError(f"{card.name} has no {what} {given!r}{shape.near(given, known)}", there)
+
+
 async def _tried(settings: Settings, asked: Asked) -> dict[str, Any]:
-    if not asked.given["scope"]:
-        return await _judged(settings, asked, None)
-    async with parts(settings, await up.ensure_redis(settings)) as p:
-        return await _judged(settings, asked, p)
+    async with _patience():
+        if not asked.given["scope"]:
+            return await _judged(settings, asked, None)
+        async with parts(settings, await up.ensure_redis(settings)) as p:
+            return await _judged(settings, asked, p)
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """Tell whoever waits for long that it goes on."""
+
+    async def tell() -> None:
+        await asyncio.sleep(PATIENCE)
+        click.echo("comparing the message with all that the card says ...", err=True)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
 
 
 async def _judged(settings: Settings, asked: Asked, p: Parts | None) -> dict[str, Any]:
     """Everything about one message. `p` is there if a living persona is asked."""
+    from worker.compose import foreseen
     from worker.judge import reminded
 
     embedder = await asyncio.to_thread(working.embedder, settings)
@@ -105,8 +147,10 @@ async def _judged(settings: Settings, asked: Asked, p: Parts | None) -> dict[str
     now = judge.now(asked.text, dials)
     now = msgspec.structs.replace(now, first_contact=asked.given["first"], mood=asked.given["mood"])
     now = msgspec.structs.replace(now, clock=asked.given["clock"] or now.clock)
-    judged = reminded(await judge.judge(asked.card, now), memories)
+    first = await judge.judge(asked.card, now)
+    judged = reminded(first, memories)
     now = msgspec.structs.replace(now, near=await judge.near(asked.card, asked.text))
+    prompt = compose(msgspec.structs.replace(scene, **foreseen(judged)))
     return {
         "card": asked.card.name,
         "text": asked.text,
@@ -114,12 +158,13 @@ async def _judged(settings: Settings, asked: Asked, p: Parts | None) -> dict[str
         "rule": judged.decision.name if judged.decision else None,
         "rules": _rules(asked.card, now),
         **_limits(asked.card, judged),
-        "details": [asked.card.world.details[place].text for place in judged.touched],
+        "untold": _untold(settings, embedder, first, judged),
+        "details": [part.text for part in prompt.asides if part.name.startswith("detail-")],
         "facts": list(judged.facts),
         "passages": [{"from": one.name, "near": round(one.near, 3), "text": one.text} for one in judged.passages],
         "memories": [msgspec.to_builtins(one) for one in scene.memories],
         "dials": {name: round(value, 4) for name, value in dials.items()},
-        **await asyncio.to_thread(_prompt, settings, scene, judged, asked.card),
+        **await asyncio.to_thread(_prompt, settings, prompt, asked.card),
     }
 
 
@@ -133,7 +178,7 @@ def _judge(settings: Settings, embedder: "Embedder | None", p: Parts | None) -> 
     shelf = Shelf(Knowledge(p.client)) if p else None
     nearness = Nearness(embedder, settings.worker.cache) if embedder else None
     conversations, unknown = p.conversations if p else None, settings.knowledge.unknown
-    return Judge(conversations, nearness, settings.timezone, shelf=shelf, unknown=unknown)
+    return Judge(conversations, nearness, settings.timezone, shelf=shelf, unknown=unknown, patient=True)
 
 
 async def _self(
@@ -151,7 +196,7 @@ async def _self(
         dials = dict(state.traits)
         memories, shown = await _remembered(p, embedder, key, scene)
         scene = msgspec.structs.replace(scene, traits=dials, memories=shown)
-    dials |= _given_dials(card, given["dials"])
+    dials |= _given_dials(given["dials"])
     return scene, dials, memories
 
 
@@ -165,7 +210,7 @@ async def _remembered(
     return found, recall.shown(found, time.time(), met(found, scene.new, own_names(scene.card)))
 
 
-def _given_dials(card: Card, given: tuple[str, ...]) -> dict[str, float]:
+def _given_dials(given: tuple[str, ...]) -> dict[str, float]:
     """`warmth=0.9` and its like. Raises InputError."""
     found = {}
     for one in given:
@@ -174,8 +219,6 @@ def _given_dials(card: Card, given: tuple[str, ...]) -> dict[str, float]:
             found[name] = float(value)
         except ValueError as error:
             raise InputError(f"--dial {one} is not NAME=VALUE", "such as --dial warmth=0.9") from error
-        if name not in card.traits:
-            raise InputError(f"{card.name} has no trait {name!r}", f"there is: {', '.join(card.traits) or 'none'}")
     return found
 
 
@@ -213,11 +256,19 @@ def _limits(card: Card, judged: "Judged") -> dict[str, Any]:
     }
 
 
-def _prompt(settings: Settings, scene: Scene, judged: "Judged", card: Card) -> dict[str, Any]:
-    """The prompt, section by section, and as the model would be given it."""
-    from worker.compose import foreseen
+def _untold(settings: Settings, embedder: "Embedder | None", first: "Judged", judged: "Judged") -> str:
+    """Why nothing is said of what it knows; empty if something is. `first`: before it was reminded of anything."""
+    if judged.verdict:
+        return ""
+    if embedder is None:
+        return "no embedder, so nothing can be said of what it knows"
+    if settings.knowledge.unknown == "off":
+        return "the setting knowledge.unknown is off, so the card's limits do not count"
+    return "it remembers what somebody said of this" if first.verdict else "a fault, so nothing can be said"
 
-    prompt = compose(msgspec.structs.replace(scene, **foreseen(judged)))
+
+def _prompt(settings: Settings, prompt: Prompt, card: Card) -> dict[str, Any]:
+    """Section by section, and as the model would be given it."""
     renderer, trouble = _renderer(settings)
     rendered = renderer.render(prompt, card.sampling.max_tokens)
     parts = [(part.name, part.text) for part in (*prompt.system, *prompt.asides)]

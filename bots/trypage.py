@@ -11,11 +11,15 @@ from core.text import shorten
 Found = Mapping[str, Any]
 
 
-def page(found: Found) -> Iterator[str]:
-    """All of it, from what would come of the message to the whole prompt."""
+def page(found: Found, whole: bool = False) -> Iterator[str]:
+    """All of it, from what would come of the message to the prompt: that only if it is sent, or the `whole` is asked
+    for."""
     yield _bold(f"{found['card']} hears: {shorten(found['text'], 200)}")
     yield wrapped(f"→ {_outcome(found)}")
     yield from ("", *_rules(found), "", *_knowledge(found))
+    if found["does"]["by"] != "the model" and not whole:
+        yield from ("", "No prompt is sent; --prompt shows what it would be.")
+        return
     minded = [*found["facts"], *found["details"]]
     for title, rows in (("Comes to mind", minded), ("Memories", _memories(found)), ("Texts", _texts(found))):
         if rows:
@@ -54,7 +58,7 @@ def _rules(found: Found) -> Iterator[str]:
 def _knowledge(found: Found) -> Iterator[str]:
     verdict = found["knowledge"]
     if verdict is None:
-        yield _bold("Knowledge: no embedder, so nothing can be said of what it knows")
+        yield wrapped(f"{_bold('Knowledge:')} {found['untold']}")
         return
     word = click.style("knows", fg="green") if verdict["known"] else click.style("does not know", fg="yellow")
     near = f"; nearest: “{shorten(verdict['near'], 60)}”" if verdict.get("near") else ""

@@ -1,12 +1,15 @@
 """`limen persona try`: every rule of a card can be seen at work, and nothing is sent. Spelling stands for meaning."""
 
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fakes.commands import Said, limen
+from worker.embed import HashEmbedder, Vectors
 
 CARD = """
 name: gate
@@ -22,6 +25,10 @@ world:
   details:
     - about: [moat]
       text: The moat is nine feet deep.
+    - about: [ghost]
+      text: Nobody crosses the yard after dark.
+  channels:
+    lamp-room: A round room below the lamp.
 emotions: [merry]
 rules:
   - when: {keywords: [open sesame]}
@@ -113,9 +120,57 @@ def test_the_prompt_is_the_one_that_would_be_sent():
     assert "an estimate" in found["tokens_by"]
 
 
+def test_what_comes_to_mind_is_what_the_prompt_has():
+    """By a keyword that falls, too; in the channel that is named."""
+    found = tried("Is there a ghost?", "--channel", "#Lamp-Room")
+
+    assert ["Nobody crosses the yard after dark."] == found["details"]
+    assert "A round room below the lamp." in json.dumps(found["messages"])
+
+
+class Slow:
+    """Spelling, after a while."""
+
+    id, width = "slow", HashEmbedder().width
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        time.sleep(0.05)
+        return HashEmbedder().embed(texts)
+
+
+def test_it_waits_as_long_as_it_takes_and_says_so(monkeypatch: pytest.MonkeyPatch):
+    """Somebody sits before it: nothing is decided without what the message means."""
+    monkeypatch.setattr("bots.working.embedder", lambda settings: Slow())
+    monkeypatch.setattr("worker.judge.LATE", 0.01)
+    monkeypatch.setattr("bots.trying.PATIENCE", 0.0)
+    said = limen("persona", "try", "gate", "What is a moat?", "--json")
+
+    assert (0, "comparing the message with all that the card says ...\n") == (said.status, said.err)
+    assert json.loads(said.out)["knowledge"]
+
+
+def test_why_nothing_is_said_of_what_it_knows(monkeypatch: pytest.MonkeyPatch):
+    """There is more than one reason."""
+    off = limen("persona", "try", "gate", "hello", LIMEN_KNOWLEDGE__UNKNOWN="off")
+    monkeypatch.setattr("bots.working.embedder", lambda settings: None)
+    none = limen("persona", "try", "gate", "hello")
+
+    assert "Knowledge: the setting knowledge.unknown is off" in off.out
+    assert "Knowledge: no embedder" in none.out
+
+
+def test_a_prompt_that_is_not_sent_is_shown_on_demand_only():
+    """A rule answers, so the page ends there; machines are given all of it."""
+    short, long = (limen("persona", "try", "gate", "open sesame", *more) for more in ((), ("--prompt",)))
+
+    assert (False, True) == ("The prompt" in short.out, "The prompt" in long.out)
+    assert "No prompt is sent; --prompt shows what it would be." in short.out
+    assert tried("open sesame")["messages"]
+
+
 def test_the_page_is_for_people(card: Path):
     """A card's file is as good as its name."""
-    said = limen("persona", "try", card, "open sesame")
+    said = limen("persona", "try", card, "open sesame", "--prompt")
 
     words = " ".join(said.out.split())
     assert 0 == said.status
@@ -130,6 +185,9 @@ def test_the_page_is_for_people(card: Path):
         (["gate", "hello", "--time", "25:00"], "expected HH:MM"),
         (["gate", "hello", "--dial", "cheek=1"], "has no trait 'cheek'"),
         (["gate", "hello", "--dial", "warmth"], "is not NAME=VALUE"),
+        (["gate", "hello", "--mood", "silly"], "has no emotion 'silly'\n  → there is: merry"),
+        (["gate", "hello", "--channel", "lamp-rom"], "has no channel 'lamp-rom' (did you mean lamp-room?)"),
+        (["bram", "hello", "--channel", "attic"], "has no channel 'attic'"),
         (["gate", " "], "there is nothing in that message"),
         (["gaet", "hello"], "did you mean gate?"),
         (["./none.yaml", "hello"], "cannot be read"),
