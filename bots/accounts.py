@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from core.bots import POLLING
 from core.errors import ConfigError, InputError
 from core.settings import Part, Settings
 
@@ -25,6 +26,8 @@ SECRETS = {
     "telegram": ("TELEGRAM_TOKEN", "TELEGRAM_WEBHOOK_SECRET"),
     "slack": ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"),
 }
+_HERE = {"localhost": "127.0.0.1"}
+_EVERYWHERE = {"0.0.0.0", "::"}  # hosts that are every address of this machine
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _PLAIN = "|".join(secret for secrets in SECRETS.values() for secret in secrets)
 _SECRET = re.compile(rf"\b(?:{_PLAIN})\b")
@@ -68,7 +71,7 @@ class Account(NamedTuple):
             return settings
         given = {name: getattr(own, name) for name in own.__struct_fields__}
         persona = given.pop("persona") or settings.persona
-        changed = {name: value for name, value in given.items() if value not in ("", 0)}
+        changed = {name: "" if value == POLLING else value for name, value in given.items() if value not in ("", 0)}
         return msgspec.structs.replace(
             settings, persona=persona, **{self.platform: msgspec.structs.replace(part, **changed)}
         )
@@ -120,24 +123,48 @@ def each_its_own(names: Iterable[str], environ: Environ) -> None:
 
 def each_its_own_door(names: Iterable[str], settings: Settings, environ: Environ) -> None:
     """Raises ConfigError where two bots of this process would be called at one address, or listen at one port."""
-    seen: dict[tuple[str, ...], Account] = {}
+    seen: list[_Door] = []
     for one in map(account, names):
-        for setting, door in _doors(one, settings, environ):
-            other = seen.setdefault(door, one)
-            if other != one:
-                said = f"{other} and {one} would both be called at {':'.join(door)}"
-                raise ConfigError(said, f"set {_own(one if one.name else other, setting)} in limen.yaml to another")
+        doors = _doors(one, settings, environ)
+        for door in doors:
+            if other := next(filter(door.meets, seen), None):
+                said = f"{other.of} and {one} would both be called at {door}"
+                raise ConfigError(said, (door if one.name else other).step)
+        seen += doors
 
 
-def _doors(one: Account, settings: Settings, environ: Environ) -> list[tuple[str, tuple[str, ...]]]:
-    """By setting, where a bot is called; nothing where it asks."""
+class _Door(NamedTuple):
+    """Where a bot is called: an address that leads to us, or a host and port where we listen."""
+
+    of: Account
+    setting: str
+    where: str
+    port: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.where}:{self.port}" if self.port else self.where
+
+    def meets(self, other: "_Door") -> bool:
+        """Would both be one?"""
+        hosts = {_HERE.get(door.where, door.where) for door in (self, other)}
+        return self.port == other.port and (len(hosts) == 1 or (self.port > 0 and not hosts.isdisjoint(_EVERYWHERE)))
+
+    @property
+    def step(self) -> str:
+        """What makes it another."""
+        instead = f", or to {POLLING}" if self.setting == "webhook_url" and self.of.name else ""
+        return f"set {_own(self.of, self.setting)} in limen.yaml to another{instead}"
+
+
+def _doors(one: Account, settings: Settings, environ: Environ) -> list[_Door]:
+    """Where a bot is called; nothing where it asks."""
     mine, seen = one.settings(settings), one.environ(environ)
     if one.platform == "telegram" and mine.telegram.webhook_url:
         hook = mine.telegram
-        here = (hook.webhook_host, str(hook.webhook_port))
-        return [("webhook_url", (hook.webhook_url.rstrip("/"),)), ("webhook_port", here)]
+        here = _Door(one, "webhook_port", hook.webhook_host, hook.webhook_port)
+        return [_Door(one, "webhook_url", hook.webhook_url.rstrip("/")), here]
     if one.platform == "slack" and not seen["SLACK_APP_TOKEN"].strip():
-        return [("http_port", (mine.slack.http_host, str(mine.slack.http_port)))]
+        return [_Door(one, "http_port", mine.slack.http_host, mine.slack.http_port)]
     return []
 
 

@@ -14,7 +14,9 @@ _URL = {"allowed": "an http:// or https:// address, or nothing for the platform'
 _SOCKET = {"allowed": "a ws:// or wss:// address, or nothing for the platform's own"}
 _HOST = {"allowed": "a host name or an address of this machine"}
 _SAME = {"allowed": "the same; nothing: as the first bot's"}
+_HOOK = {"allowed": "the same, or polling: we ask for updates; nothing: as the first bot's"}
 _WEB = r"^$|^https?://\S+$"
+POLLING = "polling"  # instead of an address, where none would be the first bot's
 _MORE = "More bots here, by a name of your choice. Each has tokens of its own, under that name (see above)."
 _PERSONA = "The card that this one plays where nobody has chosen one; empty: `persona`."
 Url = Annotated[str, Meta(pattern=_WEB, extra=_URL)]
@@ -51,7 +53,9 @@ class TelegramAccount(Part, frozen=True):
 
     persona: Persona = ""
     base_url: Again = ""
-    webhook_url: Again = ""
+    webhook_url: Annotated[
+        str, Meta(pattern=rf"{_WEB}|^{POLLING}$", description="As above, for this one.", extra=_HOOK)
+    ] = ""
     webhook_port: AgainPort = 0
 
 

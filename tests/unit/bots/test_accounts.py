@@ -84,9 +84,10 @@ def test_two_bots_are_not_one():
 @pytest.mark.parametrize(
     ("settings", "said", "step"),
     [
-        ("webhook_url: https://b.example/", "https://b.example", "telegram.accounts.b.webhook_url"),
+        ("webhook_url: https://b.example/", "https://b.example",
+         "set telegram.accounts.b.webhook_url in limen.yaml to another, or to polling"),
         ("webhook_url: https://b.example, accounts: {b: {webhook_url: https://b.example/b}}", "127.0.0.1:8443",
-         "telegram.accounts.b.webhook_port"),
+         "set telegram.accounts.b.webhook_port in limen.yaml to another"),
     ],
 )  # fmt: skip
 def test_two_bots_are_not_called_at_one_door(settings: str, said: str, step: str, tmp_path: Path):
@@ -96,7 +97,7 @@ def test_two_bots_are_not_called_at_one_door(settings: str, said: str, step: str
     for names in (["telegram", "telegram:b"], ["telegram:b", "telegram"]):
         with pytest.raises(ConfigError, match=f"would both be called at {said}$") as refused:
             accounts.each_its_own_door(names, read, {})
-        assert f"set {step} in limen.yaml to another" == refused.value.hint
+        assert step == refused.value.hint
     accounts.each_its_own_door(["telegram:b"], read, {})
 
 
@@ -113,6 +114,47 @@ def test_who_has_a_door_of_its_own_or_needs_none_may_run(tmp_path: Path):
         encoding="utf-8",
     )
     accounts.each_its_own_door(here, config.load({}, home=tmp_path), {})
+
+
+@pytest.mark.parametrize(
+    ("names", "hosts", "step"),
+    [
+        (["telegram", "slack"], ("127.0.0.1", "127.0.0.1"), "telegram.webhook_port"),
+        (["slack", "telegram"], ("127.0.0.1", "127.0.0.1"), "slack.http_port"),
+        (["telegram", "slack:b"], ("0.0.0.0", "127.0.0.1"), "slack.accounts.b.http_port"),
+        (["slack:b", "telegram"], ("127.0.0.1", "0.0.0.0"), "slack.accounts.b.http_port"),
+        (["telegram", "slack"], ("localhost", "127.0.0.1"), "telegram.webhook_port"),
+    ],
+)
+def test_a_port_is_one_door_whoever_listens(names: list[str], hosts: tuple[str, str], step: str, tmp_path: Path):
+    """On whichever platform, and by every address of this machine; the setting that is named is there."""
+    (tmp_path / "limen.yaml").write_text(
+        f"telegram: {{webhook_url: https://b.example, webhook_host: {hosts[0]}, webhook_port: 3000}}\n"
+        f"slack: {{http_host: {hosts[1]}, http_port: 3000, accounts: {{b: {{persona: mira}}}}}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError, match=r":3000$") as refused:
+        accounts.each_its_own_door(names, config.load({}, home=tmp_path), {})
+    assert f"set {step} in limen.yaml to another" == refused.value.hint
+
+
+def test_two_hosts_of_one_port_are_two_doors(tmp_path: Path):
+    """A machine may have several."""
+    (tmp_path / "limen.yaml").write_text(
+        "telegram: {webhook_url: https://b.example, webhook_host: 10.0.0.1, webhook_port: 3000}\n", encoding="utf-8"
+    )
+    accounts.each_its_own_door(["telegram", "slack"], config.load({}, home=tmp_path), {})
+
+
+def test_a_bot_may_ask_beside_one_that_is_called(tmp_path: Path):
+    """`polling` is no webhook at all, where nothing would be the first bot's."""
+    (tmp_path / "limen.yaml").write_text(
+        "telegram: {webhook_url: https://b.example, accounts: {b: {webhook_url: polling}}}\n", encoding="utf-8"
+    )
+    read = config.load({}, home=tmp_path)
+    accounts.each_its_own_door(["telegram", "telegram:b"], read, {})
+    hooks = [account(name).settings(read).telegram.webhook_url for name in ("telegram", "telegram:b")]
+    assert ["https://b.example", ""] == hooks
 
 
 def test_what_is_said_of_it_names_its_variables():
