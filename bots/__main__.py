@@ -93,11 +93,13 @@ fish   _LIMEN_COMPLETE=fish_source limen | source    in config.fish"""
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]}, epilog=COMPLETION)
 @click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="LIMEN_HOME", help="Where all state is kept."
-)
+    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="LIMEN_HOME", show_envvar=True,
+    help="Where all state is kept: ~/.limen, unless this names another folder.",
+)  # fmt: skip
 @click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), envvar="LIMEN_CONFIG", help="The limen.yaml to read."
-)
+    "--config", type=click.Path(path_type=Path, dir_okay=False), envvar="LIMEN_CONFIG", show_envvar=True,
+    help="The limen.yaml to read.",
+)  # fmt: skip
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_tell_version, help="Say which one."
 )

@@ -46,6 +46,7 @@ def test_help_names_every_command_and_tells_how_to_complete():
 
     assert (0, True) == (said.status, all(name in said.out for name in main.COMMANDS))
     assert 'eval "$(_LIMEN_COMPLETE=bash_source limen)"' in said.out
+    assert {"LIMEN_HOME]", "LIMEN_CONFIG]"} <= set(said.out.split())
     assert max(map(len, said.out.splitlines())) <= 80
 
 
