@@ -259,9 +259,9 @@ def test_broken_yaml_is_one_fault_with_its_line(tmp_path: Path) -> None:
     assert [str(fault) for fault in caught.value.faults] == ["ada.yaml:4: 'title' is given twice; first in line 2"]
 
 
-def test_the_card_in_the_guide_is_sound() -> None:
-    """Who copies the first example of `docs/write-a-persona.md` has a card."""
+def test_every_example_in_the_guide_is_sound() -> None:
+    """Who copies the first one of `docs/write-a-persona.md` has a card, and the others are parts of one."""
     guide = Path(__file__).parents[3] / "docs" / "write-a-persona.md"
-    example = guide.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    first, *others = (part.split("```")[0] for part in guide.read_text(encoding="utf-8").split("```yaml\n")[1:])
 
-    assert faults(example) == []
+    assert [[]] * 5 == [faults(first), *(faults(SMALL + other) for other in others)]
