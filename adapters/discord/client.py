@@ -43,6 +43,7 @@ Heard = tuple[str, dict[str, Any], str]  # kind, payload, stamp
 GRACE = 5.0  # seconds that a shutdown waits for what is being sent
 REPLIES = 2_000  # that we remember while they are open
 MISSED = 50  # messages of a channel that we catch up with
+LOST = 50  # channels that we catch up with, of those in which there was no room for what was said
 
 
 class Discord:
@@ -80,6 +81,7 @@ class Discord:
         self._interactions = Interactions(self._api, self._beside, cards, hides)
         self._reading: Reading[Heard] = Reading(self._events, self._lacks, _channel, self._full)
         self._session, self._shards = "", set[tuple[int, int]]()
+        self._lost: dict[str, tuple[str, str]] = {}  # channel → before the first message that was lost, the server
         self._replies: OrderedDict[str, Growing] = OrderedDict()
         self._taken_back: OrderedDict[str, None] = OrderedDict()
         self._complaints: OrderedDict[tuple[Place, str], None] = OrderedDict()
@@ -146,24 +148,29 @@ class Discord:
         taken = self._reading.put((dispatch.t, raw, f"{self._session}:{dispatch.s}"))
         if taken and dispatch.t == "INTERACTION_CREATE":  # else Discord says that we do not respond: so it is
             self._interactions.meet(raw)
+        if not taken and dispatch.t == "MESSAGE_CREATE" and len(self._lost) < LOST:
+            self._lost.setdefault(raw["channel_id"], (str(int(raw["id"]) - 1), raw.get("guild_id") or ""))
 
     def _full(self, lost: int) -> None:
-        """More happens than we can look at, as when Redis is away for long. Discord brings nothing again."""
+        """More happens than we can look at, as when Redis is away for long. Discord brings nothing again; but what was
+        said can be asked for."""
         if lost:
             log.warning("%s: events are heard again; %d were lost", self.account, lost)
+            where, self._lost = [*self._lost.items()], {}
+            self._beside.do(self._catch_up(where), "catch up with what was said")
         else:
             log.warning("%s: too many events wait to be heard, and what comes now is lost", self.account)
 
     def _ready(self, ready: "_Ready") -> None:
         """A session begins. If it is not the first of its shard, the one before could not be resumed: catch up."""
         if ready.shard in self._shards:
-            self._beside.do(self._catch_up(), "catch up with what was said")
+            self._beside.do(self._catch_up(self._world.lately()), "catch up with what was said")
         self._shards.add(ready.shard)
         self._session = ready.session_id
 
-    async def _catch_up(self) -> None:
-        """Hear what was said meanwhile where we have heard somebody lately. Hearing it twice changes nothing."""
-        for channel, (last, guild) in self._world.lately():
+    async def _catch_up(self, where: Sequence[tuple[str, tuple[str, str]]]) -> None:
+        """Hear what was said in these channels, after a message of that server. Hearing it twice changes nothing."""
+        for channel, (last, guild) in where:
             for raw in await self._missed(channel, last):
                 place = {"guild_id": guild} if guild else {}
                 self._reading.put(("MESSAGE_CREATE", {**raw, **place}, "missed"))
