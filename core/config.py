@@ -190,6 +190,8 @@ def _misfits(settings: Settings) -> Iterator[Problem]:
         yield Problem(("long_reply",), shape.refusal(settings.long_reply, _type(("long_reply",))))
     if 0 < settings.model.context < 256:
         yield _misfit(settings, "model", "context")
+    if 0 < settings.history.tokens < 100:
+        yield _misfit(settings, "history", "tokens")
     if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
         yield Problem(("redis_url",), shape.refusal(masked(settings.redis_url), _type(("redis_url",))))
     if not _is_address(settings.openai.base_url):

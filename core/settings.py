@@ -230,8 +230,18 @@ class Files(Part, frozen=True):
 
 
 class History(Part, frozen=True):
-    """What is kept of a conversation."""
+    """What is kept of a conversation, and what a reply is given of it."""
 
+    tokens: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_048_576,
+            description="Tokens of talk in a prompt; what is older is summed up, and remembered. 0: 1,000 for a model "
+            "of less than 1,000,000,000 parameters, which loses itself in more, and for others all that fits.",
+            extra={"allowed": "0, or a whole number from 100 to 1,048,576"},
+        ),
+    ] = 0
     turns_kept: Annotated[int, Meta(ge=20, le=100_000, description="The oldest turns beyond so many are dropped.")] = (
         2000
     )

@@ -19,4 +19,4 @@ def renderer(settings: Settings) -> Renderer:
     folder = fetch.obtain(settings.model.ref, settings.model.fallback, settings.worker.cache)
     own = int(getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", LONGEST))
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-    return Renderer(tokenizer, min(own, settings.model.context or LONGEST))
+    return Renderer(tokenizer, min(own, settings.model.context or LONGEST), settings.history.tokens)

@@ -87,7 +87,7 @@ class Engine:
     ) -> None:
         self._loaded, self._arena, self._loras, self._together = loaded, arena, loras, together
         self._rows_most, self._room, self._far = limits.rows, limits.step_tokens, limits.far
-        self._renderer = Renderer(loaded.tokenizer, loaded.context)
+        self._renderer = Renderer(loaded.tokenizer, loaded.context, loaded.talk)
         self._weigher = Weigher(loaded, arena, loras, together)
         self._joining: deque[Request] = deque()
         self._unwanted: deque[str] = deque()  # like `_joining` filled by other threads: only append and popleft

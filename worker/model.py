@@ -19,12 +19,16 @@ from core.settings import Settings
 from worker import fetch
 from worker.quantise import quantise
 
+# A model of so few parameters loses itself in a long talk, and takes what it said last for what it is: after a hundred
+# exchanges SmolLM2-135M knew less often who it is, unless it saw the last sixteen lines only.
+SMALL, SMALL_TALK = 1_000_000_000, 1000
 LONGEST = 8192  # of context, where the model has more and nobody asked for it: memory is for many conversations
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that is ready. `context` in tokens, `ends` are the tokens that end a reply."""
+    """A model that is ready. `context` in tokens, `ends` are the tokens that end a reply; `talk`: tokens of a talk that
+    it is shown, 0: all that fits."""
 
     model: Any
     tokenizer: Any
@@ -34,6 +38,7 @@ class Loaded:
     context: int
     parameters: int
     ends: frozenset[int]
+    talk: int = 0
 
     def decode(self, ids: Sequence[int]) -> str:
         """Token ids as text, without control tokens."""
@@ -50,10 +55,12 @@ def load(settings: Settings) -> Loaded:
     ref = _name(folder, wanted.ref, wanted.fallback)
     model, tokenizer = _read(folder, ref, device, dtype)
     quantise(model, wanted.quantize, device)
+    parameters = sum(p.numel() for p in model.parameters())
     return Loaded(
         model=model, tokenizer=tokenizer, ref=ref, device=device,
         dtype=str(dtype).removeprefix("torch."), context=_context(model, wanted.context),
-        parameters=sum(p.numel() for p in model.parameters()), ends=_ends(model, tokenizer),
+        parameters=parameters, ends=_ends(model, tokenizer),
+        talk=settings.history.tokens or (SMALL_TALK if parameters < SMALL else 0),
     )  # fmt: skip
 
 

@@ -64,10 +64,11 @@ class _Draft:
 
 
 class Renderer:
-    """Renders prompts for one tokenizer and one context length (in tokens)."""
+    """Renders prompts for one tokenizer and one context length (in tokens). `talk`: tokens of history, at most; 0: all
+    that fits."""
 
-    def __init__(self, tokenizer: Tokenizer, context: int) -> None:
-        self._tokenizer, self._context = tokenizer, context
+    def __init__(self, tokenizer: Tokenizer, context: int, talk: int = 0) -> None:
+        self._tokenizer, self._context, self._talk = tokenizer, context, talk
         self._controls = _controls(tokenizer)
         self._lengths: dict[str, int] = {}
         self._tokens: dict[str, tuple[int, ...]] = {}
@@ -169,6 +170,7 @@ class Renderer:
         more, the oldest half of the room was cleared. So the first line kept stays the same for many turns."""
         lengths = [self._length(said.text) + self._each for said in draft.history]
         room -= self._count(draft.texts()) - sum(lengths)
+        room = min(room, self._talk or room)
         held = 0
         for at, length in enumerate(lengths):
             held += length

@@ -36,10 +36,13 @@ class _Estimate:
 
 
 class Fitting:
-    """Renders for `context` tokens of prompt and reply. `learn` and `shrink` may be called from another thread."""
+    """Renders for `context` tokens of prompt and reply, `talk` of them of history (see `Renderer`).
 
-    def __init__(self, context: int) -> None:
-        self.context = context
+    `learn` and `shrink` may be called from another thread.
+    """
+
+    def __init__(self, context: int, talk: int = 0) -> None:
+        self.context, self._talk = context, talk
         self.density = DENSE
         self._settle()
 
@@ -81,7 +84,7 @@ class Fitting:
 
     def _settle(self) -> None:
         self._settled = self.density
-        self._renderer = Renderer(_Estimate(self.density), self.context)
+        self._renderer = Renderer(_Estimate(self.density), self.context, self._talk)
 
 
 def size(text: str) -> int:

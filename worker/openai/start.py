@@ -70,7 +70,7 @@ def _speaker(server: Server, seen: Look, settings: Settings, folder: Callable[[s
     context = seen.context or settings.openai.context
     loras = Loras(server, folder, settings.lora.slots, prefix(settings.lora_store), seen.no_loras)
     loras.adopt(seen.models)
-    fitting = Fitting(min(context, settings.model.context or context))
+    fitting = Fitting(min(context, settings.model.context or context), settings.history.tokens)
     return Speaker(server, seen.model, loras, Dialect(seen.owner), fitting, settings.openai.retries, pause)
 
 

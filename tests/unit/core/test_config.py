@@ -125,7 +125,7 @@ persona: 7
         "limen.yaml:6: model.device: 'gpu' is not allowed; expected auto, cpu, cuda, cuda:N or mps",
         f"limen.yaml:7: model.dtype: 'flaot32' is not allowed; expected {dtypes} (did you mean float32?)",
         "limen.yaml:8: attention.bots: 'yes' is not allowed; expected true or false",
-        "limen.yaml:9: history: nothing is not allowed; expected a mapping of turns_kept",
+        "limen.yaml:9: history: nothing is not allowed; expected a mapping of tokens, turns_kept",
         "limen.yaml:10: timezone: is empty; expected a name of the IANA time zone database, such as Europe/Vienna",
         "limen.yaml:11: persona: 7 is not text; put it in quotes",
     ]
@@ -157,6 +157,7 @@ persona: 7
         ("LIMEN_TIMEZONE", "../../etc/passwd", "timezone: '../../etc/passwd' is not allowed"),
         ("LIMEN_TIMEZONE", "America", "timezone: 'America' is not allowed"),
         ("LIMEN_MODEL__CONTEXT", "100", "model.context: 100 is not allowed; expected 0, or a whole number from 256"),
+        ("LIMEN_HISTORY__TOKENS", "9", "history.tokens: 9 is not allowed; expected 0, or a whole number from 100"),
         ("LIMEN_DISCORD__API_BASE", "localhost", "discord.api_base: 'localhost' is not allowed; expected an http://"),
         ("LIMEN_OPENAI__BASE_URL", "http://[::1/v1", "openai.base_url: 'http://[::1/v1' is not allowed"),
         ("LIMEN_OPENAI__BASE_URL", "http://u:p@h:99999", "openai.base_url: 'http://***@h:99999' is not allowed"),

@@ -54,6 +54,17 @@ def test_history_leaves_in_chunks_so_that_the_prefix_holds_for_many_turns() -> N
     assert all(len(turn.tokens) <= 650 for turn in turns)
 
 
+def test_a_small_model_is_shown_the_end_of_a_talk() -> None:
+    """However much room there is; what is left out is summed up as ever."""
+    short, whole = (Renderer(Bytes(), 9000, talk).render(prompt(lines=100), 50) for talk in (400, 0))
+    shown = short.messages[short.own : -1]
+
+    assert 0 == whole.history_dropped
+    assert 100 - len(shown) == short.history_dropped
+    assert shown[-1] == whole.messages[-2]
+    assert 200 <= sum(len(one["content"]) + 20 for one in shown) <= 700
+
+
 def test_one_huge_line_of_history_does_not_push_out_the_others() -> None:
     """It is cut in its middle, as a huge message is."""
     lines = (Said("user", "first"), Said("assistant", "z" * 100_000), Said("user", "last"), Said("assistant", "yes"))
