@@ -237,8 +237,7 @@ class History(Part, frozen=True):
         Meta(
             ge=0,
             le=1_048_576,
-            description="Tokens of talk in a prompt; what is older is summed up, and remembered. 0: 1,000 for a model "
-            "of less than 1,000,000,000 parameters, which loses itself in more, and for others all that fits.",
+            description="Tokens of talk in a prompt; what is older is summed up, and remembered. 0: all that fits.",
             extra={"allowed": "0, or a whole number from 100 to 1,048,576"},
         ),
     ] = 0

@@ -19,9 +19,6 @@ from core.settings import Settings
 from worker import fetch
 from worker.quantise import quantise
 
-# A model of so few parameters loses itself in a long talk, and takes what it said last for what it is: after a hundred
-# exchanges SmolLM2-135M knew less often who it is, unless it saw the last sixteen lines only.
-SMALL, SMALL_TALK = 1_000_000_000, 1000
 LONGEST = 8192  # of context, where the model has more and nobody asked for it: memory is for many conversations
 
 
@@ -55,12 +52,11 @@ def load(settings: Settings) -> Loaded:
     ref = _name(folder, wanted.ref, wanted.fallback)
     model, tokenizer = _read(folder, ref, device, dtype)
     quantise(model, wanted.quantize, device)
-    parameters = sum(p.numel() for p in model.parameters())
     return Loaded(
         model=model, tokenizer=tokenizer, ref=ref, device=device,
         dtype=str(dtype).removeprefix("torch."), context=_context(model, wanted.context),
-        parameters=parameters, ends=_ends(model, tokenizer),
-        talk=settings.history.tokens or (SMALL_TALK if parameters < SMALL else 0),
+        parameters=sum(p.numel() for p in model.parameters()), ends=_ends(model, tokenizer),
+        talk=settings.history.tokens,
     )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def test_history_leaves_in_chunks_so_that_the_prefix_holds_for_many_turns() -> N
     assert all(len(turn.tokens) <= 650 for turn in turns)
 
 
-def test_a_small_model_is_shown_the_end_of_a_talk() -> None:
+def test_where_it_is_wished_only_the_end_of_a_talk_is_shown() -> None:
     """However much room there is; what is left out is summed up as ever."""
     short, whole = (Renderer(Bytes(), 9000, talk).render(prompt(lines=100), 50) for talk in (400, 0))
     shown = short.messages[short.own : -1]
