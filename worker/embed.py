@@ -42,9 +42,11 @@ class HashEmbedder:
     The hashing trick of Weinberger et al. 2009. It sees spelling, not meaning: for tests, and where no model may run.
     """
 
+    KIND = "hash-"  # so begins its id, by which it is known whoever wraps it
+
     def __init__(self, width: int = WIDTH) -> None:
         self.width = width
-        self.id = f"hash-{width}"
+        self.id = f"{self.KIND}{width}"
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         rows = np.zeros((len(texts), self.width), np.float32)
