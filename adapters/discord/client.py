@@ -149,7 +149,8 @@ class Discord:
         if taken and dispatch.t == "INTERACTION_CREATE":  # else Discord says that we do not respond: so it is
             self._interactions.meet(raw)
         if not taken and dispatch.t == "MESSAGE_CREATE" and len(self._lost) < LOST:
-            self._lost.setdefault(raw["channel_id"], (str(int(raw["id"]) - 1), raw.get("guild_id") or ""))
+            with suppress(KeyError, TypeError, ValueError):  # it cannot be read, either
+                self._lost.setdefault(raw["channel_id"], (str(int(raw["id"]) - 1), raw.get("guild_id") or ""))
 
     def _full(self, lost: int) -> None:
         """More happens than we can look at, as when Redis is away for long. Discord brings nothing again; but what was

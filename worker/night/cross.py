@@ -80,21 +80,22 @@ def learn(
 
     `kept`: a folder from which it goes on if it was ended in the middle. Raises Diverged if no recipe came to an end.
     """
-    tried: list[Crossed] = []
+    best: Crossed | None = None
     notes: list[str] = []
     rows = Rows(base)
     way = Way(tell, sum(_steps(parts, recipe) for recipe in recipes) + recipes[0].steps(len(parts.rows)))
     for at, recipe in enumerate(recipes):
         try:
-            tried.append(crossed(rows, parts, recipe, way, kept))
-            notes.append(_tried(recipe, f"held-out loss {tried[-1].loss:.4f}"))
+            one = crossed(rows, parts, recipe, way, kept)
+            notes.append(_tried(recipe, f"held-out loss {one.loss:.4f}"))
+            best = min(filter(None, (best, one)), key=lambda one: one.loss)  # the learners of the others may go
         except Diverged as error:
-            if at == len(recipes) - 1 and not tried:
+            if at == len(recipes) - 1 and best is None:
                 raise
             notes.append(_tried(recipe, str(error)))
             for left in kept.glob(f"{_stem(recipe)}-*") if kept else ():
                 left.unlink(missing_ok=True)
-    best = min(tried, key=lambda one: one.loss)
+    assert best, "there is a recipe, at least"
     upto = (best.best + 1) / len(best.costs) if best.costs else 1.0
     file = kept / "whole.pt" if kept else None
     last = way.part(best.recipe.steps(len(parts.rows)))

@@ -13,6 +13,7 @@ from worker.night.examples import Collected
 from worker.night.gate import Judgement
 from worker.night.split import Split
 
+RECIPE = ("rate", "beta", "anchor", "kl", "depth", "passes", "fewest", "visits", "batch")  # that a manifest names
 PEOPLE = 1000  # that a report counts by name
 
 
@@ -57,7 +58,7 @@ class Draft:
         """How it was learned."""
         self._curve, self.base, recipe = learned.curve, base, learned.recipe
         self.settings = {
-            **{name: getattr(recipe, name) for name in ("rate", "beta", "anchor", "kl", "depth", "passes", "batch")},
+            **{name: getattr(recipe, name) for name in RECIPE},
             "strength": learned.strength,
             "rank": self._settings.lora.rank, "targets": self._settings.lora.targets,
             "canary": self._settings.night.canary, "pool": self._settings.night.pool,

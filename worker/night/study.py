@@ -17,7 +17,7 @@ from worker.night.train import Recipe
 
 NEW = "new"  # what a LoRA is called until it has a name in the store
 RATES, ANCHORS = (5e-4, 1e-3, 2e-3), (0.1, 0.3)
-WEAKER = (0.5,)  # of its strength: one that has learned what people like and breaks a bound is tried again like this
+HALF = 0.5  # of its strength: one that has learned what people like and went too far is tried again like this
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,10 @@ def study(
         return Studied(one, exam, judge(exam.measured, tries=len(recipes)))
 
     found = examined(learned)
-    for strength in WEAKER if parent is None and found.judgement.overshoots else ():
-        weaker = examined(learned.at(strength, found.judgement.reasons[0]))
-        if weaker.judgement.outcome == Outcome.PROMOTED:
-            return weaker
-    return found
+    if parent or not found.judgement.overshoots:
+        return found
+    weaker = examined(learned.at(HALF, found.judgement.reasons[0]))
+    return weaker if weaker.judgement.outcome == Outcome.PROMOTED else found
 
 
 def judged(base: Base, parts: Split, learned: Learned, live: Weights | None) -> list[Held]:
