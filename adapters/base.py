@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from core.answers import Answer, Choice
+from core.commands.answers import Answer, Choice
 from core.delivery import Outlet
 from core.engine import Outcome
 from core.errors import LimenError

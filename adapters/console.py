@@ -20,7 +20,7 @@ from adapters.terminal.due import Due
 from adapters.terminal.files import export, kept, typed
 from adapters.terminal.screen import Screen, Status, Who
 from adapters.terminal.wrap import one_line
-from core.commands import COMMANDS, Answer
+from core.commands.desk import COMMANDS, Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome, new_id
 from core.errors import InputError, LimenError

@@ -19,8 +19,8 @@ import msgspec
 
 from bench.report import emit
 from bots.collisions import ROOT
-from core import polarity
 from core.feedback import Fact, Seen, read
+from core.votes import polarity
 
 SHARED = Path(os.environ.get("LIMEN_SHARED", ROOT.parent / "shared"))
 FILE = SHARED / "data" / "feedback" / "oasst_threads_half_a.jsonl"

@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from core import cards, config
-from core.commands import Desk
+from core.commands.desk import Desk
 from core.engine import Engine
-from core.growth import Growth
+from core.growth.growing import Growth
 from core.privacy import Privacy
 from core.settings import Settings
 from core.store.client import Client

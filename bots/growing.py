@@ -15,10 +15,11 @@ from bots.assemble import Parts, parts, settings
 from bots.options import json_option, show_json, whose
 from bots.words import many
 from bots.wrap import wrapped
-from core import days, goingback, reasons, telling
-from core.changes import AnyChange
+from core import days
 from core.events import PersonaKey
-from core.reasons import Account, Reasons
+from core.growth import goingback, reasons, telling
+from core.growth.changes import AnyChange
+from core.growth.reasons import Account, Reasons
 from personas.card import Card
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from core.jobs import BASE
 from core.nights import Manifest
 from core.privacy import iso
 from core.settings import Settings
-from core.trial import Finding
+from core.votes.trial import Finding
 
 if TYPE_CHECKING:
     from worker.lora.compare import Change

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from adapters.base import Adapter, Below
 from bots.accounts import TITLES, Account, Environ, account, lacking
 from bots.checkup import EXTRAS, Check, install
-from core.answers import below
+from core.commands.answers import below
 from core.errors import ConfigError, LimenError, MissingExtra
 from core.events import Place
-from core.moving import Moving
+from core.moving.room import Moving
 from core.settings import Settings
 from core.store.client import Client, patiently
 from personas import library

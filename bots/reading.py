@@ -8,12 +8,12 @@ from typing import Protocol
 
 import msgspec
 
-from core.attention import called
 from core.engine import Engine
 from core.errors import LimenError, TooLong
 from core.events import AnyEvent, Attachment, Message
 from core.files import Read, says_text, sniffed, told
-from core.manners import hears
+from core.group.attention import called
+from core.group.manners import hears
 from core.settings import Files
 
 PATIENCE = 8.0  # seconds that a message waits for its files

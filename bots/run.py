@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 
 from adapters.base import Adapter
 from bots.reading import read
-from core.commands import Desk
+from core.commands.desk import Desk
 from core.engine import Engine, Outcome
 from core.errors import Fault, LimenError
 from core.events import AnyEvent, Attachment, Command, Message
+from core.group.roles import asks_for_role
 from core.intake import Intake
 from core.lanes import Lanes
-from core.roles import asks_for_role
 from core.store.client import patiently
 
 log = logging.getLogger("limen.run")

@@ -121,7 +121,7 @@ def recalling(p: Parts, embedder: "Embedder | None") -> "Recall":
 
 def _tastes(p: Parts, embed: "Embed") -> "Tastes":
     """What people like. Raises ConfigError for a file of emoji that cannot be read."""
-    from core import polarity
+    from core.votes import polarity
     from worker.tasting import Tastes
 
     s = p.settings

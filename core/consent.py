@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from core.answers import Answer, Choice
+from core.commands.answers import Answer, Choice
 from core.errors import LimenError, StoreError
 from core.events import Kind, Person, Place
 from core.jobs import Done

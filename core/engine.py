@@ -12,7 +12,6 @@ from itertools import groupby
 
 import msgspec
 
-from core.attention import attend, called
 from core.events import (
     AnyEvent,
     Command,
@@ -28,9 +27,10 @@ from core.events import (
 )
 from core.feedback import Fact
 from core.files import below
+from core.group.attention import attend, called
+from core.group.manners import at_home, hears, is_quiet, rests, says_stop
+from core.group.quota import gate, reset
 from core.jobs import Generate
-from core.manners import at_home, hears, is_quiet, rests, says_stop
-from core.quota import gate, reset
 from core.scopes import scope_of
 from core.settings import Settings
 from core.store import keys
@@ -127,7 +127,7 @@ class Engine:
                 return await self.on_edit(event)
             case Deletion():
                 return await self.on_deletion(event)
-            case Command():  # `core/commands.py` answers these; here they only must not be taken for talk
+            case Command():  # `core/commands/desk.py` answers these; here they only must not be taken for talk
                 return Outcome(act=Act.IGNORED)
             case _:
                 return Outcome(act=Act.IGNORED)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from core import damping, habits, trust
-from core.habits import Habit
-from core.polarity import Polarity
+from core.votes import damping, habits, trust
+from core.votes.habits import Habit
+from core.votes.polarity import Polarity
 
 WEAK = {"regenerated": -1.0, "stopped": -1.0, "thanked": 1.0}
 MOST_WEAK = 0.3

@@ -1,6 +1,6 @@
 """What a memory is, how much it weighs, which new fact takes the place of an old one, and what fades. Pure, no numpy.
 
-Scoring for recall is `core/recall.py`; `core/store/memories.py` keeps them. Nothing here asks a model.
+Scoring for recall is `core/recall/finding.py`; `core/store/memories.py` keeps them. Nothing here asks a model.
 """
 
 import math

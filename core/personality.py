@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from core.changes import (
+from core.growth.changes import (
     STILL,
     AnyChange,
     Born,

@@ -26,8 +26,8 @@ MAY_IMPORT = {
     "bench": {"bench", *ROOMS},
 }
 CHAT_LOGIC = {  # of core: what happens between a platform and the queue, and commands; the worker knows nothing of it
-    *("engine", "intake", "lanes", "delivery", "attention", "manners", "quota", "roles", "bots", "moving"),
-    *("commands", "answers", "consent", "files", "goingback", "reasons", "telling", "tuning", "privacy", "unsaying"),
+    *("engine", "intake", "lanes", "delivery", "group", "bots", "moving", "commands", "consent", "files", "privacy"),
+    *("growth.goingback", "growth.reasons", "growth.telling", "unsaying"),
 }
 ADAPTERS_SHARE = {f"adapters.{name}" for name in ("base", "emoji", "fetching", "pieces", "reading")}
 HEAVY = {"accelerate", "peft", "torch", "transformers"}
@@ -60,12 +60,12 @@ def for_types_only(node: ast.AST) -> bool:
 
 def fault(module: str, target: str, at_start: bool) -> str:
     """What is wrong with `module` importing `target`; empty if nothing is."""
-    room, top, part = module.split(".")[0], target.split(".")[0], (target + ".").split(".")[1]
+    room, top = module.split(".")[0], target.split(".")[0]
     if target.startswith("."):
         return "imports are written in full"
     if top in MAY_IMPORT and top not in MAY_IMPORT[room]:
         return f"{room} knows nothing of {top}"
-    if (room, top) == ("worker", "core") and part in CHAT_LOGIC:
+    if room == "worker" and any(f"{target}.".startswith(f"core.{name}.") for name in CHAT_LOGIC):
         return "the worker knows no chat logic"
     shared = target in {"adapters", *ADAPTERS_SHARE}
     if room == top == "adapters" and not shared and platform(target) != platform(module):
@@ -118,7 +118,7 @@ PLANTED = [
     ("worker.serve", "from adapters.base import Limits", "worker knows nothing of adapters"),
     ("worker.serve", "from core.engine import Engine", "the worker knows no chat logic"),
     ("worker.serve", "from core import delivery", "the worker knows no chat logic"),
-    ("worker.night.run", "def f():\n    import core.attention", "the worker knows no chat logic"),
+    ("worker.night.run", "def f():\n    import core.group.attention", "the worker knows no chat logic"),
     ("worker.serve", "from redis import Redis", "only core/store knows Redis"),
     ("bots.up", "from worker import serve", "bots import the worker inside functions"),
     ("bots.up", "try:\n    import worker.serve\nexcept ImportError: ...", "bots import the worker inside functions"),

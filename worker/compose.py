@@ -14,7 +14,7 @@ import msgspec
 
 from core.errors import StoreUnreachable
 from core.events import Kind, Line, Person
-from core.growth import Growth
+from core.growth.growing import Growth
 from core.jobs import Done, Generate
 from core.memory import Memory
 from core.prompt import Cited, Scene, compose, condense, own_names

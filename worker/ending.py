@@ -12,7 +12,7 @@ import msgspec
 
 from core.errors import StoreUnreachable
 from core.jobs import Done
-from core.taste import Head
+from core.votes.taste import Head
 from worker.compose import Ask
 from worker.feeling import Feelings
 from worker.generator import Finished, Piece, Request

@@ -2,7 +2,7 @@
 
 Nothing is generated and no JSON begged for: after the reply stands a lead such as "The speaker sounds", and the card's
 words are weighed as what comes next. What they weigh after the card's own example lines is taken off (see
-`core/feelings.py`). Where a model tells no likelihoods, nearness in meaning stands in for them.
+`core/growth/feelings.py`). Where a model tells no likelihoods, nearness in meaning stands in for them.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from core.feelings import REST, SURE, action, chances, likeliest, pulls, usual
+from core.growth.feelings import REST, SURE, action, chances, likeliest, pulls, usual
 from core.jobs import BASE, Done
 from core.personality import faded
 from personas.card import Card

@@ -1,16 +1,16 @@
 """How a persona is when it answers, and what it hears by answering: its personality, between the job and the prompt.
 
-Asks `core/growth.py` for the state as it stands when the job is claimed, and hands on the writes that follow from talk.
+Asks `core/growth/growing.py` for the state as it stands when the job is claimed, and hands on what follows from talk.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
-from core import mood
-from core.bonds import acquaintance
 from core.events import Line
-from core.growth import Growth
+from core.growth import mood
+from core.growth.bonds import acquaintance
+from core.growth.growing import Growth
 from core.jobs import Done, Generate
 from core.personality import State
 from core.store.client import Effect

@@ -20,13 +20,13 @@ from core.errors import StoreError
 from core.events import Line, PersonaKey
 from core.memory import Memory, dated, faded, turn_id
 from core.prompt import Recalled
-from core.question import Hit, Question, Row, Weights, near, spoken_by
-from core.recall import Index
+from core.recall.finding import Index
+from core.recall.question import Hit, Question, Row, Weights, near, spoken_by
+from core.recall.terms import terms, words
+from core.recall.when import span
 from core.settings import Settings
 from core.speakers import show_names
 from core.store.memories import Change, Memories, State
-from core.terms import terms, words
-from core.when import span
 from worker.embedding import Embedding
 
 log = logging.getLogger("limen.worker")

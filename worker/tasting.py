@@ -1,4 +1,4 @@
-"""Several replies to choose from, and which one it shall be: the taste of a persona's people picks (`core/taste.py`).
+"""Several replies to choose from, and which one it shall be: its people's taste picks (`core/votes/taste.py`).
 
 A taste is read from the ledger's votes whenever it is wanted, so that what was taken back, deleted or forgotten is in
 it no more; only vectors and the head are kept here, for as long as nothing changes. Nothing of it is stored.
@@ -15,12 +15,12 @@ import msgspec
 
 from core import feedback
 from core.events import PersonaKey
-from core.polarity import Polarity
 from core.store.consents import Consents
 from core.store.ledger import Entry, Ledger
 from core.store.personalities import Entry as Change
-from core.taste import MOST, Floats, Head, Looks, counted
-from core.unlearned import counting, spans
+from core.votes.polarity import Polarity
+from core.votes.taste import MOST, Floats, Head, Looks, counted
+from core.votes.unlearned import counting, spans
 from worker.generator import Finished, Request
 from worker.night.sight import people, seen, shared
 
@@ -59,7 +59,7 @@ class Tastes:
     """`embed` may give None: then nobody's taste is known. `count`: replies to choose from, where a card says nothing.
 
     `most`: no more than so many, whatever a card says. `half_life` of a vote in seconds. `history` of a personality
-    tells which votes are not learned from (`core/unlearned.py`).
+    tells which votes are not learned from (`core/votes/unlearned.py`).
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.discord.events import BUTTON
-from core.answers import Choice
+from core.commands.answers import Choice
 
 _ROW, _ROWS = 5, 5
 _STYLES = {"plain": 2, "good": 3, "danger": 4}

@@ -28,7 +28,7 @@ from adapters.discord.text import LENGTH, spelled
 from adapters.discord.typing import Typing
 from adapters.discord.world import Known
 from adapters.reading import Asking, Reading
-from core.answers import Answer
+from core.commands.answers import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import InputError, LimenError

@@ -15,7 +15,7 @@ from adapters.discord.buttons import is_theirs, lets_be, rows
 from adapters.discord.growing import NOBODY
 from adapters.discord.menu import is_there, menu, offered
 from adapters.discord.text import LENGTH, pieces
-from core.answers import Answer, handed
+from core.commands.answers import Answer, handed
 from core.events import Command
 
 log = logging.getLogger("limen.discord")

@@ -1,10 +1,10 @@
-"""Our commands as Discord's menu shows them. Pure: what `core/commands.py` can do, and what each wants to be told."""
+"""Our commands as Discord's menu shows them. Pure: what `core/commands/desk.py` does, and what each wants to know."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.commands import COMMANDS
-from core.roles import changes
+from core.commands.desk import COMMANDS
+from core.group.roles import changes
 
 _TEXT, _NUMBER, _YES = 3, 4, 5
 _CHAT_INPUT = 1

@@ -9,7 +9,7 @@ from adapters.discord.buttons import rows
 from adapters.discord.growing import NOBODY, channel_of
 from adapters.discord.interactions import LARGEST
 from adapters.discord.text import pieces
-from core.answers import Answer, Choice
+from core.commands.answers import Answer, Choice
 from core.errors import TooLong
 from core.events import Kind, Message, Place
 from core.files import File

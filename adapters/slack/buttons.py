@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.slack.view import Json
-from core.answers import Choice
+from core.commands.answers import Choice
 
 _PREFIX = "limen:"
 _MOST = 25

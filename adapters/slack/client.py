@@ -25,7 +25,7 @@ from adapters.slack.text import LENGTH, Json
 from adapters.slack.view import Us
 from adapters.slack.web import BASE_URL, Refused, Web
 from adapters.slack.work import Work
-from core.answers import Answer, handed
+from core.commands.answers import Answer, handed
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import ConfigError, LimenError

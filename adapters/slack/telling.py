@@ -11,7 +11,7 @@ from adapters.slack.recent import Recent
 from adapters.slack.text import Json, message, page, pieces, spelled
 from adapters.slack.web import Busy, Call, Refused, Unsure, Web
 from adapters.slack.work import Work
-from core.answers import Answer, Choice
+from core.commands.answers import Answer, Choice
 from core.errors import LimenError, TooLong
 from core.events import AnyEvent, Command, Kind, Person, Place
 from core.files import File

@@ -12,7 +12,7 @@ from typing import Any
 from slackify_markdown import slackify_markdown  # type: ignore[import-untyped]
 
 from adapters.pieces import split
-from core.commands import COMMANDS
+from core.commands.desk import COMMANDS
 
 LENGTH = 11_000  # of a piece: Slack takes 12,000 in the markdown blocks of a message, and counts some of them twice
 _SECTION = 3_000  # of a plain section

@@ -36,8 +36,8 @@ from adapters.telegram.text import LIMIT
 from adapters.telegram.trouble import Flooded, Refused, Unreachable
 from adapters.telegram.waiting import Waiting
 from adapters.telegram.wire import Buttons, Wire
-from core.answers import Answer, Choice, handed
-from core.commands import COMMANDS
+from core.commands.answers import Answer, Choice, handed
+from core.commands.desk import COMMANDS
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import InputError, LimenError, TooLong

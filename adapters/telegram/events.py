@@ -23,8 +23,8 @@ from adapters.telegram.payloads import (
     User,
 )
 from core import events
-from core.answers import Choice
-from core.commands import COMMANDS
+from core.commands.answers import Choice
+from core.commands.desk import COMMANDS
 from core.errors import InputError
 from core.events import Addressed, AnyEvent, Attachment, Kind, Person, Place
 

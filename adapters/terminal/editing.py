@@ -8,7 +8,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 
-from core.commands import COMMANDS
+from core.commands.desk import COMMANDS
 
 EMOJI = (("👍", "thumbsup"), ("👎", "thumbsdown"), ("❤️", "heart"), ("😂", "joy"), ("😮", "open_mouth"), ("😢", "cry"),
          ("🎉", "tada"), ("🤔", "thinking"), ("😴", "sleeping"), ("🔥", "fire"))  # fmt: skip

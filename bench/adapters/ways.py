@@ -30,7 +30,7 @@ from adapters.telegram.doors import Polling
 from adapters.telegram.wire import Wire
 from bench.adapters.payloads import people, rooms
 from bots.run import converse
-from core.commands import Answer, Desk
+from core.commands.desk import Answer, Desk
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import LimenError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.terms import terms
+from core.recall.terms import terms
 
 K1, B = 1.2, 0.75
 

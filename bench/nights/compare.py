@@ -12,9 +12,10 @@ from peft import LoraConfig
 
 from bench.nights.world import World, fresh
 from bench.report import Spent, say
-from core import config, polarity
+from core import config
 from core.feedback import Reading, Verdict, Vote, standing
 from core.store.ledger import Entry, Told
+from core.votes import polarity
 from worker.lora.files import Weights, read
 from worker.night import measure
 from worker.night.base import Base

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from bench.nights.people import Cast, Rater, Reply, Taste, entries, votes
-from core import config, feedback, polarity
+from core import config, feedback
 from core.feedback import Reading
 from core.settings import Settings
 from core.store.ledger import Entry, Told
+from core.votes import polarity
 from personas.card import Card, Exchange, Voice
 from personas.sampling import Sampling
 from worker.lora.files import Weights

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.personality.town import CANDIDATES, HARBOUR, LIBRARY, PROMPTS, Circle, Town, given, town
 from bench.report import say
-from core.taste import Head, Looks
+from core.votes.taste import Head, Looks
 from worker.embed import Embedder
 
 EXCHANGES, RESAMPLES = 200, 2000

@@ -18,7 +18,7 @@ import numpy as np
 from bench.nights.world import real
 from bench.report import Spent
 from core import config
-from core.feelings import action, likeliest, usual
+from core.growth.feelings import action, likeliest, usual
 from personas import library
 from personas.card import Card
 from personas.sampling import Sampling

@@ -20,8 +20,9 @@ from bench.nights import tastes as shipped
 from bench.nights.people import Rater, Reply, Taste, entries, likes
 from bench.personality.pool import replies
 from bench.report import Spent, say
-from core import config, feedback, polarity
-from core.taste import MOST, Head, Looks, counted
+from core import config, feedback
+from core.votes import polarity
+from core.votes.taste import MOST, Head, Looks, counted
 from worker.embed import load
 from worker.night.sight import seen
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import msgspec
 
 from bench.report import Spent
-from core.changes import AnyChange, Born, Dial, Rated, Style, Talked, decode, encode
 from core.errors import LimenError
+from core.growth.changes import AnyChange, Born, Dial, Rated, Style, Talked, decode, encode
 from core.personality import State, replay
 
 EVENTS, ROUNDS, PEOPLE = 100_000, 5, 60

@@ -22,7 +22,7 @@ from bots.assemble import Parts, parts, settings
 from bots.options import persona_option
 from bots.run import beside, converse
 from core import cards
-from core.commands import Desk
+from core.commands.desk import Desk
 from core.delivery import Delivery
 from core.errors import LimenError, StoreError, StoreUnreachable
 from core.events import Person, PersonaKey

@@ -17,13 +17,14 @@ from bots.options import persona_option, scope_option
 from bots.progress import Progress, progress
 from bots.ratings import Rating
 from bots.words import many
-from core import cards, feedback, polarity, privacy
+from core import cards, feedback, privacy
 from core.errors import InputError, LimenError, UnknownPersona
 from core.events import PersonaKey
 from core.feedback import Reading, Seen
 from core.settings import Settings
 from core.store.consents import Purpose
 from core.store.ledger import Entry
+from core.votes import polarity
 from personas import library
 
 if TYPE_CHECKING:

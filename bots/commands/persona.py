@@ -13,10 +13,10 @@ from bots.options import PersonaName
 from bots.words import many
 from bots.wrap import wrapped
 from core import cards
+from core.commands.tuning import about
 from core.errors import InputError, UserError
 from core.events import Line, Person
 from core.prompt import Scene, compose
-from core.tuning import about
 from personas import library, reading, shape
 from personas.card import SCHEMA, Card, CardFaults, Slug
 

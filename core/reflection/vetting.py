@@ -8,8 +8,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from core.recall.terms import stem
 from core.redact import redact
-from core.terms import stem
 from core.text import clean
 
 _RULES = (

@@ -80,7 +80,7 @@ LORAS_GONE = Key("limen:loras-gone",            "zset",   "3 days",             
 LORA_FAULT = Key("limen:lora-fault:{}",         "string", "a day",                    "worker",    "status, doctor",  "nobody")
 LORA_FAULTS= Key("limen:lora-faults",           "zset",   "a day",                    "worker",    "status, doctor",  "nobody")
 
-# Personalities: what each persona has become, as a history of changes (`core/changes.py`). The stream holds the latest
+# Personalities: what each persona has become, as a history of changes (`core/growth/changes.py`). The stream holds the latest
 # 20,000; older ones live on in the snapshot. Each day that is over is kept as it ended, for 400 days.
 SELF       = Key("limen:self:{}",               "stream", "20,000 changes",           "worker, commands", "personalities", "conversation")
 SELF_AT    = Key("limen:self:{}:at",            "hash",   "as its persona",           "worker, commands", "personalities", "conversation")

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from core.changes import AnyChange, Mended, Reflected, Relation, decode, encode, redacted
 from core.events import PersonaKey
+from core.growth.changes import AnyChange, Mended, Reflected, Relation, decode, encode, redacted
 from core.personality import State, replay
 from core.store import keys
 from core.store.client import Client, Effect

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from core.changes import Reflected
 from core.events import PersonaKey
+from core.growth.changes import Reflected
 from core.reflection.nouns import Output, Step
 from core.store import keys
 from core.store.client import Client, Effect

@@ -13,7 +13,7 @@ import pytest
 from adapters.base import Adapter
 from adapters.console import Console
 from adapters.terminal.screen import Who
-from core.answers import Answer, Choice
+from core.commands.answers import Answer, Choice
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import LimenError, StoreUnreachable

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from core.changes import Born, Dial, Talked
 from core.errors import StoreUnreachable
 from core.events import Line, Message, Person, PersonaKey, Place
 from core.feedback import Fact
+from core.growth.changes import Born, Dial, Talked
 from core.jobs import Generate, Lane
 from core.memory import Kind as MemoryKind
 from core.memory import Memory, turn_id
-from core.moving import STAYS, Moving
+from core.moving.room import STAYS, Moving
 from core.nights import Night, Outcome
 from core.store import keys
 from core.store.client import Client, Value

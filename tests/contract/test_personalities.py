@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.changes import Born, Dial, Mended, Rated, Reflected, Rolled, Talked
 from core.events import PersonaKey
+from core.growth.changes import Born, Dial, Mended, Rated, Reflected, Rolled, Talked
 from core.personality import State, replay
 from core.store import keys
 from core.store.client import Client

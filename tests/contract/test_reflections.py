@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core.changes import Born, Reflected
 from core.events import Line, Person, PersonaKey
+from core.growth.changes import Born, Reflected
 from core.memory import Kind, Memory, turn_id
 from core.reflection.nouns import Output, Step
 from core.store import keys

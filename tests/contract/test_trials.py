@@ -14,7 +14,7 @@ from core.store.client import Client
 from core.store.keys import DAY
 from core.store.ledger import Ledger, Record
 from core.store.loras import Loras
-from core.trial import Finding, Side
+from core.votes.trial import Finding, Side
 from worker.night.trials import Trial, judge_trials
 
 ALONE = PersonaKey("discord:b1", "mira", "discord:77:user:ann")

@@ -9,7 +9,7 @@ from typing import Any
 from emoji import demojize
 
 from bots.platforms import Bot
-from core.answers import below
+from core.commands.answers import below
 from core.settings import Settings
 from tests.fakes.stage import ANN, BOB, Sent
 

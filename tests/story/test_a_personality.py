@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.changes import Born, Rated, Talked
 from core.events import Command, Person, PersonaKey, Place
+from core.growth.changes import Born, Rated, Talked
 from core.personality import State, bond, replay
 from core.settings import Scope
 from personas.card import Emotion, Rule, Trait, When

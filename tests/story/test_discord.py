@@ -25,7 +25,7 @@ from adapters.discord.checkup import RIGHTS, examine
 from adapters.discord.client import Discord, account_of
 from bots.platforms import hides
 from bots.run import beside, converse
-from core.answers import Answer, Choice, below
+from core.commands.answers import Answer, Choice, below
 from core.delivery import Delivery, Sending
 from core.engine import Act, Outcome
 from core.errors import ConfigError, InputError, StoreUnreachable

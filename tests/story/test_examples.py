@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import pytest
 
-from core import feedback, polarity
+from core import feedback
 from core.events import PersonaKey, Place
 from core.feedback import Reading, Seen
 from core.jobs import Done
 from core.store.consents import Purpose
+from core.votes import polarity
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, house_at, react, say, unsay
 from worker.night.examples import Collected, collect
 

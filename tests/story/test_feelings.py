@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import worker.ending
-from core.taste import Floats
+from core.votes.taste import Floats
 from tests.fakes.house import DM, House, house_at, say
 from worker.echo import Echo
 from worker.feeling import Feelings

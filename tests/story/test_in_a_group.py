@@ -10,7 +10,7 @@ import pytest
 
 from bots.commands import status
 from bots.reading import read
-from core.commands import RESTING, Answer
+from core.commands.desk import RESTING, Answer
 from core.engine import Act, Outcome
 from core.events import Addressed, Attachment, Command, Kind, Message, Person, Place
 from core.settings import Attention, Scope

@@ -18,16 +18,17 @@ import msgspec
 import pytest
 import yaml
 
-from core import feedback, polarity
-from core.changes import Reflected
-from core.commands import COMMANDS
+from core import feedback
+from core.commands.desk import COMMANDS
 from core.delivery import Delivery
 from core.engine import new_id
 from core.events import Addressed, Command, Kind, Person, PersonaKey, Place
+from core.growth.changes import Reflected
 from core.scopes import scope_of
 from core.settings import Scope
 from core.store.consents import Consents, Purpose
 from core.store.reflections import Reflections
+from core.votes import polarity
 from tests.fakes.commands import meanwhile
 from tests.fakes.house import BOB, BOT, House, house_at, quick, react, say
 from worker.embed import HashEmbedder

@@ -351,7 +351,7 @@ async def test_a_note_reaches_a_reply_and_can_be_taken_back(house: House) -> Non
 
 async def test_notes_of_one_person_have_a_bound(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """For they never fade: nobody fills a memory with them that others share."""
-    monkeypatch.setattr("core.remembering.NOTES", 2)
+    monkeypatch.setattr("core.commands.remembering.NOTES", 2)
     desk = house.p.desk(house.engine)
     hers = [await desk.answer(given("remember", f"note {n}", number=n)) for n in range(3)]
     his = await desk.answer(given("remember", "note of Bob", BOB, number=9))

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bots.collisions import ROOT
-from core.commands import Answer
+from core.commands.desk import Answer
 from core.engine import new_id
 from core.events import Command, PersonaKey
 from core.personality import State, bond, replay
@@ -132,7 +132,7 @@ async def test_a_clock_that_jumps_costs_nothing(house: House, monkeypatch: pytes
 WRITER = """
 import asyncio, os, sys
 from bots.assemble import parts
-from core.changes import Talked
+from core.growth.changes import Talked
 from core.events import Person, PersonaKey, Place
 from core.memory import Memory
 from core.settings import Settings

@@ -13,7 +13,7 @@ pytest.importorskip("discord")
 pytest.importorskip("slack_bolt")
 pytest.importorskip("telegram")
 
-from core.answers import Answer
+from core.commands.answers import Answer
 from core.errors import InputError, LimenError, TooLong
 from core.events import Attachment, Line, Person
 from core.feedback import standing

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from core.commands import Desk
+from core.commands.desk import Desk
 from core.engine import new_id
 from core.events import Addressed, Command, Line, Person, PersonaKey
 from core.jobs import Chunk

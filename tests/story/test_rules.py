@@ -6,13 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core import polarity
-from core.changes import Rated
 from core.events import Line
 from core.feedback import Reading, Seen, read
+from core.growth.changes import Rated
 from core.jobs import Done
 from core.store.consents import Purpose
 from core.store.conversations import Conversations
+from core.votes import polarity
 from tests.fakes.house import ANN, BOB, BOT, ROOM, House, house_at, quick, react, say
 from worker.embed import HashEmbedder
 from worker.judge import Judge

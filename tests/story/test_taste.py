@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from core import polarity
 from core.engine import Outcome
 from core.feedback import Fact
 from core.jobs import Done, Failed
 from core.store import keys
-from core.taste import Floats
+from core.votes import polarity
+from core.votes.taste import Floats
 from tests.fakes.house import ANN, BOB, DM, House, house_at, say
 from tests.fakes.openai import fake
 from tests.fakes.remote import remote

@@ -12,11 +12,11 @@ import torch
 
 from bots.assemble import Parts, parts
 from bots.loras import store
-from core.changes import Paused
 from core.config import load
 from core.errors import StoreError
 from core.events import Kind, Person, PersonaKey, Place
 from core.feedback import Fact
+from core.growth.changes import Paused
 from core.nights import Night, Outcome
 from core.settings import Settings
 from core.store.consents import Consents, Purpose

@@ -20,7 +20,7 @@ from adapters.telegram.pace import Pace, Rate
 from adapters.telegram.payloads import Chat
 from bots.platforms import join
 from bots.run import beside, converse
-from core.commands import Answer
+from core.commands.desk import Answer
 from core.delivery import Delivery, Sending
 from core.engine import Act, Outcome
 from core.errors import ConfigError, InputError, StoreUnreachable

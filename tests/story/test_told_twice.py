@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core import commands
-from core.commands import Answer
+from core.commands.desk import Answer
 from core.engine import Act
 from core.errors import StoreUnreachable
 from core.events import Command, Person, Place
@@ -117,7 +116,7 @@ async def test_the_same_id_elsewhere_is_another_command(house: House) -> None:
 
 async def test_what_cannot_be_noted_is_done_all_the_same(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """And said to be done. Only then a second telling does it a second time."""
-    monkeypatch.setattr(commands, "NOTED", 0.0)
+    monkeypatch.setattr("core.commands.desk.NOTED", 0.0)
     desk = house.p.desk(house.p.engine())
 
     async def away(offers: object) -> None:

@@ -1,4 +1,4 @@
-"""What later votes say of a LoRA by a model of people's taste that is learned in milliseconds (`core/taste.py`). Pure.
+"""What later votes say of a LoRA by a model of people's taste learned in milliseconds (`core/votes/taste.py`). Pure.
 
 How much a LoRA leans to single replies is a weak witness: of a night's few hundred votes, most are lost in what every
 reply gains and loses by chance. Two others are asked as well.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.taste import MOST, Looks, Scales, likeness, noise
+from core.votes.taste import MOST, Looks, Scales, likeness, noise
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]

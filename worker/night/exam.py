@@ -8,7 +8,7 @@ import msgspec
 
 from core.jobs import BASE
 from core.nights import Sample, Shift
-from core.taste import MOST, Head
+from core.votes.taste import MOST, Head
 from personas.card import Card
 from worker.lora.files import Weights
 from worker.night import measure

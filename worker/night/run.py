@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import feedback, polarity
+from core import feedback
 from core.errors import LimenError, LoraError, StoreError
 from core.events import PersonaKey
 from core.feedback import Reading, Seen
@@ -30,6 +30,7 @@ from core.store.ledger import Ledger
 from core.store.loras import CARD, Loras, Serving, common, family
 from core.store.personalities import Personalities
 from core.store.personas import Personas
+from core.votes import polarity
 from personas.card import Card
 from worker import fetch
 from worker.lora import manifest as manifests

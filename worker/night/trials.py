@@ -9,16 +9,17 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from core import feedback, polarity
+from core import feedback
 from core.errors import LimenError
 from core.events import PersonaKey
 from core.feedback import Verdict, Vote, standing
-from core.polarity import Polarity
 from core.settings import Night
 from core.store.keys import DAY
 from core.store.ledger import Entry, Ledger
 from core.store.loras import CARD, Loras, Serving
-from core.trial import Ballot, Decision, Evidence, Finding, decide, weigh
+from core.votes import polarity
+from core.votes.polarity import Polarity
+from core.votes.trial import Ballot, Decision, Evidence, Finding, decide, weigh
 from worker.night.sight import Sight, shared
 
 log = logging.getLogger("limen.worker")

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from core.changes import AnyChange, Reflected
 from core.events import PersonaKey
-from core.growth import Growth
+from core.growth.changes import AnyChange, Reflected
+from core.growth.growing import Growth
 from core.memory import Kind, Memory
 from core.reflection import steps
 from core.reflection.nouns import Output, Step

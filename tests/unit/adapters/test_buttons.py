@@ -9,7 +9,7 @@ pytest.importorskip("telegram")
 from adapters.discord import buttons as discord
 from adapters.slack import buttons as slack
 from adapters.telegram.client import buttons as telegram
-from core.answers import Answer, Choice, below, handed
+from core.commands.answers import Answer, Choice, below, handed
 from core.events import PersonaKey, Place
 from core.jobs import Done
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from adapters.console import ACCOUNT, PLACE, Console, to_event
-from core.commands import Answer
+from core.commands.desk import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
 from core.errors import InputError, StoreUnreachable

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("discord")
 
 from adapters.discord.menu import menu
-from core.commands import COMMANDS
+from core.commands.desk import COMMANDS
 
 NOTHING_MORE = {"export", "pause"}  # a file is handed over anyway; `learning` goes without saying
 

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.base import Adapter
 from bots.run import Few, beside, converse
-from core.commands import Answer, Desk
+from core.commands.desk import Answer, Desk
 from core.engine import Act, Outcome
 from core.errors import InputError, LimenError, StoreError, StoreUnreachable
 from core.events import AnyEvent, Attachment, Command, Message, Person, Place, Reaction

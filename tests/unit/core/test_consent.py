@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from core import cards, consent
-from core.answers import Answer
+from core.commands.answers import Answer
 from core.consent import Asking, hint, question
 from core.errors import CardError, LimenError
 from core.events import Kind, Person, PersonaKey, Place

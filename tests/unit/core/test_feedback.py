@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import habits, polarity, trust
 from core.feedback import Fact, Reading, Seen, Verdict, Voter, read, standing
-from core.polarity import Polarity
+from core.votes import habits, polarity, trust
+from core.votes.polarity import Polarity
 
 
 def fact(user: str, emoji: str, time: float, removed: bool = False, is_bot: bool = False) -> Fact:

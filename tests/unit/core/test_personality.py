@@ -5,8 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import changes
-from core.changes import AnyChange, Born, Dial, Paused, Rated, Reflected, Relation, Reset, Rolled, Style, Talked, Tuned
+from core.growth import changes
+from core.growth.changes import (
+    AnyChange,
+    Born,
+    Dial,
+    Paused,
+    Rated,
+    Reflected,
+    Relation,
+    Reset,
+    Rolled,
+    Style,
+    Talked,
+    Tuned,
+)
 from core.personality import DAY, MOOD_HALF, MOST_PEOPLE, State, bond, faded, replay
 
 DIALS = {"warmth": Dial(0.75, 0.55, 0.95), "humour": Dial(0.5, 0.5, 0.5), "boldness": Dial(0.9, 0.7, 1.0)}

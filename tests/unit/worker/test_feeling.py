@@ -10,7 +10,7 @@ from core.events import PersonaKey, Place
 from core.jobs import Done
 from core.personality import State
 from core.store.conversations import Talk
-from core.taste import Floats
+from core.votes.taste import Floats
 from personas.card import Card, Emotion, Exchange, Voice
 from tests.fakes.engines import ask as request
 from tests.fakes.engines import engine, run

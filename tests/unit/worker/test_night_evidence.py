@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.nights import Outcome
-from core.taste import Head
+from core.votes.taste import Head
 from tests.unit.worker.test_night_gate import seen
 from worker.night.evidence import Evidence, Spoken, Vote, looks
 from worker.night.gate import AUC, CHANCE, Held, beats_chance, beats_live, judge

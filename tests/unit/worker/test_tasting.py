@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from core import polarity
 from core.events import PersonaKey
-from core.taste import Floats, Head, Looks
+from core.votes import polarity
+from core.votes.taste import Floats, Head, Looks
 from personas.sampling import Sampling
 from worker.embed import HashEmbedder
 from worker.generator import Finished, Request
