@@ -310,8 +310,8 @@ class Taste(Part, frozen=True):
         Meta(
             ge=1,
             le=16,
-            description="Replies to pick from, once somebody has rated one; a card may ask for more. Each costs its "
-            "own tokens, and none is shown while it grows. 1: nothing is picked.",
+            description="Replies to pick from, once somebody has rated one or asks it about itself; a card may ask for "
+            "more. Each costs its own tokens, and none is shown while it grows. 1: nothing is picked.",
         ),
     ] = 1
 

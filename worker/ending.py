@@ -61,7 +61,7 @@ class Ending:
         """What to ask the model, and whose taste picks. Raises StoreUnreachable."""
         try:
             if self._tastes:
-                return Running(ask, *await self._tastes.candidates(ask.job.persona, ask.request))
+                return Running(ask, *await self._tastes.candidates(ask.job.persona, ask.request, bool(ask.judged.told)))
         except StoreUnreachable:
             raise
         except Exception:
@@ -78,10 +78,11 @@ class Ending:
         if stopped := next((end for end in ends if end.finish == "cancelled"), None):
             nothing = msgspec.structs.replace(stopped, text="") if len(ends) > 1 else stopped
             return ask, nothing  # of several, nobody has seen a word
-        if len(ends) == 1 or not (running.head and self._tastes):
+        if len(ends) == 1 or self._tastes is None:
             return ask, ends[0]
+        told, asked = ask.judged.told, "\n".join(line.text for line in ask.new)
         try:
-            end, picked = await self._tastes.pick(running.head, ends, ask.request.seed)
+            end, picked = await self._tastes.pick(running.head, ends, ask.request.seed, told, asked)
         except Exception:
             log.exception("job %s: a fault in picking one of %d replies", ask.job.id, len(ends))
             return ask, next((end for end in ends if end.finish != "error"), ends[0])

@@ -24,7 +24,7 @@ from core.settings import Unknown
 from core.store.conversations import Conversations, Talk
 from core.tongues import foreign
 from personas.card import Card
-from worker.knowing import Knowing, Verdict, asks
+from worker.knowing import Knowing, Verdict, asks, personal
 from worker.nearness import Heard, Nearness
 from worker.shelf import Passage, Shelf
 
@@ -45,14 +45,16 @@ _MY = re.compile(r"\bmy\b", re.IGNORECASE)  # "What is my name?" is as near
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """`decision`: the rule that holds, if one does. `touched`: places of the details of its world that come to mind;
-    `facts`: of its own description; `passages`: of its knowledge files. `verdict`: does it know about it? `declines`:
-    the topic it does not discuss. `foreign`: it is in a language that it does not speak.
+    `facts`: of its own description, which a reply should say if it is `asked` of itself; `passages`: of its knowledge
+    files. `verdict`: does it know about it? `declines`: the topic it does not discuss. `foreign`: it is in a language
+    that it does not speak.
     `plainly`: that it does not know, or not discuss, it says in the card's own words.
     """
 
     decision: Decision | None = None
     touched: tuple[int, ...] = ()
     facts: tuple[str, ...] = ()
+    asked: bool = False
     passages: tuple[Passage, ...] = ()
     verdict: Verdict | None = None
     declines: str = ""
@@ -82,6 +84,11 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     def limit(self) -> str:
         """What it is told to say for a limit of its card, as the ledger keeps it: `unknown`, `declined`, or nothing."""
         return "unknown" if self.unknown else "declined" if self.limits and self.declines else ""
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a reply is to say of it, for that is what was asked."""
+        return self.facts if self.asked and not self.limit else ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -214,10 +221,11 @@ def _judged(
     """Blocks."""
     now = msgspec.structs.replace(now, near=nearness.near(heard, phrases(card.rules)))
     best = max((passage.near for passage in passages), default=0.0)
+    who = asks_who(nearness, heard)
     return Judged(
         decision=decide(card.rules, now), passages=passages,
         touched=touched(nearness, heard, [detail.text for detail in card.world.details]),
-        facts=facts(card, nearness, heard),
+        facts=facts(card, nearness, heard, who), asked=who or personal(asks(heard.texts[0])),
         verdict=knowing.look(card, heard, best), declines=declined(card, nearness, heard),
         foreign=foreign(now.text, card.limits.languages),
     )  # fmt: skip
@@ -230,17 +238,23 @@ def touched(nearness: Nearness, heard: Heard, details: Sequence[str]) -> tuple[i
     return tuple(sorted(found, key=lambda place: -near[details[place]]))
 
 
-def facts(card: Card, nearness: Nearness, heard: Heard) -> tuple[str, ...]:
-    """What its description says of what was asked, in the card's order; who it is comes first. Nothing where nobody can
-    tell what a text means."""
+def asks_who(nearness: Nearness, heard: Heard) -> bool:
+    """Does somebody ask for its name?"""
+    if not nearness.means or _MY.search(heard.texts[0]):
+        return False
+    return max(nearness.near(heard, WHO).values()) >= ASKS_WHO
+
+
+def facts(card: Card, nearness: Nearness, heard: Heard, who: bool) -> tuple[str, ...]:
+    """What its description says of what was asked, in the card's order; `who` it is comes first. Nothing where nobody
+    can tell what a text means."""
     if not nearness.means:
         return ()
     told = [text for text in map(str.strip, _ENDS.split(card.description)) if 0 < len(text) <= LONGEST_FACT]
-    asked = max(nearness.near(heard, WHO).values()) >= ASKS_WHO and not _MY.search(heard.texts[0])
     near = nearness.near(heard, told)
     best = sorted((text for text in told if near[text] >= REMINDS), key=near.__getitem__, reverse=True)
-    kept = set(best[: FACTS - asked])
-    return (*([f"You are {card.title}."] if asked else []), *(text for text in told if text in kept))
+    kept = set(best[: FACTS - who])
+    return (*([f"You are {card.title}."] if who else []), *(text for text in told if text in kept))
 
 
 def declined(card: Card, nearness: Nearness, heard: Heard) -> str:

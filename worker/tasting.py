@@ -1,4 +1,5 @@
-"""Several replies to choose from, and which one it shall be: its people's taste picks (`core/votes/taste.py`).
+"""Several replies to choose from, and which one it shall be: its people's taste picks (`core/votes/taste.py`), among
+those that are true (`worker/truth.py`).
 
 A taste is read from the ledger's votes whenever it is wanted, so that what was taken back, deleted or forgotten is in
 it no more; only vectors and the head are kept here, for as long as nothing changes. Nothing of it is stored.
@@ -23,6 +24,7 @@ from core.votes.taste import MOST, Floats, Head, Looks, counted
 from core.votes.unlearned import counting, spans
 from worker.generator import Finished, Request
 from worker.night.sight import people, seen, shared
+from worker.truth import true
 
 Embed = Callable[[Sequence[str]], Awaitable[Floats | None]]
 History = Callable[[PersonaKey], Awaitable[Sequence[Change]]]
@@ -72,9 +74,11 @@ class Tastes:
         self._known: OrderedDict[PersonaKey, _Known] = OrderedDict()
         self._learning: dict[PersonaKey, asyncio.Task[Head | None]] = {}
 
-    async def candidates(self, persona: PersonaKey, request: Request) -> tuple[tuple[Request, ...], Head | None]:
-        """The request, as often as there shall be replies to choose from; more than once only where there is a head,
-        and where it is known soon.
+    async def candidates(
+        self, persona: PersonaKey, request: Request, told: bool = False
+    ) -> tuple[tuple[Request, ...], Head | None]:
+        """The request, as often as there shall be replies to choose from; more than once only where there is a head
+        that is known soon, or where something is to be `told` that not every reply may tell.
 
         Raises StoreError.
         """
@@ -82,7 +86,7 @@ class Tastes:
         if count == 1 or request.sampling.temperature == 0:  # greedy, all would be the same
             return (request,), None
         head = await self._soon(persona)
-        return (several(request, count) if head else (request,)), head
+        return (several(request, count) if head or told else (request,)), head
 
     async def _soon(self, persona: PersonaKey) -> Head | None:
         """The head, unless it takes long: then it is learned beside the talk, once."""
@@ -114,11 +118,15 @@ class Tastes:
                 known.marks, known.until = marks, self._clock() + STALE
             return known.head
 
-    async def pick(self, head: Head, ends: Sequence[Finished], seed: int) -> tuple[Finished, Picked]:
-        """One of these replies. Those that came to nothing are none, unless there is no other."""
+    async def pick(
+        self, head: Head | None, ends: Sequence[Finished], seed: int, told: Sequence[str] = (), asked: str = ""
+    ) -> tuple[Finished, Picked]:
+        """One of these replies: of those that tell what was `asked`, if something is to be `told`, the one that is
+        liked. Those that came to nothing are none, unless there is no other."""
         good = [at for at, end in enumerate(ends) if end.finish in ("stop", "length") and end.text.strip()]
-        vectors = await self._embed([ends[at].text for at in good]) if len(good) > 1 else None
-        if vectors is None:
+        good = [good[place] for place in true(told, asked, [ends[at].text for at in good])]
+        vectors = await self._embed([ends[at].text for at in good]) if head and len(good) > 1 else None
+        if head is None or vectors is None:
             at = good[0] if good else 0
             return ends[at], Picked(at, len(ends))
         looks = Looks([ends[at].text for at in good], vectors)

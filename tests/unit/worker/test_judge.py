@@ -9,7 +9,7 @@ import pytest
 
 from personas.card import Card, Rule, When
 from worker.embed import HashEmbedder, Vectors
-from worker.judge import Judge, facts
+from worker.judge import Judge, asks_who, facts
 from worker.nearness import Nearness
 
 CARD = Card(
@@ -45,14 +45,18 @@ def test_it_is_told_once_more_what_is_asked_about_itself(asked: str, told: tuple
     """In the card's order, two sentences at most, and its name first where that is asked."""
     nearness = Nearness(Spelling())
 
-    assert told == facts(CARD, nearness, nearness.heard(asked))
+    heard = nearness.heard(asked)
+
+    assert told == facts(CARD, nearness, heard, asks_who(nearness, heard))
 
 
 def test_who_cannot_tell_what_is_meant_reminds_of_nothing() -> None:
     """What is only spelt alike may be about anything."""
     nearness = Nearness(HashEmbedder())
 
-    assert () == facts(CARD, nearness, nearness.heard("Is your ship called the Gannet?"))
+    heard = nearness.heard("Is your ship called the Gannet?")
+
+    assert () == facts(CARD, nearness, heard, asks_who(nearness, heard))
 
 
 class Slow(Spelling):

@@ -66,6 +66,19 @@ async def test_where_nobody_has_rated_one_is_enough(monkeypatch: pytest.MonkeyPa
     assert ((REQUEST,), None) == await tastes(monkeypatch, 4, None).candidates(PERSONA, REQUEST)
 
 
+async def test_what_is_to_be_told_gets_several_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which the first true one is given, while nobody has rated; afterwards, the true one that is liked."""
+    it = tastes(monkeypatch, 4, None)
+    requests, head = await it.candidates(PERSONA, REQUEST, told=True)
+    ends = [end("The Pearl, my kind friend!"), end("The Gannet costs two coins."), end("The Gannet, you kind friend!")]
+    told, asked = ("Your ship is the Gannet.",), "What is your ship called?"
+    picks = {(await it.pick(known(), ends, seed, told, asked))[1].at for seed in range(40)}
+
+    assert (4, None) == (len(requests), head)
+    assert 1 == (await it.pick(None, ends, 1, told, asked))[1].at
+    assert {2} <= picks <= {1, 2}
+
+
 def test_candidates_have_dice_of_their_own_and_wait_for_the_first() -> None:
     """The same prompt; seeds stay within what every engine takes."""
     first, *others = several(msgspec.structs.replace(REQUEST, seed=2**63 - 1), 3)
