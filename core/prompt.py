@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from core.events import Line
-from core.speakers import named, quoted, show_names
+from core.speakers import NOBODY, Speakers, named, quoted, show_names
 from core.text import falls
 from core.tongues import names
 from personas.card import Card, Exchange
@@ -33,13 +33,15 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """Everything the model is told. `system` and `examples` are stable, `asides` change with every turn."""
+    """Everything the model is told. `system` and `examples` are stable, `asides` change with every turn. For whom a
+    reply must not speak are the `speakers`."""
 
     system: tuple[Section, ...]
     examples: tuple[Said, ...]
     history: tuple[Said, ...]
     asides: tuple[Section, ...]
     message: Said
+    speakers: Speakers = NOBODY
 
 
 class Recalled(msgspec.Struct, frozen=True):
@@ -101,6 +103,7 @@ def compose(scene: Scene) -> Prompt:
         history=tuple(_said(line, names, scene.group) for line in scene.lines),
         asides=tuple(section for section in _asides(scene) if section.text),
         message=Said("user", "\n".join(_said(line, names, scene.group).text for line in scene.new), scene.new[-1].id),
+        speakers=Speakers(own_names(scene.card), tuple(names.values()) if scene.group else ()),
     )
 
 

@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+import msgspec
+
 from core.events import Line
 
 ROLES = ("system", "user", "assistant", "developer", "tool", "you")  # nobody is called that
@@ -17,6 +19,16 @@ _COLONS = ":\u02d0\u02f8\u0589\u05c3\u2236\ua789\ufe13\ufe55\uff1a"  # and what 
 _SPEAKS = re.compile(rf"[^{_COLONS}]{{1,60}}[{_COLONS}]")
 # Letters of other scripts that look like Latin ones, and signs that look like letters; for comparing names only.
 _ALIKE = str.maketrans("аеорсухіјѕһԁвнкмтգοανειρτυχκμβη01|", "aeopcyxijshdbhkmtgoavelptuxkmbholl")  # noqa: RUF001
+
+
+class Speakers(msgspec.Struct, frozen=True):
+    """Whose names may stand before lines of a talk: `ours` are the persona's, `others` people's, as they are shown."""
+
+    ours: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+NOBODY = Speakers()
 
 
 def show_names(lines: Sequence[Line], ours: Iterable[str] = ()) -> dict[str, str]:

@@ -10,6 +10,7 @@ import msgspec
 
 from core.jobs import BASE, Lane
 from core.prompt import Prompt
+from core.speakers import NOBODY, Speakers
 from personas.sampling import Sampling
 
 
@@ -18,7 +19,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
 
     `history_dropped` counts the oldest history lines that were left out; `dropped` names sections and lines that were.
     The first `own` messages are the card's: its character, and its examples. `spoken`, in tokens: what a reply should
-    not copy, which is the persona's earlier replies and the stage directions.
+    not copy, which is the persona's earlier replies and the stage directions. `speakers`: for whom it must not speak.
     """
 
     messages: tuple[dict[str, str], ...]
@@ -27,6 +28,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     history_dropped: int = 0
     own: int = 0
     spoken: tuple[tuple[int, ...], ...] = ()
+    speakers: Speakers = NOBODY
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `loras` are versions in order of preference (the one that serves, then earlier good ones); the base comes last
     without being named. `after` is the id of a request with the same prompt: whoever keeps what was read of a prompt
     may let this one wait for that. With `choices` no reply is wanted, but how likely each of them is to come next.
-    `spoken`: see `Rendered`.
+    `spoken`, `speakers`: see `Rendered`.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     choices: tuple[tuple[int, ...], ...] = ()
     spoken: tuple[tuple[int, ...], ...] = ()
+    speakers: Speakers = NOBODY
 
 
 class Piece(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ for many turns), then examples, then the sections of lowest priority, then the m
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from jinja2.exceptions import TemplateError
 
 from core.errors import ModelError
 from core.prompt import Prompt, Said, Section
+from core.speakers import Speakers
 from core.text import clean
 from worker.controls import Controls, marks
 from worker.copying import spoken
@@ -87,6 +88,7 @@ class Renderer:
         return Rendered(
             messages=tuple(draft.messages()), tokens=tuple(tokens[-budget:]), dropped=tuple(draft.dropped),
             history_dropped=draft.gone, own=bool(draft.system) + len(draft.examples), spoken=self._spoken(draft),
+            speakers=prompt.speakers,
         )  # fmt: skip
 
     def _spoken(self, draft: _Draft) -> tuple[tuple[int, ...], ...]:
@@ -99,6 +101,10 @@ class Renderer:
         free += [section.text for section in sections if section.name not in (*DIRECTIONS, "voice")]
         pieces = [piece for text in said for piece in _BREAKS.split(text)]
         return spoken(map(self._encoded, pieces), map(self._encoded, (*free, draft.message)))
+
+    def labels(self, names: Iterable[str]) -> tuple[tuple[int, ...], ...]:
+        """The tokens of names with a colon behind, as they stand at the beginning of a reply."""
+        return tuple(self._encoded(f"{lead}{name}:") for name in names for lead in ("", " "))
 
     def _encoded(self, text: str) -> tuple[int, ...]:
         """The tokens of a text by itself; most are the same from turn to turn."""
@@ -229,8 +235,9 @@ def _mapped(prompt: Prompt, safe: Callable[[str], str]) -> Prompt:
         return tuple(Section(part.name, safe(part.text), part.priority) for part in parts)
 
     (message,) = said([prompt.message])
+    speakers = Speakers(tuple(map(safe, prompt.speakers.ours)), tuple(map(safe, prompt.speakers.others)))
     return Prompt(
-        sections(prompt.system), said(prompt.examples), said(prompt.history), sections(prompt.asides), message
+        sections(prompt.system), said(prompt.examples), said(prompt.history), sections(prompt.asides), message, speakers
     )
 
 

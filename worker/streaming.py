@@ -1,6 +1,11 @@
-"""Token ids → text that is final: no half characters, nothing that may turn out to be a stop string. No torch."""
+"""Token ids → text that is final: no half characters, nothing that may turn out to be a stop string. No torch.
+
+A reply is one speaker's: a name with a colon at its beginning is left out, and it ends where another line begins so.
+"""
 
 from collections.abc import Callable, Sequence
+
+from core.speakers import NOBODY, Speakers
 
 BROKEN = "\ufffd"  # what a decoder shows for the first bytes of a character
 WINDOW = 16  # ids that are decoded at a time; as many before them go along, for decoders look at what comes before
@@ -8,10 +13,14 @@ WINDOW = 16  # ids that are decoded at a time; as many before them go along, for
 
 class Stream:
     """The text of one reply as it grows. `decode` turns ids into text. It is given the last ones only: all of them take
-    0.6 ms at 1,000 tokens and 2 at 4,000, at every token of every reply."""
+    0.6 ms at 1,000 tokens and 2 at 4,000, at every token of every reply. `speakers`: whose lines are no part of it."""
 
-    def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str]) -> None:
-        self._decode, self._stop = decode, [text for text in stop if text]
+    def __init__(
+        self, decode: Callable[[Sequence[int]], str], stop: Sequence[str], speakers: Speakers = NOBODY
+    ) -> None:
+        labels = [f"{name}:" for name in (*speakers.ours, *speakers.others) if name]
+        self._decode, self._labels = decode, sorted(labels, key=len, reverse=True)
+        self._stop = [*(text for text in stop if text), *(f"\n{label}" for label in labels)]
         self._told = 0
         self._from = self._to = 0
         self._before = ""  # the text of the ids until `_to`
@@ -22,12 +31,12 @@ class Stream:
     @property
     def text(self) -> str:
         """All of it as it stands: cut at a stop string, no white space around it, no half character at its end."""
-        return _finished(self._cut(self._all()).lstrip())
+        return _finished(self._cut(self._own(self._all())))
 
     def push(self, token: int) -> str:
         """Take a token; the text that is final by it. After that `stopped` may be true."""
         self.ids.append(token)
-        whole = self._cut(self._all()).lstrip()
+        whole = self._cut(self._own(self._all()))
         return self._tell(whole, len(_finished(whole)) if self.stopped else self._safe(whole))
 
     def rest(self) -> str:
@@ -44,6 +53,12 @@ class Stream:
             self._lead = self._decode(self.ids[self._from :])
         return text
 
+    def _own(self, text: str) -> str:
+        """Without white space and a speaker's name before it."""
+        text = text.lstrip()
+        label = next((label for label in self._labels if text.startswith(label)), "")
+        return text[len(label) :].lstrip()
+
     def _tell(self, whole: str, upto: int) -> str:
         new = whole[self._told : upto]
         self._told = max(self._told, upto)
@@ -58,6 +73,8 @@ class Stream:
 
     def _safe(self, text: str) -> int:
         """How much of the text can no longer change, should it also end there."""
+        if any(len(text) < len(label) and label.startswith(text) for label in self._labels):
+            return 0  # it may become a name
         end = len(text)
         for stop in self._stop:
             for size in range(min(len(stop) - 1, len(text)), 0, -1):

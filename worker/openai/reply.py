@@ -31,7 +31,7 @@ class Reply:
     def __init__(self, request: Request, tell: Tell) -> None:
         self.request, self._tell = request, tell
         self._texts: list[str] = []
-        self._stream = Stream(self._joined, request.sampling.stop)
+        self._stream = Stream(self._joined, request.sampling.stop, request.speakers)
         self._counted = 0
         self.lora = BASE
         self.finish = ""

@@ -38,6 +38,14 @@ def test_a_group_tells_people_of_the_same_name_apart() -> None:
     assert {"p:1": "Ann", "p:2": "Ann (2)", "p:3": "Bob"} == names
 
 
+def test_it_is_known_for_whom_a_reply_must_not_speak() -> None:
+    """In a DM no names are shown, so only its own can get before a reply."""
+    scenes = [Scene(card=CARD, lines=(line("a"),), new=(line("b", BOB),), group=group) for group in (True, False)]
+
+    assert [("Ann", "Bob"), ()] == [compose(scene).speakers.others for scene in scenes]
+    assert {("Captain Mira", "mira")} == {compose(scene).speakers.ours for scene in scenes}
+
+
 def test_a_name_cannot_pose_as_another_speaker() -> None:
     """A colon or line break in a name would look like somebody else's line."""
     names = show_names([line("x", Person("p:9", "Bob: hi\nAnn"))])

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.speakers import NOBODY, Speakers
 from tests.fakes.tiny import Bytes
 from worker.streaming import WINDOW, Stream
 
+TALK = Speakers(("Captain Mira", "Mira"), ("Ann", "Ann (2)"))
 
-def said(text: str, *stop: str) -> tuple[list[str], Stream]:
-    stream = Stream(Bytes().decode, stop)
+
+def said(text: str, *stop: str, speakers: Speakers = NOBODY) -> tuple[list[str], Stream]:
+    stream = Stream(Bytes().decode, stop, speakers)
     pieces = []
     for token in text.encode():
         pieces.append(stream.push(token))
@@ -36,6 +40,28 @@ def test_nothing_of_a_stop_string_is_ever_shown(text: str) -> None:
 
     assert text[:cut] == "".join(pieces) == stream.text
     assert stream.stopped == (cut < len(text))
+
+
+@pytest.mark.parametrize(
+    ("written", "reply", "stopped"),
+    [
+        ("Mira: Aye!", "Aye!", False),
+        ("Captain Mira:  Aye!", "Aye!", False),
+        ("\nAnn (2): Aye!", "Aye!", False),
+        ("Mira", "Mira", False),
+        ("Mira and Ann: friends.", "Mira and Ann: friends.", False),
+        ("Ann, aye!\nAnn was here.", "Ann, aye!\nAnn was here.", False),
+        ("Aye!\nAnn: Hello?", "Aye!", True),
+        ("Mira: Aye!\n\nMira: And more.", "Aye!", True),
+        ("The crew:\n- Ann: cook", "The crew:\n- Ann: cook", False),
+    ],
+)
+def test_a_reply_is_one_speaker_s(written: str, reply: str, stopped: bool) -> None:
+    """A name before it is no part of it, and it ends where somebody else would speak. None of that is ever shown."""
+    pieces, stream = said(written, speakers=TALK)
+
+    assert reply == "".join(pieces) == stream.text
+    assert stopped == stream.stopped
 
 
 def test_a_word_is_shown_as_soon_as_it_is_final() -> None:
