@@ -99,7 +99,7 @@ def compose(scene: Scene) -> Prompt:
     names = show_names([*scene.lines, *scene.new], own_names(scene.card))
     return Prompt(
         system=tuple(section for section in _character(scene) if section.text),
-        examples=tuple(said for example in scene.card.voice.examples for said in _exchange(example)),
+        examples=tuple(said for example in scene.card.voice.examples for said in _exchange(example, scene.group)),
         history=tuple(_said(line, names, scene.group) for line in scene.lines),
         asides=tuple(section for section in _asides(scene) if section.text),
         message=Said("user", "\n".join(_said(line, names, scene.group).text for line in scene.new), scene.new[-1].id),
@@ -172,8 +172,13 @@ def _degree(value: float) -> str:
     return next(word for bound, word in steps if value < bound)
 
 
-def _exchange(example: Exchange) -> tuple[Said, Said]:
-    return Said("user", example.user.strip()), Said("assistant", example.reply.strip())
+GUEST = "Guest"  # who speaks in a card's examples
+
+
+def _exchange(example: Exchange, group: bool) -> tuple[Said, Said]:
+    """As lines of this talk look: examples show a small model that its replies have no name before them."""
+    user = example.user.strip()
+    return Said("user", named(GUEST, user) if group else user), Said("assistant", example.reply.strip())
 
 
 def _asides(scene: Scene) -> list[Section]:

@@ -7,15 +7,19 @@ run is. It looks at what the persona has said and at how it was told to speak, l
 it is told of the world, or in people's words, and less numbers: those it may say as often as it likes (`spoken`).
 
 Where several people talk, each line of the prompt begins with a name, and a small model begins its reply with the one
-that it read last: one in three replies of SmolLM2-135M. That is no copy of its own words, but is held back as well.
+that it read last, or with its own, and is out of its voice by that: 72 of 96 first replies of SmolLM2-135M as Captain
+Mira, and 49 of them in her voice; with such beginnings held back (`Turns`) none, and 90. In a DM 89 are.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 GROWTH = 1.75  # by so much more for each token that the run is longer
 MOST = 10.0  # nats: enough to leave a loop, and what can only be said in one way is said all the same
-NEVER = 100.0  # nats
+OPENING = 5.0  # nats that a name costs as the beginning of a reply
+NEVER = 100.0
+LONGEST_NAME = 40  # tokens; names are shown with no more letters
 SHARED = 4  # tokens in a row that stand elsewhere, too, belong there
 SEEN = 4  # places of one run that are looked at: who has said it more often says it no more
 
@@ -45,24 +49,36 @@ def _apart(text: Sequence[int], known: set[Tokens]) -> Iterable[Tokens]:
     yield tuple(piece)
 
 
-class Copies:
-    """Runs of tokens that were `spoken` before. `allowed`: a run so long is no copy yet, it is a turn of phrase.
-    `labels`: what stands before the lines of others, with which no reply begins."""
+class Turns(NamedTuple):
+    """How lines of a group begin, and replies do not: `openers` are first tokens of names, `labels` whole names with
+    the colon that follows."""
 
-    def __init__(
-        self, spoken: tuple[Tokens, ...], multiplier: float, allowed: int, labels: tuple[Tokens, ...] = ()
-    ) -> None:
-        self._spoken, self._multiplier, self._allowed = spoken, multiplier, allowed
-        self._labels = {label[:-1]: label[-1] for label in labels}
-        self._longest = max(map(len, self._labels), default=0)
+    openers: frozenset[int] = frozenset()
+    labels: Mapping[Tokens, int] = {}
+
+    def penalties(self, said: Sequence[int]) -> dict[int, float]:
+        """As those of `Copies`. A name may begin a reply all the same if nothing else can; no colon ever follows it."""
+        if not said:
+            return dict.fromkeys(self.openers, OPENING)
+        colon = self.labels.get(tuple(said)) if len(said) <= LONGEST_NAME else None
+        return {} if colon is None else {colon: NEVER}
+
+
+NO_TURNS = Turns()
+
+
+class Copies:
+    """Runs of tokens that were `spoken` before. `allowed`: a run so long is no copy yet, it is a turn of phrase."""
+
+    def __init__(self, spoken: tuple[Tokens, ...], multiplier: float, allowed: int, turns: Turns = NO_TURNS) -> None:
+        self._spoken, self._multiplier, self._allowed, self._turns = spoken, multiplier, allowed, turns
 
     def penalties(self, said: Sequence[int]) -> dict[int, float]:
         """By token that would go on with a copy: what is taken off its score, in nats at temperature 1."""
-        if 0 < len(said) <= self._longest and (colon := self._labels.get(tuple(said))) is not None:
-            return {colon: NEVER}
+        if found := self._turns.penalties(said):
+            return found
         if not self._multiplier or not self._spoken or len(said) < self._allowed:
             return {}
-        found: dict[int, float] = {}
         for text, end in _index(self._spoken, self._allowed).get(tuple(said[-self._allowed :]), ()):
             penalty = min(MOST, self._multiplier * GROWTH ** (_run(said, text, end, self._allowed) - self._allowed))
             found[text[end]] = max(penalty, found.get(text[end], 0.0))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from core.jobs import BASE
 from core.prompt import Prompt
-from worker.copying import Copies
+from worker.copying import Copies, Turns
 from worker.generator import Finished, Piece, Rendered, Request
 from worker.kv import KEEP, Arena, Kept
 from worker.lora.desk import Desk
@@ -50,12 +50,12 @@ USUAL = Limits()
 class _Row:
     """A request on its way. `tokens` are prompt and reply so far; `kept` holds what the model has seen of them."""
 
-    def __init__(self, request: Request, stream: Stream, order: int, labels: tuple[tuple[int, ...], ...]) -> None:
+    def __init__(self, request: Request, stream: Stream, order: int, turns: Turns) -> None:
         self.request, self.stream, self.order = request, stream, order
         self.dice = torch.Generator().manual_seed(request.seed)
         self.tokens = list(request.tokens)
         sampling = request.sampling
-        self.copies = Copies(request.spoken, sampling.dry_multiplier, sampling.dry_allowed_length, labels)
+        self.copies = Copies(request.spoken, sampling.dry_multiplier, sampling.dry_allowed_length, turns)
         self.lora = ""  # not settled yet
         self.slot: int | None = None
         self.kept: Kept | None = None
@@ -155,8 +155,7 @@ class Engine:
         for request in _drained(self._joining):
             self._arrived += 1
             stream = Stream(self._loaded.decode, request.sampling.stop, request.speakers)
-            labels = self._renderer.labels(request.speakers.others)
-            self._waiting.append(_Row(request, stream, self._arrived, labels))
+            self._waiting.append(_Row(request, stream, self._arrived, self._renderer.turns(request.speakers)))
         for row in [row for row in (*self._rows, *self._waiting) if row.request.id in unwanted]:
             self._end(row, "cancelled", events)
 

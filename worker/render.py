@@ -5,7 +5,7 @@ for many turns), then examples, then the sections of lowest priority, then the m
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,10 +14,11 @@ from jinja2.exceptions import TemplateError
 
 from core.errors import ModelError
 from core.prompt import Prompt, Said, Section
+from core.recall.terms import STOP, words
 from core.speakers import Speakers
 from core.text import clean
 from worker.controls import Controls, marks
-from worker.copying import spoken
+from worker.copying import Turns, spoken
 from worker.generator import Rendered
 
 Messages = list[dict[str, str]]
@@ -102,9 +103,12 @@ class Renderer:
         pieces = [piece for text in said for piece in _BREAKS.split(text)]
         return spoken(map(self._encoded, pieces), map(self._encoded, (*free, draft.message)))
 
-    def labels(self, names: Iterable[str]) -> tuple[tuple[int, ...], ...]:
-        """The tokens of names with a colon behind, as they stand at the beginning of a reply."""
-        return tuple(self._encoded(f"{lead}{name}:") for name in names for lead in ("", " "))
+    def turns(self, speakers: Speakers) -> Turns:
+        """How lines of a group begin, and its replies do not."""
+        names = [*speakers.others, *_written_out(speakers.ours)] if speakers.others else []
+        labels = {self._encoded(f"{lead}{name}:") for name in names for lead in ("", " ")}
+        called = [name for name in names if words(name)[:1] and words(name)[0] not in STOP]  # nobody's "I am Ann"
+        return Turns(frozenset(self._encoded(name)[0] for name in called), {label[:-1]: label[-1] for label in labels})
 
     def _encoded(self, text: str) -> tuple[int, ...]:
         """The tokens of a text by itself; most are the same from turn to turn."""
@@ -218,6 +222,13 @@ class Renderer:
             keep = max(1, min(keep - 1, int(keep * most / size * 0.95)))
             cut = _without_middle(text, keep)
         return cut
+
+
+def _written_out(names: Iterable[str]) -> Iterator[str]:
+    """Names of the persona, and each word of them, as sentences begin."""
+    for name in names:
+        yield name
+        yield from (word[0].upper() + word[1:] for word in name.split())
 
 
 def _without_middle(text: str, keep: int) -> str:

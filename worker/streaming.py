@@ -56,7 +56,7 @@ class Stream:
     def _own(self, text: str) -> str:
         """Without white space and a speaker's name before it."""
         text = text.lstrip()
-        label = next((label for label in self._labels if text.startswith(label)), "")
+        label = next((label for label in self._labels if text[: len(label)].lower() == label.lower()), "")
         return text[len(label) :].lstrip()
 
     def _tell(self, whole: str, upto: int) -> str:
@@ -73,7 +73,7 @@ class Stream:
 
     def _safe(self, text: str) -> int:
         """How much of the text can no longer change, should it also end there."""
-        if any(len(text) < len(label) and label.startswith(text) for label in self._labels):
+        if any(len(text) < len(label) and label.lower().startswith(text.lower()) for label in self._labels):
             return 0  # it may become a name
         end = len(text)
         for stop in self._stop:

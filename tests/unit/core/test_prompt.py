@@ -46,6 +46,13 @@ def test_it_is_known_for_whom_a_reply_must_not_speak() -> None:
     assert {("Captain Mira", "mira")} == {compose(scene).speakers.ours for scene in scenes}
 
 
+def test_examples_look_as_lines_of_this_talk_do() -> None:
+    """In a group a name stands before what is answered, and none before the answer."""
+    scenes = [Scene(card=CARD, lines=(), new=(line("a"),), group=group) for group in (False, True)]
+
+    assert [["Hi", "Ahoy!"], ["Guest: Hi", "Ahoy!"]] == [[one.text for one in compose(s).examples] for s in scenes]
+
+
 def test_a_name_cannot_pose_as_another_speaker() -> None:
     """A colon or line break in a name would look like somebody else's line."""
     names = show_names([line("x", Person("p:9", "Bob: hi\nAnn"))])

@@ -3,7 +3,7 @@
 import torch
 
 from personas.sampling import Sampling
-from worker.copying import GROWTH, MOST, NEVER, Copies, spoken
+from worker.copying import GROWTH, MOST, NEVER, OPENING, Copies, Turns, spoken
 from worker.sampling import Draw, choose, uncopied
 
 BEFORE = ((1, 2, 3, 4, 5, 6), (9, 2, 3, 4, 7))
@@ -28,11 +28,11 @@ def test_a_turn_of_phrase_is_no_copy() -> None:
 
 
 def test_no_reply_begins_as_if_somebody_else_spoke() -> None:
-    """A name may stand there, but no colon behind it; later, and behind other words, one may."""
-    copies = Copies((), 0.0, 2, ((1, 2, 9), (1, 9)))
+    """A name is unlikely there, and no colon follows it; later, and behind other words, both may come."""
+    copies = Copies((), 0.0, 2, Turns(frozenset({1}), {(1, 2): 9, (1,): 9}))
 
-    assert [{9: NEVER}, {9: NEVER}] == [copies.penalties(said) for said in ([1], [1, 2])]
-    assert [{}, {}, {}, {}] == [copies.penalties(said) for said in ([], [2], [1, 2, 3], [3, 1])]
+    assert [{1: OPENING}, {9: NEVER}, {9: NEVER}] == [copies.penalties(said) for said in ([], [1], [1, 2])]
+    assert [{}, {}, {}] == [copies.penalties(said) for said in ([2], [1, 2, 3], [3, 1])]
 
 
 def test_what_can_only_be_said_in_one_way_is_held_back_no_more_than_so_much() -> None:

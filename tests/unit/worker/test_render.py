@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 
 from core.prompt import Prompt, Said, Section
+from core.speakers import Speakers
 from tests.fakes.tiny import CHATML, STRICT, Bytes
+from worker.copying import Turns
 from worker.render import Renderer
 
 WHO, MOOD = Section("who", "You are Mira.", 100), Section("mood", "Cheerful.", 10)
@@ -37,6 +39,18 @@ def test_what_a_reply_should_not_copy_is_what_it_said_and_how_it_was_told_to_spe
     rendered = Renderer(Bytes(), 2000).render(asked, 50)
 
     assert ["Well... ", " Call ", " the cook.", "They like you."] == [bytes(one).decode() for one in rendered.spoken]
+
+
+def test_a_reply_in_a_group_begins_with_nobody_s_name() -> None:
+    """Nor with the persona's own; names that are words with which sentences begin are left alone. In a DM, none is
+    shown, and all may be said."""
+    group, dm = (Speakers(("Captain Mira", "mira"), others) for others in (("Zoe", "The Dude"), ()))
+    turns = Renderer(Bytes(), 800).turns(group)
+
+    assert frozenset(b"ZCMm") == turns.openers
+    assert {*map(tuple, (b"Zoe", b" Zoe", b"The Dude", b"Mira", b"Captain Mira"))} <= turns.labels.keys()
+    assert {ord(":")} == {*turns.labels.values()}
+    assert Turns() == Renderer(Bytes(), 800).turns(dm)
 
 
 def test_history_leaves_in_chunks_so_that_the_prefix_holds_for_many_turns() -> None:

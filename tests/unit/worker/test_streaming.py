@@ -48,6 +48,7 @@ def test_nothing_of_a_stop_string_is_ever_shown(text: str) -> None:
         ("Mira: Aye!", "Aye!", False),
         ("Captain Mira:  Aye!", "Aye!", False),
         ("\nAnn (2): Aye!", "Aye!", False),
+        ("MIRA: Aye!", "Aye!", False),
         ("Mira", "Mira", False),
         ("Mira and Ann: friends.", "Mira and Ann: friends.", False),
         ("Ann, aye!\nAnn was here.", "Ann, aye!\nAnn was here.", False),
