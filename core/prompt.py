@@ -257,6 +257,13 @@ def own_names(card: Card) -> tuple[str, ...]:
     return (card.title, card.name, *card.names)
 
 
+def speakers(card: Card, lines: Sequence[tuple[str, str]]) -> Speakers:
+    """As those of a prompt, read from its lines (role, text) once it has been given."""
+    group = any(role == "system" and _GROUP in text for role, text in lines)
+    names = (text.partition(":")[0] for role, text in lines if role == "user" and ":" in text)
+    return Speakers(own_names(card), tuple(dict.fromkeys(names)) if group else ())
+
+
 def _said(line: Line, names: dict[str, str], group: bool) -> Said:
     if line.ours:
         return Said("assistant", line.text, line.id)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.events import Line, Person
 from core.prompt import Scene, compose
+from core.speakers import NOBODY, Speakers
 from core.store.ledger import Told
 from personas.card import Card, Exchange
 from personas.sampling import Sampling
@@ -32,10 +33,11 @@ SOMEBODY = Person("console:night:somebody", "Somebody")
 
 @dataclass(frozen=True)
 class Asked:
-    """A prompt: what people read of it, and its tokens."""
+    """A prompt: what people read of it, its tokens, and for whom an answer must not speak."""
 
     text: str
     tokens: tuple[int, ...]
+    speakers: Speakers = NOBODY
 
 
 def row(base: Base, one: Example) -> Row:
@@ -87,7 +89,14 @@ def answers(
     """An answer to each prompt; the same seeds for every LoRA."""
     loras = (base.known(weights),) if weights else ()
     requests = [
-        Request(id=f"{seed}:{at}", tokens=one.tokens, sampling=sampling, seed=seed * SEEDS + at, loras=loras)
+        Request(
+            id=f"{seed}:{at}",
+            tokens=one.tokens,
+            sampling=sampling,
+            seed=seed * SEEDS + at,
+            loras=loras,
+            speakers=one.speakers,
+        )
         for at, one in enumerate(prompts)
     ]
     ends = base.speak(requests)

@@ -1,9 +1,10 @@
 """core/prompt.py: sections from stable to volatile, speakers told apart, summaries that make nothing up."""
 
 import msgspec
+import pytest
 
 from core.events import Line, Person
-from core.prompt import MANNER_CHARACTERS, SUMMARY_CHARACTERS, Scene, compose, condense, show_names
+from core.prompt import MANNER_CHARACTERS, SUMMARY_CHARACTERS, Scene, compose, condense, show_names, speakers
 from personas.card import Card, Detail, Exchange, Limits, Trait, Voice, World
 
 ANN, ANN_TOO, BOB = Person("p:1", "Ann"), Person("p:2", "Ann"), Person("p:3", "Bob")
@@ -44,6 +45,16 @@ def test_it_is_known_for_whom_a_reply_must_not_speak() -> None:
 
     assert [("Ann", "Bob"), ()] == [compose(scene).speakers.others for scene in scenes]
     assert {("Captain Mira", "mira")} == {compose(scene).speakers.ours for scene in scenes}
+
+
+@pytest.mark.parametrize("group", [True, False])
+def test_a_prompt_that_was_given_tells_for_whom_it_was_not_to_speak(group: bool) -> None:
+    """Those in its lines, and whoever speaks in the examples."""
+    prompt = compose(Scene(card=CARD, lines=(line("a: b"), line("c", BOB, True)), new=(line("d", BOB),), group=group))
+    lines = [("system", "\n".join(section.text for section in prompt.system))]
+    lines += [(said.role, said.text) for said in (*prompt.examples, *prompt.history, prompt.message)]
+
+    assert (("Guest", "Ann", "Bob") if group else ()) == speakers(CARD, lines).others
 
 
 def test_examples_look_as_lines_of_this_talk_do() -> None:
