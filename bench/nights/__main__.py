@@ -70,6 +70,8 @@ class State:
     def keep(self, name: str, result: Any, whole: bool = True) -> None:
         """Put a result away; one that is not whole is not gone on from."""
         self.kept[name if whole else f"{name}…"] = result
+        if whole:
+            self.kept.pop(f"{name}…", None)
         if self._file:
             new = self._file.with_suffix(".new")
             new.write_text(json.dumps(self.kept, indent=1), "utf-8")

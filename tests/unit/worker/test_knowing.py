@@ -50,6 +50,8 @@ def look(text: str, card: Card = SAILOR, nearness: Nearness | None = None):  # t
         ("please explain the tides to me", "please explain the tides to me"),
         ("I like the sea. It is cold.", ""),
         ("What is my sister's name?", ""),
+        ("Where do I live?", ""),
+        ("Which instrument do I play?", ""),
         ("Do you remember what I told you?", ""),
         ("", ""),
         ("🌊🌊", ""),
