@@ -3,8 +3,8 @@ sees them twice. Pure.
 
 The DRY rule ("don't repeat yourself", p-e-w 2024, as in llama.cpp and text-generation-webui): once the last tokens of a
 reply are a run of something said before, the token that would go on with the run is held back, the more the longer the
-run is. It looks at what the persona has said and at how it was told to speak, less whatever stands in its card, in what
-it is told of the world, or in people's words, and less numbers: those it may say as often as it likes (`spoken`).
+run is. It looks at what the persona has said and at how it was told to speak, less whatever its card says of it, what
+it is told of the world, people's words, and numbers: those it may say as often as it likes (`spoken`).
 
 Where several people talk, each line of the prompt begins with a name, and a small model begins its reply with the one
 that it read last, or with its own, and is out of its voice by that: 69 of 96 first replies of SmolLM2-135M as Captain

@@ -93,15 +93,22 @@ class Renderer:
         )  # fmt: skip
 
     def _spoken(self, draft: _Draft) -> tuple[tuple[int, ...], ...]:
-        """What it said last and how it was told to speak, less what stands elsewhere in the prompt as well."""
+        """What it said last and how it was told to speak, less what stands elsewhere in the prompt as well.
+
+        An example may be given as a reply once, and not again: a small model that knows no answer gives one each time.
+        """
         lines, sections = draft.history[-2 * SPOKEN :], (*draft.system, *draft.asides)
         said = [line.text for line in lines if line.role == "assistant"]
-        said += [section.text for section in sections if section.name in DIRECTIONS]
+        told = [section.text for section in sections if section.name in DIRECTIONS]
         free = [line.text for line in (*draft.examples, *lines) if line.role == "user"]
-        free += [line.text for line in draft.examples if line.role == "assistant"]
         free += [section.text for section in sections if section.name not in (*DIRECTIONS, "voice")]
+        free.append(draft.message)
+        shown = [line.text for line in draft.examples if line.role == "assistant"]
+        return (*self._runs(said, free), *self._runs(told, (*free, *shown)))
+
+    def _runs(self, said: Sequence[str], free: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         pieces = [piece for text in said for piece in _BREAKS.split(text)]
-        return spoken(map(self._encoded, pieces), map(self._encoded, (*free, draft.message)))
+        return spoken(map(self._encoded, pieces), map(self._encoded, free))
 
     def turns(self, speakers: Speakers) -> Turns:
         """How lines of a group begin, and its replies do not."""

@@ -41,6 +41,17 @@ def test_what_a_reply_should_not_copy_is_what_it_said_and_how_it_was_told_to_spe
     assert ["Well... ", " Call ", " the cook.", "They like you."] == [bytes(one).decode() for one in rendered.spoken]
 
 
+def test_an_example_of_the_card_is_given_as_a_reply_once() -> None:
+    """What it has said is not to be copied, though it stands in the card's examples; how it is told to speak is spared
+    there."""
+    shown, told = Said("assistant", "Welcome aboard!"), Section("manner", "Say: welcome aboard!")
+    asked = Prompt((WHO,), (Said("user", "Hi"), shown), (Said("user", "Hm?"), shown), (told,), Said("user", "So?"))
+    rendered = Renderer(Bytes(), 2000).render(asked, 50)
+
+    assert b"Welcome aboard!" in map(bytes, rendered.spoken)
+    assert not any(b"elcome aboard" in bytes(one) for one in rendered.spoken[1:])
+
+
 def test_a_reply_in_a_group_begins_with_nobody_s_name() -> None:
     """Nor with the persona's own; names that are words with which sentences begin are left alone. In a DM, none is
     shown, and all may be said."""
