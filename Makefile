@@ -22,7 +22,7 @@ chat: ## talk to a persona in this terminal; ARGS="--persona NAME --plain"
 	@scripts/install worker
 	@exec .venv/bin/limen chat $(ARGS)
 
-test: ## run the tests, on up to four cores; ARGS="-k queue -x", ARGS="-n 0" on one
+test: ## run the tests, up to four files at once; ARGS="-k queue -x", ARGS="-n 0" one by one
 	@scripts/install dev,worker
 	@$(PY) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 

@@ -75,10 +75,11 @@ class Copies:
 
     def penalties(self, said: Sequence[int]) -> dict[int, float]:
         """By token that would go on with a copy: what is taken off its score, in nats at temperature 1."""
-        if found := self._turns.penalties(said):
-            return found
+        if turn := self._turns.penalties(said):
+            return turn
         if not self._multiplier or not self._spoken or len(said) < self._allowed:
             return {}
+        found: dict[int, float] = {}
         for text, end in _index(self._spoken, self._allowed).get(tuple(said[-self._allowed :]), ()):
             penalty = min(MOST, self._multiplier * GROWTH ** (_run(said, text, end, self._allowed) - self._allowed))
             found[text[end]] = max(penalty, found.get(text[end], 0.0))

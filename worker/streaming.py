@@ -3,6 +3,7 @@
 A reply is one speaker's: a name with a colon at its beginning is left out, and it ends where another line begins so.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from core.speakers import NOBODY, Speakers
@@ -18,9 +19,11 @@ class Stream:
     def __init__(
         self, decode: Callable[[Sequence[int]], str], stop: Sequence[str], speakers: Speakers = NOBODY
     ) -> None:
+        self._decode, self._stop = decode, [text for text in stop if text]
         labels = [f"{name}:" for name in (*speakers.ours, *speakers.others) if name]
-        self._decode, self._labels = decode, sorted(labels, key=len, reverse=True)
-        self._stop = [*(text for text in stop if text), *(f"\n{label}" for label in labels)]
+        names = "|".join(map(re.escape, labels)) or r"(?!)"  # nobody's: that is nowhere
+        self._labels = tuple(map(str.lower, labels))
+        self._label, self._turn = re.compile(names, re.IGNORECASE), re.compile(rf"\n(?:{names})", re.IGNORECASE)
         self._told = 0
         self._from = self._to = 0
         self._before = ""  # the text of the ids until `_to`
@@ -31,12 +34,12 @@ class Stream:
     @property
     def text(self) -> str:
         """All of it as it stands: cut at a stop string, no white space around it, no half character at its end."""
-        return _finished(self._cut(self._own(self._all())))
+        return _finished(self._own(self._cut(self._all())))
 
     def push(self, token: int) -> str:
         """Take a token; the text that is final by it. After that `stopped` may be true."""
         self.ids.append(token)
-        whole = self._cut(self._own(self._all()))
+        whole = self._own(self._cut(self._all()))
         return self._tell(whole, len(_finished(whole)) if self.stopped else self._safe(whole))
 
     def rest(self) -> str:
@@ -54,10 +57,13 @@ class Stream:
         return text
 
     def _own(self, text: str) -> str:
-        """Without white space and a speaker's name before it."""
+        """Without white space and a speaker's name before it, and up to where another line has one."""
         text = text.lstrip()
-        label = next((label for label in self._labels if text[: len(label)].lower() == label.lower()), "")
-        return text[len(label) :].lstrip()
+        if label := self._label.match(text):
+            text = text[label.end() :].lstrip()
+        turn = self._turn.search(text)
+        self.stopped |= turn is not None
+        return text[: turn.start()] if turn else text
 
     def _tell(self, whole: str, upto: int) -> str:
         new = whole[self._told : upto]
@@ -73,9 +79,10 @@ class Stream:
 
     def _safe(self, text: str) -> int:
         """How much of the text can no longer change, should it also end there."""
-        if any(len(text) < len(label) and label.lower().startswith(text.lower()) for label in self._labels):
-            return 0  # it may become a name
+        line = text[text.rfind("\n") + 1 :].lower()
         end = len(text)
+        if any(label.startswith(line) for label in self._labels):  # it may become a name
+            end -= len(line)
         for stop in self._stop:
             for size in range(min(len(stop) - 1, len(text)), 0, -1):
                 if text.endswith(stop[:size]):

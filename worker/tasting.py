@@ -24,7 +24,7 @@ from core.votes.taste import MOST, Floats, Head, Looks, counted
 from core.votes.unlearned import counting, spans
 from worker.generator import Finished, Request
 from worker.night.sight import people, seen, shared
-from worker.truth import true
+from worker.truth import truest
 
 Embed = Callable[[Sequence[str]], Awaitable[Floats | None]]
 History = Callable[[PersonaKey], Awaitable[Sequence[Change]]]
@@ -124,7 +124,7 @@ class Tastes:
         """One of these replies: of those that tell what was `asked`, if something is to be `told`, the one that is
         liked. Those that came to nothing are none, unless there is no other."""
         good = [at for at, end in enumerate(ends) if end.finish in ("stop", "length") and end.text.strip()]
-        good = [good[place] for place in true(told, asked, [ends[at].text for at in good])]
+        good = [good[place] for place in truest(told, asked, [ends[at].text for at in good])]
         vectors = await self._embed([ends[at].text for at in good]) if head and len(good) > 1 else None
         if head is None or vectors is None:
             at = good[0] if good else 0

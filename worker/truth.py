@@ -11,7 +11,7 @@ from core.recall.terms import terms
 AS_MUCH = 2 / 3  # of what the reply that says most of it says: wordings differ
 
 
-def true(facts: Sequence[str], asked: str, replies: Sequence[str]) -> list[int]:
+def truest(facts: Sequence[str], asked: str, replies: Sequence[str]) -> list[int]:
     """Places of the replies that say some of the `facts`, about as much of them as any; all, if none says any.
 
     What was in the question is no answer to it, and a fact that is mostly there is not asked for: "Is she the Gannet?"

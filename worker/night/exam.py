@@ -8,7 +8,7 @@ import msgspec
 
 from core.jobs import BASE
 from core.nights import Sample, Shift
-from core.prompt import speakers
+from core.prompt import own_names, speakers
 from core.store.ledger import Told
 from core.votes.taste import MOST, Head
 from personas.card import Card
@@ -93,7 +93,7 @@ class Examiner:
 
     def _knows(self, one: Weights | None) -> float:
         """How often it says who it is."""
-        names = (self._card.title, self._card.name, *self._card.names)
+        names = own_names(self._card)
         replies = measure.speak(self._base, self._who, one, self._sampling, self._seed + 1)
         return sum(knows(reply, names) for reply in replies) / len(replies)
 

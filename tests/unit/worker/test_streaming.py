@@ -54,6 +54,7 @@ def test_nothing_of_a_stop_string_is_ever_shown(text: str) -> None:
         ("Ann, aye!\nAnn was here.", "Ann, aye!\nAnn was here.", False),
         ("Aye!\nAnn: Hello?", "Aye!", True),
         ("Mira: Aye!\n\nMira: And more.", "Aye!", True),
+        ("Aye!\nMIRA: And more.", "Aye!", True),
         ("The crew:\n- Ann: cook", "The crew:\n- Ann: cook", False),
     ],
 )
@@ -63,6 +64,21 @@ def test_a_reply_is_one_speaker_s(written: str, reply: str, stopped: bool) -> No
 
     assert reply == "".join(pieces) == stream.text
     assert stopped == stream.stopped
+
+
+def test_a_stop_string_counts_from_the_first_token_on() -> None:
+    """White space and names are taken off what is left."""
+    pieces, stream = said("\nMira: Aye!", "\n", speakers=TALK)
+
+    assert ("", True) == ("".join(pieces), stream.stopped)
+
+
+@given(st.text(alphabet="Minra: (2)\nA", max_size=30), st.sampled_from(["", "A\n", ": "]))
+def test_what_is_shown_of_one_speaker_is_never_taken_back(text: str, stop: str) -> None:
+    """Whatever the names begin like."""
+    pieces, stream = said(text, stop, speakers=TALK)
+
+    assert stream.text == "".join(pieces)
 
 
 def test_a_word_is_shown_as_soon_as_it_is_final() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from worker.truth import true
+from worker.truth import truest
 
 SHIP = "Your ship is the Saucy Gannet."
 PARROT = "Your parrot is called Biscuit, and he steals biscuits."
@@ -22,7 +22,7 @@ PARROT = "Your parrot is called Biscuit, and he steals biscuits."
 )
 def test_who_says_most_of_a_fact_is_kept(asked: str, replies: Sequence[str], kept: list[int]) -> None:
     """By one fact, not by scraps of several; what the question said, a reply only repeats; all, where none knows."""
-    assert kept == true((SHIP, PARROT), asked, replies)
+    assert kept == truest((SHIP, PARROT), asked, replies)
 
 
 def test_wordings_may_differ() -> None:
@@ -30,9 +30,9 @@ def test_wordings_may_differ() -> None:
     drinks = ("You love ginger tea, storms and sea songs.",)
     replies = ("Ginger tea and storms, and a sea song!", "Ginger tea by a storm at sea!", "Rum.", "Ginger.")
 
-    assert [0, 1] == true(drinks, "What do you love?", replies)
+    assert [0, 1] == truest(drinks, "What do you love?", replies)
 
 
 def test_where_nothing_was_asked_all_are_true() -> None:
     """Taste decides."""
-    assert [0, 1] == true((), "What is your ship called?", ("The Gannet.", "The Pearl."))
+    assert [0, 1] == truest((), "What is your ship called?", ("The Gannet.", "The Pearl."))
