@@ -14,6 +14,7 @@ import msgspec
 from core.votes import damping, habits, trust
 from core.votes.habits import Habit
 from core.votes.polarity import Polarity
+from core.votes.trust import Foretell
 
 WEAK = {"regenerated": -1.0, "stopped": -1.0, "thanked": 1.0}
 MOST_WEAK = 0.3
@@ -34,7 +35,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
 class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A reply as a reading needs it: its id, when it was said (seconds UTC), to whom, how many characters it has, and
     every fact about it. `workspace` finds a server's own emoji; `weak` are signals that are no emoji (`regenerated`,
-    `stopped`, `thanked`), each with the person behind it."""
+    `stopped`, `thanked`), each with the person behind it; `text` is only for who foretells votes."""
 
     reply: str
     time: float
@@ -43,6 +44,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     platform: str = ""
     workspace: str = ""
     weak: tuple[tuple[str, str], ...] = ()
+    text: str = ""
 
 
 class Vote(msgspec.Struct, frozen=True):
@@ -105,12 +107,14 @@ def read(
     now: float,
     weak: float = 0.0,
     half_life: float = inf,
+    foretell: Foretell | None = None,
 ) -> Reading:
     """What all these reactions say. Facts in, verdicts out: per reply, users count and not reactions.
 
     `shared`: more than one person is to be heard, so people earn trust and nobody has more than their share; else the
     one person is the measure. `now` in seconds UTC. `weak`: what a signal that is no emoji counts, at most 0.3.
-    `half_life` in seconds: older replies count less; leave it infinite where the replay sees to that.
+    `half_life` in seconds: older replies count less; leave it infinite where the replay sees to that. `foretell` knows
+    each reply by its place in `seen`, and lets people earn trust on replies where they are alone.
     """
     weak = min(weak, MOST_WEAK)
     heard = _hear(seen, polarity, weak)
@@ -122,7 +126,7 @@ def read(
     notes = {user: list[str]() for user in range(len(heard.people))}
     damped = _damped(heard, now, notes) if shared else [1.0] * len(heard.users)
     evidence = [value * s * d for value, s, d in zip(heard.values, surprise, damped, strict=True)]
-    believed = _trusts(heard, evidence, surprise) if shared else [1.0] * len(heard.people)
+    believed = _trusts(heard, evidence, surprise, foretell) if shared else [1.0] * len(heard.people)
     weights = _weights(heard, evidence, believed, weak)
     if half_life < inf:
         weights = _aged(weights, heard, [0.5 ** (max(0.0, now - one.time) / half_life) for one in seen])
@@ -253,9 +257,11 @@ def _damped(heard: _Heard, now: float, notes: dict[int, list[str]]) -> list[floa
     return [factor * (damping.NEW if user in new else 1) for factor, user in zip(factors, heard.users, strict=True)]
 
 
-def _trusts(heard: _Heard, evidence: Sequence[float], surprise: Sequence[float]) -> list[float]:
+def _trusts(
+    heard: _Heard, evidence: Sequence[float], surprise: Sequence[float], foretell: Foretell | None
+) -> list[float]:
     spreads = [abs(one) * (2 - s) for one, s in zip(evidence, surprise, strict=True)]  # s(2-s) is 4p(1-p)
-    return trust.trusts(len(heard.people), heard.users, heard.replies, evidence, spreads)
+    return trust.trusts(len(heard.people), heard.users, heard.replies, evidence, spreads, foretell)
 
 
 def _weights(heard: _Heard, evidence: Sequence[float], believed: Sequence[float], weak: float) -> list[float]:

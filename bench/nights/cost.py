@@ -16,7 +16,6 @@ from worker.night.base import Base
 from worker.night.cross import Rows, learn
 from worker.night.exam import Examiner
 from worker.night.gate import judge
-from worker.night.split import split
 from worker.night.study import judged
 
 
@@ -30,7 +29,7 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
     """Seconds of CPU: our whole night, its training alone, and trl's training with each loss. null without trl."""
     world = World(base, taste, crowd(), asked.seed)
     world.day(asked.rows, one_each)
-    parts = split(world.rows()[0])
+    parts = world.parts()
     recipe = replace(asked.recipe, seed=asked.seed)
     with Spent() as training:
         made = learn(base, parts, [recipe], "new")
@@ -39,13 +38,13 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
         examiner = Examiner(base, world.stage.card, parts, held, None, asked.seed)
         judge(examiner.sit(made.weights, made.learners).measured)
     found: dict[str, Any] = {
-        "rows": len(parts.rows), "longest": max(len(one.row.tokens) for one in Rows(base).of(parts.rows)),
+        "rows": len(parts.taught), "longest": max(len(one.row.tokens) for one in Rows(base).of(parts.taught)),
         "steps": made.curve[-1].step, "training": round(training.cpu, 1), "exam": round(exam.cpu, 1),
         "base": sum(world.test(None, asked.tested)[0]) / asked.tested, "ours": _worth(world, made.weights, asked),
     }  # fmt: skip
     say(f"time: {found}")
     for loss in compare.LOSSES if compare.installed() else ():
-        weights, seconds = compare.kto(base, Rows(base).of(parts.rows), recipe, loss)
+        weights, seconds = compare.kto(base, Rows(base).of(parts.taught), recipe, loss)
         found[loss] = _worth(world, weights, asked) | {"training": round(seconds, 1)}
         say(f"time: {loss} {found[loss]}")
     return found

@@ -1,6 +1,7 @@
 """Sparse scopes: twenty channels of one card with fifteen ratings each, which is too few for any of them."""
 
 import statistics
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from core.settings import Settings
 from worker.lora.files import Weights
 from worker.night.base import Base
 from worker.night.examples import Example
-from worker.night.split import split
+from worker.night.split import Split, split
 from worker.night.study import Studied, study
 
 SCOPES, RATINGS, PEOPLE = 20, 15, 4  # of each scope: ratings, and people who gave them
@@ -28,7 +29,8 @@ def pool(base: Base, taste: Taste, asked: Asked, scopes: int = SCOPES) -> dict[s
     say(f"pool: {len(rows)} examples, {sum(labels):.0f} labels, {statistics.mean(labels):.1f} in a scope")
     least = Settings().night.least
     before = _rate(worlds[0], None, asked)
-    studied = _learn(base, worlds[0], rows, asked)
+    parts = split(rows)
+    studied = _learn(base, worlds[0], parts.judged_by(_all(worlds, parts.known)[0]), asked)
     forced = [_rate(worlds[0], _alone(base, world, asked), asked) for world in worlds[:TRIED]]
     after = _rate(worlds[0], studied.learned.weights, asked)
     return {
@@ -47,23 +49,23 @@ def _scope(base: Base, taste: Taste, asked: Asked, number: int) -> World:
     return world
 
 
-def _all(worlds: list[World]) -> tuple[list[Example], list[float]]:
+def _all(worlds: list[World], known: Collection[str] | None = None) -> tuple[list[Example], list[float]]:
     """Everybody's examples, each read by its own scope's people, and the labels in each scope."""
     rows, labels = [], []
     for number, world in enumerate(worlds):
-        mine, unit = world.rows()
+        mine, unit = world.rows(known and {one.split(":", 1)[1] for one in known if one.startswith(f"{number}:")})
         rows += [changed(one, reply=f"{number}:{one.reply}", group=f"{number}:{one.group}") for one in mine]
         labels.append(sum(one.weight for one in mine) / unit)
     return sorted(rows, key=lambda one: one.time), labels
 
 
-def _learn(base: Base, world: World, rows: list[Example], asked: Asked) -> Studied:
+def _learn(base: Base, world: World, parts: Split, asked: Asked) -> Studied:
     recipe = replace(asked.recipe, seed=asked.seed)
-    return study(base, world.stage.card, split(rows), [recipe], None)
+    return study(base, world.stage.card, parts, [recipe], None)
 
 
 def _alone(base: Base, world: World, asked: Asked) -> Weights:
-    return _learn(base, world, world.rows()[0], asked).learned.weights
+    return _learn(base, world, world.parts(), asked).learned.weights
 
 
 def _rate(world: World, weights: Weights | None, asked: Asked) -> float:

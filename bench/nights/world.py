@@ -2,13 +2,13 @@
 
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from bench.nights.people import Cast, Rater, Reply, Taste, entries, votes
-from core import config, feedback
+from core import config
 from core.feedback import Reading
 from core.settings import Settings
 from core.store.ledger import Entry, Told
@@ -21,8 +21,9 @@ from worker.night import measure
 from worker.night.base import Base, prepare
 from worker.night.examples import Example, examples
 from worker.night.measure import Asked
+from worker.night.reading import read
 from worker.night.sight import people, seen
-from worker.night.split import split
+from worker.night.split import Split, split
 from worker.night.study import Studied, study
 from worker.night.train import Recipe
 
@@ -119,10 +120,15 @@ class World:
         name = weights.version if weights else "base"
         return [Reply(text, end.text, self.night, end.finish, name) for text, end in zip(texts, ends, strict=True)]
 
-    def rows(self) -> tuple[list[Example], float]:
-        """What a night would learn from now, and the weight of one label."""
-        reading = feedback.read(seen(self.ledger), polarity.ours(), shared=True, now=self.night * DAY)
+    def rows(self, known: Collection[str] | None = None) -> tuple[list[Example], float]:
+        """What a night would learn from now, and the weight of one label. `known`: see `worker.night.reading.read`."""
+        reading = read(seen(self.ledger), polarity.ours(), shared=True, now=self.night * DAY, known=known)
         return self.examples(reading), reading.unit
+
+    def parts(self) -> Split:
+        """What learns and what judges."""
+        parts = split(self.rows()[0], self.learned)
+        return parts.judged_by(self.rows(parts.known)[0]) if parts.folds else parts
 
     def examples(self, reading: Reading) -> list[Example]:
         """The rows of a reading; everybody has said yes."""
@@ -131,8 +137,7 @@ class World:
 
     def learn(self, recipe: Recipe) -> Studied:
         """A night: its LoRA and what the gate says; nothing goes live by that."""
-        parts = split(self.rows()[0], self.learned)
-        return study(self.base, self.stage.card, parts, [recipe], self.live)
+        return study(self.base, self.stage.card, self.parts(), [recipe], self.live)
 
     def promote(self, weights: Weights) -> None:
         """It goes live."""

@@ -4,10 +4,13 @@ Trust is what is left of agreement when chance is taken out: 1 always agrees wit
 coin. Knows neither emoji nor habits; a vote comes as evidence, signed and already weighed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, compress
 from math import atanh, tanh
 from operator import mul, sub
+
+Foretell = Callable[[Sequence[int], Sequence[int], Sequence[float]], Sequence[float]]
+"""For votes (users, replies, what each adds to the log-odds): what others say of replies like each (`foretold.py`)."""
 
 MIDDLE = 0.6  # what an unknown person is trusted: right four times in five
 PRIOR = 5.0  # as if after five votes of which four were right: Beta(4, 1)
@@ -18,6 +21,7 @@ STILL = 0.005  # no more than this on average is no movement
 # has it keeps it.
 LEVEL_ROUNDS = 4
 LEVEL = 5
+CALIBRATED, CLEAREST = 1.5, 0.95  # what is foretold is made no bolder than that, and is never certain
 CHANCE = 0.2  # below it, somebody agrees with others hardly more than a coin does
 SHARE = 0.1
 REGULAR = 0.25
@@ -29,22 +33,31 @@ def log_odds(trust: float) -> float:
 
 
 def trusts(
-    people: int, users: Sequence[int], replies: Sequence[int], evidence: Sequence[float], spreads: Sequence[float]
-) -> list[float]:
+    people: int, users: Sequence[int], replies: Sequence[int], evidence: Sequence[float], spreads: Sequence[float],
+    foretell: Foretell | None = None,
+) -> list[float]:  # fmt: skip
     """Everybody's trust: the mean of a Beta posterior over their agreement with others, weighted by *their* trust.
 
     Each vote is a user, a reply, its evidence (sign: liked or not; size: about 1), and its spread: the variance that
     such a vote has under its user's habit, so that a vote that could hardly have been otherwise proves nothing.
-    Starts in the middle for all and repeats until it hardly moves: Dawid and Skene's model with one coin.
+    Starts in the middle for all and repeats until it hardly moves: Dawid and Skene's model with one coin. With
+    `foretell`, others are heard on replies that they did not vote on, too.
     """
-    shared = _contested(replies)
-    users, replies = list(compress(users, shared)), list(compress(replies, shared))
-    evidence, spreads = list(compress(evidence, shared)), list(compress(spreads, shared))
+    if foretell is None:
+        shared = _contested(replies)
+        users, replies = list(compress(users, shared)), list(compress(replies, shared))
+        evidence, spreads = list(compress(evidence, shared)), list(compress(spreads, shared))
     level = _levelled(people, users, evidence)
     trust = [MIDDLE] * people
     for number in range(ROUNDS):
-        others = _others(trust, users, replies, level if number < LEVEL_ROUNDS else evidence)
-        new = _posterior(people, users, evidence, spreads, others)
+        odds = [log_odds(one) for one in trust]
+        said = list(map(mul, level if number < LEVEL_ROUNDS else evidence, map(odds.__getitem__, users)))
+        others = _others(replies, said)
+        if foretell:
+            foretold = foretell(users, replies, said)
+            more = _calibrated(foretold, [trust[user] for user in users], evidence, spreads)
+            others = [one + 2 * atanh(another) for one, another in zip(others, more, strict=True)]
+        new = _posterior(people, users, evidence, spreads, [tanh(odds / 2) for odds in others])
         moved = sum(map(abs, map(sub, trust, new)))
         # Half a step: two who distrust each other have nothing to go by, so both would be trusted again, and so on.
         trust = [(a + b) / 2 for a, b in zip(trust, new, strict=True)]
@@ -69,16 +82,23 @@ def _contested(replies: Sequence[int]) -> list[bool]:
     return [counts[reply] > 1 for reply in replies]
 
 
-def _others(
-    trust: Sequence[float], users: Sequence[int], replies: Sequence[int], evidence: Sequence[float]
-) -> list[float]:
-    """For each vote, what the others say of its reply, -1 to 1."""
-    odds = [log_odds(one) for one in trust]
-    said = list(map(mul, evidence, map(odds.__getitem__, users)))
+def _others(replies: Sequence[int], said: Sequence[float]) -> list[float]:
+    """For each vote, what the others say of its reply, as log-odds."""
     sums = [0.0] * (max(replies, default=-1) + 1)
     for reply, one in zip(replies, said, strict=True):
         sums[reply] += one
-    return [tanh(all_say / 2) for all_say in map(sub, map(sums.__getitem__, replies), said)]
+    return list(map(sub, map(sums.__getitem__, replies), said))
+
+
+def _calibrated(
+    foretold: Sequence[float], trust: Sequence[float], evidence: Sequence[float], spreads: Sequence[float]
+) -> list[float]:
+    """What is foretold, as bold as it has been right: scaled by the regression of votes on it, in which those who are
+    trusted weigh more. Where nothing can be foretold, it is silenced."""
+    right = sum(t * t * one * told for t, one, told in zip(trust, evidence, foretold, strict=True))
+    most = sum(t**3 * spread * told * told for t, spread, told in zip(trust, spreads, foretold, strict=True))
+    scale = max(0.0, min(CALIBRATED, right / most)) if most > 0 else 0.0
+    return [max(-CLEAREST, min(CLEAREST, scale * told)) for told in foretold]
 
 
 def _posterior(

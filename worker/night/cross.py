@@ -18,6 +18,7 @@ from worker.night.base import Base
 from worker.night.below import Shelf
 from worker.night.examples import Example
 from worker.night.measure import row
+from worker.night.rows import Row
 from worker.night.split import Split
 from worker.night.train import Diverged, Look, Rated, Recipe, Tell, cost, spread_of, surely_worse, train
 
@@ -83,7 +84,7 @@ def learn(
     best: Crossed | None = None
     notes: list[str] = []
     rows = Rows(base)
-    way = Way(tell, sum(_steps(parts, recipe) for recipe in recipes) + recipes[0].steps(len(parts.rows)))
+    way = Way(tell, sum(_steps(parts, recipe) for recipe in recipes) + recipes[0].steps(len(parts.taught)))
     for at, recipe in enumerate(recipes):
         try:
             one = crossed(rows, parts, recipe, way, kept)
@@ -98,8 +99,8 @@ def learn(
     assert best, "there is a recipe, at least"
     upto = (best.best + 1) / len(best.costs) if best.costs else 1.0
     file = kept / "whole.pt" if kept else None
-    last = way.part(best.recipe.steps(len(parts.rows)))
-    weights, curve, _ = train(base, rows.of(parts.rows), (), best.recipe, name, parent, last, file, upto, rows.shelf)
+    last = way.part(best.recipe.steps(len(parts.taught)))
+    weights, curve, _ = train(base, rows.of(parts.taught), (), best.recipe, name, parent, last, file, upto, rows.shelf)
     learners = best.learners if upto == 1.0 else _shorter(rows, parts, best.recipe, upto, kept)
     found = tuple(best.looks[best.best].leanings) if best.looks else ()
     said = tuple(notes) if len(recipes) > 1 else ()
@@ -147,14 +148,14 @@ class Rows:
 
     base: Base
     shelf: Shelf = field(default_factory=Shelf)
-    _known: dict[str, Rated] = field(default_factory=dict, init=False)
+    _known: dict[str, Row] = field(default_factory=dict, init=False)
 
     def of(self, examples: Sequence[Example]) -> list[Rated]:
         """In the order given."""
         for one in examples:
             if one.reply not in self._known:
-                self._known[one.reply] = Rated(row(self.base, one), one.liked, one.weight)
-        return [self._known[one.reply] for one in examples]
+                self._known[one.reply] = row(self.base, one)
+        return [Rated(self._known[one.reply], one.liked, one.weight) for one in examples]
 
 
 def _stem(recipe: Recipe) -> str:

@@ -51,7 +51,7 @@ class Draft:
 
     def divide(self, parts: Split) -> None:
         """How many examples there are, and how many judge."""
-        self._rows = Rows(len(parts.rows), sum(map(len, parts.folds)))
+        self._rows = Rows(len(parts.taught), sum(map(len, parts.folds)))
         self.notes += parts.notes
 
     def teach(self, learned: Learned, base: str) -> None:

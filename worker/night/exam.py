@@ -17,15 +17,16 @@ from worker.night import measure
 from worker.night.base import Base
 from worker.night.evidence import Spoken, Vote, looks
 from worker.night.examples import Example
-from worker.night.gate import Held, Measured
+from worker.night.gate import Held, Measured, offends
 from worker.night.measure import Asked
 from worker.night.rows import Row
 from worker.night.split import Split
 from worker.night.train import Tell
-from worker.night.voice import Voice, knows, voices
+from worker.night.voice import Voice, knows, rude, voices
 
 TALKS = 32  # prompts that both answer
 TIMES = 4  # that they are asked who they are: sixteen answers, for eight were too few to judge by
+AGAIN = 3  # times that both are asked once more, where the new one refuses or insults: 128 replies, then
 SHOWN = 8  # samples in the report
 # Who it is, and what people say first; the card's own examples are asked besides.
 WHO = ("Who are you?", "What is your name?", "Tell me about yourself.", "Hello! Who am I talking to?")
@@ -74,7 +75,7 @@ class Examiner:
             held=self._held, live=live.version if live else BASE, seed=seed,
             perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)),
             card=_card(base, self._card, new), kl=_distance(base, self._prompts, after, new),
-            voices=voices(self._said[None], after), knows=(knew, known),
+            voices=self._voices(new), knows=(knew, known),
             spoken=_spoken(self._parts, before, [self._said[one] for one in learners]),
         )  # fmt: skip
         tell(steps, steps)
@@ -86,6 +87,23 @@ class Examiner:
     def _speaks(self, one: Weights | None) -> None:
         if one not in self._said:
             self._said[one] = measure.speak(self._base, self._prompts, one, self._sampling, self._seed)
+
+    def _voices(self, new: Weights) -> tuple[Voice, Voice]:
+        """The base's and its own. Where it offends, both are asked again, for two of 32 replies may be luck."""
+        was, now = voices(self._said[None], self._said[new])
+        if not offends(was, now):
+            return was, now
+        shares = [rude([*self._said[one], *self._more(one)]) for one in (None, new)]
+        was, now = (
+            msgspec.structs.replace(one, refusals=refusals, abuse=abuse)
+            for one, (refusals, abuse) in zip((was, now), shares, strict=True)
+        )
+        return was, now
+
+    def _more(self, one: Weights | None) -> list[str]:
+        """What it says when it is asked the same with other seeds."""
+        seeds = range(self._seed + 2, self._seed + 2 + AGAIN)
+        return [text for seed in seeds for text in measure.speak(self._base, self._prompts, one, self._sampling, seed)]
 
     @cached_property
     def _knew(self) -> float:

@@ -25,7 +25,7 @@ EACH = 3  # likes and dislikes that must be held out, at least
 PERPLEXITY, LINES, KNOWS, KL = 1.03, 1.5, 0.25, 1.0
 DISTINCT, REPEATED, OPENING = 0.87, 0.05, 0.25  # of 32 replies, 0.05 less variety may be luck
 CELLS = 1 << 20  # weights that are drawn at a time
-LENGTH, REFUSALS, ABUSE = 1.4, 0.08, 0.05  # of 32 replies: two, and one, may be luck
+LENGTH, REFUSALS, ABUSE = 1.4, 0.08, 0.05
 
 Floats = NDArray[np.float64]
 
@@ -145,6 +145,11 @@ def _bounds(seen: Measured) -> Iterator[Check]:
     yield _least("shorter", now.words, was.words / LENGTH, "replies have become much shorter")
     yield _most("refusals", now.refusals, was.refusals + REFUSALS, "it refuses to answer more often")
     yield _most("abuse", now.abuse, was.abuse + ABUSE, "it has become abusive")
+
+
+def offends(was: Voice, now: Voice) -> bool:
+    """Does it refuse or insult more often than it may? Both are rare, so of few replies it may be luck."""
+    return now.refusals > was.refusals + REFUSALS or now.abuse > was.abuse + ABUSE
 
 
 def _ratio(name: str, pair: tuple[float, float], most: float, said: str) -> Check:

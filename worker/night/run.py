@@ -11,14 +11,13 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
-from core import feedback
 from core.errors import LimenError, LoraError, StoreError
 from core.events import PersonaKey
 from core.feedback import Reading, Seen
@@ -33,10 +32,11 @@ from core.store.personas import Personas
 from core.votes import polarity
 from personas.card import Card
 from worker import fetch
+from worker.lora import files
 from worker.lora import manifest as manifests
 from worker.lora.basehash import base_hash
 from worker.lora.check import base_names
-from worker.lora.files import Weights, read, write
+from worker.lora.files import Weights, write
 from worker.lora.keeping import clear_tainted, introduce, keep_night
 from worker.lora.manifest import check_base
 from worker.lora.store import LoraStore
@@ -44,6 +44,7 @@ from worker.model import load
 from worker.night.base import Base, prepare
 from worker.night.draft import Draft
 from worker.night.examples import Collected, Example, collect
+from worker.night.reading import read
 from worker.night.sight import shared
 from worker.night.split import Split, split
 from worker.night.study import Studied, grid, study
@@ -143,11 +144,7 @@ class Teacher:
         card = await self._card(rows, page)
         base = await asyncio.to_thread(lambda: self.base)
         parent, live = await self._weights(base, persona, serving, page)
-        parts = split(rows, await self._learned(live))
-        if not parts.folds:
-            page.settled = True  # what came in can do no more than wait for others
-            raise Over(Outcome.UNDECIDED, f"{parts.notes[0][0].upper()}{parts.notes[0][1:]}.")
-        page.divide(parts)
+        parts = await self._divided(rows, persona, live, page)
         found = await asyncio.to_thread(
             study, base, card, parts, self._recipes(), live, parent, tell=self._tell, kept=self._kept(persona)
         )
@@ -177,9 +174,7 @@ class Teacher:
 
     async def _collect(self, persona: PersonaKey, page: Draft) -> Collected:
         """Its examples. Raises Over if they are too few."""
-        keys = [persona] if persona.scope != CARD else await self._scopes(persona)
-        founds = [await self._collected(key, pool=persona.scope == CARD, now=page.began) for key in keys]
-        found = founds[0] if len(founds) == 1 else _together(founds)
+        found = await self._found(persona, page)
         page.count(found)
         needed, effective = self._tools.settings.night.least, found.effective
         if (missing := math.ceil(needed - effective)) > 0:
@@ -192,13 +187,34 @@ class Teacher:
                 raise Over(Outcome.NOT_ENOUGH, f"Nobody {verb} anything, so there is nothing to tell apart.")
         return found
 
-    async def _collected(self, persona: PersonaKey, pool: bool, now: float) -> Collected:
+    async def _divided(self, rows: Sequence[Example], persona: PersonaKey, live: Weights | None, page: Draft) -> Split:
+        """What learns and what judges. Raises Over if nothing can judge."""
+        parts = split(rows, await self._learned(live))
+        if parts.folds:
+            parts = parts.judged_by((await self._found(persona, page, parts.known)).examples)
+        if not parts.folds:
+            page.settled = True  # what came in can do no more than wait for others
+            raise Over(Outcome.UNDECIDED, f"{parts.notes[0][0].upper()}{parts.notes[0][1:]}.")
+        page.divide(parts)
+        return parts
+
+    async def _found(self, persona: PersonaKey, page: Draft, known: Collection[str] | None = None) -> Collected:
+        """Its examples; of a card, those of all its scopes."""
+        keys = [persona] if persona.scope != CARD else await self._scopes(persona)
+        pool = persona.scope == CARD
+        founds = [await self._collected(key, pool=pool, now=page.began, known=known) for key in keys]
+        return founds[0] if len(founds) == 1 else _together(founds)
+
+    async def _collected(
+        self, persona: PersonaKey, pool: bool, now: float, known: Collection[str] | None
+    ) -> Collected:  # fmt: skip
+        """The examples of one scope. `known`: the replies on which votes may foretell others; None: all."""
         settings = self._tools.settings
         meanings = polarity.load(settings.night.polarity)
 
         def read_all(seen: Sequence[Seen]) -> Reading:
             weak = settings.night.weak_signals
-            return feedback.read(seen, meanings, shared=shared(persona, seen), now=now, weak=weak)
+            return read(seen, meanings, shared=shared(persona, seen), now=now, weak=weak, known=known)
 
         return await collect(
             self._tools.ledger, self._tools.consents, persona, read_all, now=now,
@@ -251,7 +267,7 @@ class Teacher:
         try:
             folder = self._tools.store.folder(version)
             check_base(folder, self._folder)
-            return read(folder, base.shape, version)
+            return files.read(folder, base.shape, version)
         except LoraError as error:
             log.warning("%s is set aside: %s", version, error)
             page.notes.append(f"{version} is set aside, and the base is what the new one is compared with: {error}.")
@@ -307,7 +323,7 @@ class Teacher:
         if self._plan.dry:
             page.end(Outcome.DRY_RUN, *found.judgement.reasons)
             return
-        rows = parts.rows
+        rows = parts.taught
         manifest = Manifest(
             version="", persona=str(persona), night=page.id, made=time.time(), base=self._base_name,
             base_hash=self._base_hash, rows=tuple(one.reply for one in rows),

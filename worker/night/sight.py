@@ -1,6 +1,7 @@
 """A persona's replies → what a reading of their votes needs: facts, weak signals and sessions, and no prompts.
 
-Replies come one after the other, so a ledger of any size passes through; some 200 bytes a reaction stay in memory.
+Replies come one after the other, so a ledger of any size passes through; some 200 bytes a reaction stay in memory, and
+the text of each rated reply.
 """
 
 import hashlib
@@ -62,7 +63,7 @@ class Sight:
 
     def _keep(self, record: Record, facts: tuple[Fact, ...], group: str) -> None:
         self._seen[record.id] = Seen(
-            reply=record.id, time=record.time, length=len(record.text), facts=facts,
+            reply=record.id, time=record.time, length=len(record.text), facts=facts, text=record.text,
             platform=intern(record.place.platform), workspace=intern(record.place.workspace),
         )  # fmt: skip
         self.groups[record.id] = group

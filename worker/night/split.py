@@ -2,7 +2,8 @@
 
 The folds follow each other in time, so each is to its learner as tomorrow's talk is to tonight's LoRA. That also keeps
 luck apart: a vote may sway those who judge later ones, and never one that judges itself or earlier ones. (With every
-fold judged by all the others, votes by coin passed the gate's test for luck four times as often as it says.) Pure.
+fold judged by all the others, votes by coin passed the gate's test for luck four times as often as it says.) What a
+vote that judges is worth must not come from what it says, either: see `Split.judged_by`. Pure.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -16,13 +17,27 @@ BEFORE = 0.4  # of the weight comes before the first fold, where nothing older i
 
 
 class Split(NamedTuple):
-    """All rows, oldest first; those that judge, fold by fold; and what the learner of each fold learns from. `notes`:
-    in plain words, what could not be as it should."""
+    """All rows, oldest first; those that judge, fold by fold; and what the learner of each fold learns from. `taught`:
+    what the LoRA learns from that is to serve. `notes`: in plain words, what could not be as it should."""
 
     rows: list[Example]
     folds: list[list[Example]]
     before: list[list[Example]]
     notes: list[str]
+    taught: list[Example]
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The replies that judge nothing."""
+        return frozenset(one.reply for some in self.before[:1] for one in some)
+
+    def judged_by(self, rows: Iterable[Example]) -> "Split":
+        """The same, judged by these rows, whose reading foretells votes from those on `known` replies alone.
+
+        Trust that was earned by agreeing with what all others like makes the votes that agree weigh more, and so taste
+        seem surer than it is: read so, votes by coin pass the test for luck eight times in a hundred, and not once.
+        """
+        return split(rows, self.known)._replace(taught=self.taught)
 
 
 class _Group(NamedTuple):
@@ -44,8 +59,15 @@ def split(rows: Iterable[Example], learned: Collection[str] = (), count: int = F
         for folds in range(count, 0, -1):
             before, laid = _laid(old, order, folds)
             if sum(map(len, laid)) >= FEWEST and all(len(_labels(some)) == 2 for some in (*laid, *before)):
-                return Split(_rows(groups), [_rows(fold) for fold in laid], [_rows(some) for some in before], notes)
-    return Split(_rows(groups), [], [], [_why(groups, fresh)] if groups else [])
+                return _split(groups, laid, before, notes)
+    return _split(groups, [], [], [_why(groups, fresh)] if groups else [])
+
+
+def _split(
+    groups: Sequence[_Group], folds: Sequence[Sequence[_Group]], before: Sequence[Sequence[_Group]], notes: list[str]
+) -> Split:
+    rows = _rows(groups)
+    return Split(rows, [_rows(fold) for fold in folds], [_rows(some) for some in before], notes, rows)
 
 
 _MIXED = "likes and dislikes came at different times: they are judged mixed, not in order"

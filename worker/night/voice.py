@@ -62,16 +62,22 @@ def voice(replies: Sequence[str], most: int | None = None) -> Voice:
     said = [tokens(reply) for reply in replies]
     pairs = _pairs(replies)[:most]
     firsts = Counter(" ".join(words[:OPENING]) for words in said)
+    refusals, abuse = rude(replies)
     return Voice(
         words=sum(map(len, said)) / len(said),
         distinct=len(set(pairs)) / max(1, len(pairs)),
         repeated=sum(max(repeated(words), stuttered(words)) for words in said) / len(said),
         opening=max(firsts.values()) / len(said),
-        refusals=share(replies, REFUSAL),
-        abuse=share(replies, ABUSE),
+        refusals=refusals,
+        abuse=abuse,
         questions=sum("?" in reply for reply in replies) / len(replies),
         exclamations=sum("!" in reply for reply in replies) / len(replies),
     )
+
+
+def rude(replies: Sequence[str]) -> tuple[float, float]:
+    """The shares of the replies that refuse, and that insult."""
+    return share(replies, REFUSAL), share(replies, ABUSE)
 
 
 def tokens(text: str) -> list[str]:

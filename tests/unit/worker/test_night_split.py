@@ -87,7 +87,7 @@ def test_what_cannot_be_judged_is_learned_from_and_the_note_says_why(told: list[
 
 
 def test_nothing_at_all_is_no_error() -> None:
-    assert ([], [], [], []) == split([])
+    assert ([], [], [], [], []) == split([])
 
 
 def test_what_is_lacking_is_lacking_since_the_last_night() -> None:

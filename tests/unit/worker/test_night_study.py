@@ -18,7 +18,7 @@ from worker.night.split import Split
 from worker.night.train import Recipe
 
 FAR = random_weights(base().shape, 4, ("q_proj",), 1)
-PARTS = Split([], [], [], [])
+PARTS = Split([], [], [], [], [])
 
 
 def size(weights: Weights) -> float:
