@@ -43,21 +43,23 @@ def trusts(
     Starts in the middle for all and repeats until it hardly moves: Dawid and Skene's model with one coin. With
     `foretell`, others are heard on replies that they did not vote on, too.
     """
-    if foretell is None:
-        shared = _contested(replies)
+    shared = _contested(replies)
+    if foretell is None:  # what nobody else voted on says nothing
         users, replies = list(compress(users, shared)), list(compress(replies, shared))
         evidence, spreads = list(compress(evidence, shared)), list(compress(spreads, shared))
+        shared = list(compress(shared, shared))
     level = _levelled(people, users, evidence)
     trust = [MIDDLE] * people
     for number in range(ROUNDS):
         odds = [log_odds(one) for one in trust]
         said = list(map(mul, level if number < LEVEL_ROUNDS else evidence, map(odds.__getitem__, users)))
-        others = _others(replies, said)
+        others, compared = _others(replies, said), shared
         if foretell:
             foretold = foretell(users, replies, said)
             more = _calibrated(foretold, [trust[user] for user in users], evidence, spreads)
             others = [one + 2 * atanh(another) for one, another in zip(others, more, strict=True)]
-        new = _posterior(people, users, evidence, spreads, [tanh(odds / 2) for odds in others])
+            compared = [met or told != 0 for met, told in zip(shared, foretold, strict=True)]
+        new = _posterior(people, users, evidence, spreads, [tanh(odds / 2) for odds in others], compared)
         moved = sum(map(abs, map(sub, trust, new)))
         # Half a step: two who distrust each other have nothing to go by, so both would be trusted again, and so on.
         trust = [(a + b) / 2 for a, b in zip(trust, new, strict=True)]
@@ -102,17 +104,21 @@ def _calibrated(
 
 
 def _posterior(
-    people: int, users: Sequence[int], evidence: Sequence[float], spreads: Sequence[float], others: Sequence[float]
-) -> list[float]:
+    people: int, users: Sequence[int], evidence: Sequence[float], spreads: Sequence[float], others: Sequence[float],
+    compared: Sequence[bool],
+) -> list[float]:  # fmt: skip
     """Agreement is the regression of a person's votes on what others say, less what others say of any reply: where
-    everybody likes everything, one more like agrees with all and proves nothing."""
-    chance = sum(map(mul, spreads, others)) / (sum(spreads) or 1.0)
-    agreed, compared = [MIDDLE * PRIOR] * people, [PRIOR] * people
-    for user, one, spread, other in zip(users, evidence, spreads, others, strict=True):
+    everybody likes everything, one more like agrees with all and proves nothing. Votes of which nobody else says
+    anything are not `compared`."""
+    votes = [*compress(zip(users, evidence, spreads, others, strict=True), compared)]
+    spread_in_all = sum(spread for _, _, spread, _ in votes)
+    chance = sum(spread * other for _, _, spread, other in votes) / (spread_in_all or 1.0)
+    agreed, weight = [MIDDLE * PRIOR] * people, [PRIOR] * people
+    for user, one, spread, other in votes:
         other -= chance
         agreed[user] += one * other
-        compared[user] += spread * other * other
-    return [max(0.0, min(1.0, a / c)) for a, c in zip(agreed, compared, strict=True)]
+        weight[user] += spread * other * other
+    return [max(0.0, min(1.0, a / c)) for a, c in zip(agreed, weight, strict=True)]
 
 
 def fair_share(weights: Sequence[float], trust: Sequence[float]) -> float:
