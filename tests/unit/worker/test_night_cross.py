@@ -52,6 +52,21 @@ def test_a_fold_is_judged_by_one_who_has_seen_only_what_came_before(monkeypatch:
     assert len(found.leanings) == sum(len(held) for _, held, _ in seen)
 
 
+def test_what_serves_learns_from_another_reading_than_those_that_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same reply may be worth more to learn from than to judge by."""
+    weights: list[set[float]] = []
+    real = train.train
+
+    def watched(one, rows, held, *more, **others):  # type: ignore[no-untyped-def]
+        weights.append({row.weight for row in (*rows, *held)})
+        return real(one, rows, held, *more, **others)
+
+    monkeypatch.setattr(cross, "train", watched)
+    learn(base(), parts().judged_by([changed(one, weight=0.5) for one in ROWS]), [QUICK], "v")
+
+    assert [{0.5}] * FOLDS + [{1.0}] == weights
+
+
 def test_votes_by_coin_pass_the_test_for_luck_as_seldom_as_it_says() -> None:
     """Whoever learned from them: a vote sways those who judge later ones, but none that judge it."""
     found = []

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from core.store.ledger import Told
 from worker.night.examples import Example
@@ -111,3 +112,16 @@ def test_where_likes_and_dislikes_came_at_different_times_they_are_mixed() -> No
     assert "mixed" in found.notes[0]
     for fold in found.folds:
         assert (2, 2) == (sum(one.liked for one in fold), sum(not one.liked for one in fold))
+
+
+def test_what_judges_is_read_by_who_knows_only_what_came_before() -> None:
+    """Another reading of the folds changes what they are worth, not which they are; what is taught stays as it was."""
+    told = many(40)
+    first = split(told)
+    doubted = [replace(one, weight=one.weight / 2) for one in told]
+    found = first.judged_by(doubted)
+
+    assert {one.reply for one in first.before[0]} == first.known == found.known
+    assert {one.reply for fold in first.folds for one in fold} == {one.reply for fold in found.folds for one in fold}
+    assert (first.rows, sorted(doubted, key=lambda one: one.time)) == (found.taught, found.rows)
+    assert set(found.rows) >= {one for fold in (*found.before, *found.folds) for one in fold}

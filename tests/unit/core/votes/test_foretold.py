@@ -10,7 +10,7 @@ from core.votes import trust
 from core.votes.foretold import PARTS, Foretold
 from core.votes.taste import Looks
 
-WORDS = ("tide", "rope", "deck", "map", "fog", "anchor", "coin", "parrot", "storm", "rum", "sail", "gull", "cook", "oar")
+WORDS = ("tide", "rope", "deck", "map", "fog", "anchor", "coin", "parrot", "storm", "rum", "sail", "gull", "cook")
 HONEST, COINS, CONTRARY = range(8), range(8, 12), range(12, 14)
 
 
