@@ -23,7 +23,7 @@ import torch
 from transformers.utils import logging as quiet
 
 from bench import oasst
-from bench.nights import clique, cost, language, pool, small
+from bench.nights import clique, cost, language, pool, small, verdicts
 from bench.nights import tastes as shipped
 from bench.nights.figures import figures
 from bench.nights.gain import TESTED, USUAL, Asked, gain
@@ -35,7 +35,7 @@ from core.errors import LimenError
 from worker.night.base import Base
 from worker.night.split import FOLDS
 
-PARTS = ("gain", "clique", "poison", "poison-real", "time", "pool", "oasst")
+PARTS = ("verdicts", "gain", "clique", "poison", "poison-real", "time", "pool", "oasst")
 NIGHTS, LARGE = 50, 3  # of each kind, with the small model and with the real one
 
 
@@ -166,6 +166,10 @@ class Bench:
     def pool(self) -> None:
         """Scopes with too little to learn from."""
         self.each({"pool": lambda: pool.pool(self.base, self.taste, self.sizes)})
+
+    def verdicts(self) -> None:
+        """How well votes are read."""
+        self.each({"verdicts": lambda: verdicts.verdicts(self.base, self.tastes, self.sizes)})
 
     def oasst(self) -> None:
         """Real reactions of people without names."""

@@ -13,7 +13,7 @@ Kept = Mapping[str, Any]
 def figures(kept: Kept) -> dict[str, Any]:
     """Everything, by the names that docs/nights.md uses."""
     return {**_gain(kept), **_clique(kept), **_poison(kept), **_time(kept), **_pool(kept),
-            "oasst_agreement": (kept.get("oasst") or {}).get("rating")}  # fmt: skip
+            "verdicts": kept.get("verdicts"), "oasst_agreement": (kept.get("oasst") or {}).get("rating")}  # fmt: skip
 
 
 def _under(kept: Kept, part: str) -> dict[str, Any]:
