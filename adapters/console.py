@@ -24,14 +24,15 @@ from core.commands.desk import COMMANDS, Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome, new_id
 from core.errors import InputError, LimenError
-from core.events import Addressed, AnyEvent, Attachment, Command, Kind, Message, Person, Place, Reaction
+from core.events import Addressed, AnyEvent, Attachment, Command, Kind, Message, Person, Place, Reaction, quote
 from core.files import File
 from core.jobs import Done, Failed
+from core.scopes import CONSOLE
 from personas.card import Card
 
 ACCOUNT = "console:local"
 PERSON = "console:local:me"
-PLACE = Place("console", "local", "me", kind=Kind.DM)
+PLACE = Place(CONSOLE, "local", "me", kind=Kind.DM)
 QUIT = ("quit", "exit", "q", "bye")
 HERE = """
 +👍          react to the last reply (+:thumbsup: does it too); -👍 takes it back
@@ -40,6 +41,12 @@ HERE = """
 
 _COMMAND = re.compile(r"/([a-z][a-z_-]*)(?:[^\S\n]+(.*))?", re.IGNORECASE)
 _REACTION = re.compile(r"([+-])(\S+)(?:\s+(\d+))?")
+
+
+def somebody(name: str = "", login: str = "you") -> Person:
+    """Who sits at the terminal: its owner, or somebody else by that name, whom the persona gets to know apart."""
+    who = quote("-".join(name.casefold().split()))
+    return Person(f"{ACCOUNT}:{who}", name.strip()) if who not in ("", "me") else Person(PERSON, login)
 
 
 def to_event(line: str, *, event_id: str, now: float, person: Person) -> Message | Command | None:

@@ -5,16 +5,19 @@ import msgspec
 from core.events import Kind, Person, Place, quote
 from core.settings import Scope
 
+CONSOLE = "console"
+
 
 def scope_of(place: Place, person: Person, by: Scope) -> str:
     """`platform:workspace:kind:id`, by the operator's choice for the platform.
 
-    A DM is always the person's own (`user`), never that person's part of a channel (`member`).
+    A DM is always the person's own (`user`), never that person's part of a channel (`member`). The terminal is its
+    owner's, whoever else sits down there for a while.
     """
     base = f"{quote(place.platform)}:{quote(place.workspace)}"
     who = quote(person.id.rsplit(":", 1)[-1])
     if place.kind == Kind.DM:
-        return f"{base}:user:{who}"
+        return f"{base}:user:{quote(place.channel) if place.platform == CONSOLE else who}"
     match getattr(by, place.platform, "channel"):
         case "user":
             return f"{base}:member:{who}"

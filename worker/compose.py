@@ -92,7 +92,7 @@ class Composer:
         older, new = split(talk, job.events)
         if not new:
             return None
-        group = job.place.kind != Kind.DM
+        group = job.place.kind != Kind.DM or _several(talk, (*older, *new))
         now = await spared(job, "how it is", inner(self._growth, job, card, new), self._unknown(card))
         judged = await self._judge.look(job, card, talk, older, new, now.state.traits, now.feels)
         recalled = await spared(job, "what it recalls", self._remembered(job, talk, new), ())
@@ -279,6 +279,11 @@ def _request(claim: Claim, rendered: Rendered, sampling: Sampling, loras: tuple[
         loras=loras, seed=seed, lane=claim.job.lane, spoken=rendered.spoken,
         speakers=rendered.speakers,
     )  # fmt: skip
+
+
+def _several(talk: Talk, lines: Sequence[Line]) -> bool:
+    """Has more than one person spoken here? In private only at a terminal, where people may take turns."""
+    return len({*talk.people, *(line.author.id for line in lines if not line.ours)}) > 1
 
 
 def _told_of(ask: Ask) -> list[str]:

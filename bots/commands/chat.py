@@ -13,7 +13,7 @@ from typing import Any
 import click
 import msgspec
 
-from adapters.console import ACCOUNT, PERSON, PLACE, Console
+from adapters.console import ACCOUNT, PLACE, Console, somebody
 from adapters.terminal.files import typed
 from adapters.terminal.plain import Plain
 from adapters.terminal.screen import Screen, Status
@@ -40,7 +40,7 @@ ALIVE = 10.0  # a worker that was heard of within so many seconds is there
 @click.command(epilog="Example: limen chat --persona mira")
 @persona_option(help="Whom to talk to, now and next time. `limen personas` lists them.")
 @click.option("--plain", is_flag=True, help="Lines in, lines out: for pipes, scripts and dumb terminals.")
-@click.option("--name", metavar="NAME", help="What you are called (default: your login).")
+@click.option("--name", metavar="NAME", help="Who you are, if not the owner of this terminal (default: your login).")
 @click.pass_context
 def command(ctx: click.Context, persona: str | None, plain: bool, name: str | None) -> None:
     """Talk to a persona in this terminal.
@@ -48,10 +48,12 @@ def command(ctx: click.Context, persona: str | None, plain: bool, name: str | No
     Starts Redis and a worker for this home if need be. They stay when you leave, and stop by themselves after a while.
     Piped input is answered line by line; the status is 1 if anything failed.
     """
-    ctx.exit(asyncio.run(_chat(settings(ctx), persona or "", name or _login(), plain or not _on_terminal())))
+    ctx.exit(
+        asyncio.run(_chat(settings(ctx), persona or "", somebody(name or "", _login()), plain or not _on_terminal()))
+    )
 
 
-async def _chat(settings: Settings, persona: str, name: str, plain: bool) -> int:
+async def _chat(settings: Settings, persona: str, person: Person, plain: bool) -> int:
     if persona:
         cards.load(persona, library.folders(settings.home))  # a wrong name is told before anything is started
     await up.fetch_model(settings)
@@ -59,7 +61,7 @@ async def _chat(settings: Settings, persona: str, name: str, plain: bool) -> int
     _leave_on(signal.SIGTERM, signal.SIGHUP)
     async with parts(settings, url) as p:
         await shelving.bring(p)
-        screen, person = Plain() if plain else _terminal(p), Person(PERSON, name)
+        screen = Plain() if plain else _terminal(p)
         talk = Talk(p, screen, person, await casting(p, person, persona), plain)
         troubles: asyncio.Queue[str] = asyncio.Queue()
         try:

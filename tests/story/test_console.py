@@ -320,7 +320,8 @@ def chat(environment: dict[str, str], typed: str | bytes, *args: str) -> subproc
 
 
 def test_a_scripted_talk_is_answered_line_by_line(environment: dict[str, str]):
-    """From nothing, with everything started; the next talk remembers it; a failure is in the exit status."""
+    """From nothing, with everything started; the next talk remembers it, and whose words are whose if another sits
+    there by now; a failure is in the exit status."""
     first = chat(environment, b"hi \xff\n\n+\xf0\x9f\x91\x8d\nagain\n/quit\nnever\n", "--persona", "orrin", "--plain")
     rows = first.stdout.splitlines()
     assert first.returncode == 0, first.stderr
@@ -331,7 +332,7 @@ def test_a_scripted_talk_is_answered_line_by_line(environment: dict[str, str]):
 
     second = chat(environment, "/nonsense\nstill there?", "--name", "Tom")
     assert second.returncode == 1
-    assert second.stdout.startswith("orrin: I heard 3 lines. You said: still there? ")
+    assert second.stdout.startswith("orrin: I heard 3 lines. You said: Tom: still there? ")
     assert len(second.stdout.splitlines()) == 1
     assert "remembers 4 messages" in second.stderr
     assert "limen: There is no /nonsense" in second.stderr

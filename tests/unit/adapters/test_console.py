@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from adapters.console import ACCOUNT, PLACE, Console, to_event
+from adapters.console import ACCOUNT, PLACE, Console, somebody, to_event
 from core.commands.desk import Answer
 from core.delivery import Sending
 from core.engine import Act, Outcome
@@ -43,6 +43,18 @@ def test_a_line_is_a_message_to_the_persona():
     assert event("hi there") == Message(
         id="e1", account=ACCOUNT, place=PLACE, author=ME, time=7.0, text="hi there", addressed=Addressed.DM
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "person"),
+    [
+        ("", Person("console:local:me", "tom")), (" Me ", Person("console:local:me", "tom")),
+        ("Ann  Lee", Person("console:local:ann-lee", "Ann  Lee")), ("a:b", Person("console:local:a%3Ab", "a:b")),
+    ],
+)  # fmt: skip
+def test_who_sits_at_the_terminal(name, person):
+    """Its owner, or somebody with an id of their own."""
+    assert person == somebody(name, "tom")
 
 
 @pytest.mark.parametrize("line", ["", " ", "\t \n", "\n\n"])

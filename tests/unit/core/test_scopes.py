@@ -87,3 +87,11 @@ def test_whatever_the_operator_chooses_is_among_all_that_could_be(place: Place) 
     plain = Place(place.platform, place.workspace, place.channel, place.thread)
 
     assert {scope_of(place, ANN, by) for by in choices} <= scopes_of(plain, ANN)
+
+
+@pytest.mark.parametrize("who", ["console:local:me", "console:local:ann"])
+def test_whoever_sits_at_the_terminal_meets_the_same_one(who: str) -> None:
+    """It is its owner's, and somebody else is a guest there."""
+    place = Place("console", "local", "me", kind=Kind.DM)
+
+    assert "console:local:user:me" == scope_of(place, Person(who), Scope())
