@@ -467,6 +467,20 @@ async def test_what_it_said_itself_is_recalled_only_for_whoever_asks(house: Hous
     assert ", You:" in by_it
 
 
+async def test_what_is_asked_for_stands_before_the_question_though_the_talk_still_shows_it(house: House) -> None:
+    """A small model does not find it ten lines above. Whatever else is said brings back nothing that is to be seen."""
+    async with house.at_work():
+        await asked(house, "My cat is called Momo and she is afraid of thunder", 1, ANN)
+        other = await asked(house, "A cat is afraid of thunder, as you know", 2)
+        told = await asked(house, "What is my cat called?", 3, ANN)
+        by_another = await asked(house, "What did Ann say her cat is called?", 4)
+
+    assert "You remember from before:" not in other
+    for prompt in (told, by_another):
+        assert 'Ann: "My cat is called Momo and she is afraid of thunder"' in prompt.partition("You remember")[2]
+        assert 'Ann: "What is my cat called?"' not in prompt
+
+
 async def test_who_played_before_hears_that_something_was_deleted_or_edited(house: House) -> None:
     """After a switch another character plays, and the one before must not go on knowing it."""
     one, two = say("My boat is green", 1, to=Addressed.NO), say("My sail is red", 2, to=Addressed.NO)

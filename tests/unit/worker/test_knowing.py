@@ -7,7 +7,7 @@ import pytest
 
 from personas.card import Card, Detail, Knowledge, World
 from worker.embed import HashEmbedder, Vectors
-from worker.knowing import Knowing, asks, gist, named, personal
+from worker.knowing import Knowing, asks, asks_back, gist, named, personal
 from worker.nearness import Nearness, common
 
 SAILOR = Card(
@@ -40,6 +40,19 @@ class Topics:
 def look(text: str, card: Card = SAILOR, nearness: Nearness | None = None):  # type: ignore[no-untyped-def]
     nearness = nearness or Nearness(Topics())
     return Knowing(nearness).look(card, nearness.heard(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "does"),
+    [
+        ("What is my cat called?", True), ("Hm. Where do I live?", True), ("What did Ben tell you of her?", True),
+        ("Which ship did you say that was?", True), ("My cat is called Momo", False), ("What is your name?", False),
+        ("Remember to feed the cat.", False),
+    ],
+)  # fmt: skip
+def test_who_asks_for_what_was_told(text: str, does: bool) -> None:
+    """About themselves, or about what others said."""
+    assert does == asks_back(text)
 
 
 @pytest.mark.parametrize(
