@@ -20,6 +20,7 @@ from core.engine import Engine, new_id
 from core.events import Addressed, Message, Person, Place, Reaction
 from core.jobs import Done, Failed
 from core.settings import Settings
+from core.store.consents import Purpose
 from worker.embed import Embedder, load
 from worker.generator import Generator
 from worker.start import generator
@@ -132,7 +133,10 @@ class Town:
         ))  # fmt: skip
 
     async def live(self, circle: Circle, exchanges: int, seed: int, tell: Callable[[str], None]) -> list[Done]:
-        """So many exchanges, one after the other, each with one rating. Their replies."""
+        """So many exchanges, one after the other, each with one rating, which everybody lets it learn from. Their
+        replies."""
+        for person in circle.people:
+            await self.p.privacy.say(person.id, True, Purpose.TRAIN)
         dice, replies = random.Random(f"{seed} {circle.channel}"), list[Done]()
         for number in range(exchanges):
             done = await self.say(circle, dice.choice(circle.people), dice.choice(circle.says))
