@@ -193,7 +193,8 @@ async def _export_rows(
 
 
 async def _collected(p: Parts, persona: PersonaKey) -> "Collected":
-    """What the next night of a persona would learn from."""
+    """What the next night of a persona would learn from, but that trust comes from agreement on the same reply alone: a
+    bot has no numpy."""
     from worker.night import examples, sight
 
     settings, now, table = p.settings, time.time(), polarity.load(p.settings.night.polarity)
