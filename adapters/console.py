@@ -8,6 +8,7 @@ import asyncio
 import difflib
 import re
 import time
+import unicodedata
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -28,6 +29,7 @@ from core.events import Addressed, AnyEvent, Attachment, Command, Kind, Message,
 from core.files import File
 from core.jobs import Done, Failed
 from core.scopes import CONSOLE
+from core.speakers import LONGEST
 from personas.card import Card
 
 ACCOUNT = "console:local"
@@ -44,9 +46,15 @@ _REACTION = re.compile(r"([+-])(\S+)(?:\s+(\d+))?")
 
 
 def somebody(name: str = "", login: str = "you") -> Person:
-    """Who sits at the terminal: its owner, or somebody else by that name, whom the persona gets to know apart."""
-    who = quote("-".join(name.casefold().split()))
-    return Person(f"{ACCOUNT}:{who}", name.strip()) if who not in ("", "me") else Person(PERSON, login)
+    """Who sits at the terminal: its owner, or somebody else by that name, whom the persona gets to know apart. Raises
+    InputError for what is no name."""
+    shown = " ".join(unicodedata.normalize("NFC", name).split())
+    if len(shown) > LONGEST or any(unicodedata.category(letter).startswith("C") for letter in shown):
+        raise InputError(f"nobody is called {shown[:LONGEST]!r}", f"a name has at most {LONGEST} letters")
+    who = "-".join(shown.casefold().split())
+    if who in ("", "me", "-".join(login.casefold().split())):
+        return Person(PERSON, login)
+    return Person(f"{ACCOUNT}:{quote(who)}", shown)
 
 
 def to_event(line: str, *, event_id: str, now: float, person: Person) -> Message | Command | None:

@@ -181,15 +181,16 @@ _YOU = re.compile(r"\b(?:you|your|yours|yourself|you're|you've|you'd|ya|thy|thee
 _OURS = re.compile(
     r"^(?:what|who|where|when|which|how)(?:'s| is| are| was| were) (?:my|our)\b|\b(?:did|have) (?:i|we)\b|\bremember\b|"
     r"\b(?:do|am|was|were) (?:i|we) (?:live|work|play|like|love|hate|study|own|prefer|come from|from|called)\b|"
-    r"\bi (?:told|said|mentioned)\b|\b(?:am i|who i am|my name)\b|"
-    r"\b(?:did|has|have) \w+ (?:tell|told|say|said|mention|mentioned)\b",
+    r"\bi (?:told|said|mentioned)\b|\b(?:am i|who i am|my name)\b",
     re.IGNORECASE,
 )
+_TOLD = re.compile(r"\b(?:did|has|have) \w+ (?:tell|told|say|said|mention|mentioned)\b", re.IGNORECASE)
 
 
 def asks_back(text: str) -> bool:
     """Does a message ask for something that was told in the talk?"""
-    return any(_OURS.search(sentence) and sentence.endswith("?") for sentence in sentences(text))
+    asked = [sentence for sentence in sentences(text) if sentence.endswith("?")]
+    return any(_OURS.search(sentence) or _TOLD.search(sentence) for sentence in asked)
 
 
 def asks(text: str) -> str:

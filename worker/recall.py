@@ -102,7 +102,8 @@ class Recall:
         if not self._shown or not now:
             return ()
         back = asks_back(text) and not ours
-        skip = {turn_id(talk, line.id) for line in (*(() if back else visible), *new)}
+        first = next((at for at, line in enumerate(visible) if line.id == new[0].id), len(visible))
+        skip = {turn_id(talk, line.id) for line in (*(visible[first:] if back else visible), *new)}  # nothing later
         hits = await self.search(persona, text, 3 * self._shown, new[-1].author.id, skip, new[-1].time)
         fit = [one.memory for one in hits if near(one) and (ours or not one.memory.ours)]
         if back:

@@ -128,7 +128,7 @@ class World:
     def parts(self) -> Split:
         """What learns and what judges."""
         parts = split(self.rows()[0], self.learned)
-        return parts.judged_by(self.rows(parts.known)[0]) if parts.folds else parts
+        return parts.judged_by(self.rows(parts.known)[0], self.learned) if parts.folds else parts
 
     def examples(self, reading: Reading) -> list[Example]:
         """The rows of a reading; everybody has said yes."""

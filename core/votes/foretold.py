@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.votes.taste import Looks, Scales, likeness, noise
 from core.votes.trust import MIDDLE
 
-MOST = 1_000  # replies that are worth it, the latest: the time grows with the third power
+MOST = 500  # replies that are worth it, the latest: the time grows with the third power
 PARTS = 10  # of the people: each part is foretold by all others, so nobody agrees with themselves
 FEWEST = 4  # replies that teach; fewer say nothing of others
 
@@ -30,17 +30,18 @@ class Foretold:
         near = likeness(scales.rows(looks), scales.lengths(looks)) if scales else np.zeros((0, 0))
         self._near = near.astype(np.float64)
 
+    def knows(self, reply: int) -> bool:
+        """Is this one of the some?"""
+        return reply < len(self._row) and bool(self._row[reply] >= 0)
+
     def __call__(self, users: Sequence[int], replies: Sequence[int], said: Sequence[float]) -> list[float]:
-        """For each vote (its user, its reply, and what it adds to the log-odds that the reply is liked): what the votes
-        of other people on other replies say of its reply, about -1 to 1; 0 where nothing can be said."""
-        if not len(self._near):
-            return [0.0] * len(users)
-        found, whose, odds = np.zeros(len(users)), np.asarray(users), np.asarray(said)
-        place = np.asarray(replies)
-        row = np.where(place < len(self._row), self._row[np.minimum(place, len(self._row) - 1)], -1)
-        part = np.where(row < 0, -1, whose % PARTS)
+        """For each vote on a reply that it knows (its user, its reply, and what it adds to the log-odds that the reply
+        is liked): what the votes of other people on other replies say of it, about -1 to 1; 0 where nothing can be
+        said."""
+        found, odds = np.zeros(len(users)), np.asarray(said, float)
+        part, row = np.asarray(users, int) % PARTS, self._row[np.asarray(replies, int)]
         for number in range(PARTS):
-            theirs, others = part == number, (part >= 0) & (part != number)
+            theirs, others = part == number, part != number
             if theirs.any():
                 found[theirs] = self._told(row[others], odds[others])[row[theirs]]
         spoken: list[float] = found.tolist()

@@ -4,13 +4,20 @@ Trust is what is left of agreement when chance is taken out: 1 always agrees wit
 coin. Knows neither emoji nor habits; a vote comes as evidence, signed and already weighed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, compress
 from math import atanh, tanh
 from operator import mul, sub
+from typing import Protocol
 
-Foretell = Callable[[Sequence[int], Sequence[int], Sequence[float]], Sequence[float]]
-"""For votes (users, replies, what each adds to the log-odds): what others say of replies like each (`foretold.py`)."""
+
+class Foretell(Protocol):
+    """What others say of replies like one (`foretold.py`)."""
+
+    def knows(self, reply: int) -> bool: ...
+
+    def __call__(self, users: Sequence[int], replies: Sequence[int], said: Sequence[float]) -> Sequence[float]: ...
+
 
 MIDDLE = 0.6  # what an unknown person is trusted: right four times in five
 PRIOR = 5.0  # as if after five votes of which four were right: Beta(4, 1)
@@ -21,7 +28,7 @@ STILL = 0.005  # no more than this on average is no movement
 # has it keeps it.
 LEVEL_ROUNDS = 4
 LEVEL = 5
-CALIBRATED, CLEAREST = 1.5, 0.95  # what is foretold is made no bolder than that, and is never certain
+BOLDEST, CLEAREST = 1.5, 0.95  # what is foretold is made no bolder than that, and is never certain
 CHANCE = 0.2  # below it, somebody agrees with others hardly more than a coin does
 SHARE = 0.1
 REGULAR = 0.25
@@ -43,22 +50,26 @@ def trusts(
     Starts in the middle for all and repeats until it hardly moves: Dawid and Skene's model with one coin. With
     `foretell`, others are heard on replies that they did not vote on, too.
     """
-    shared = _contested(replies)
-    if foretell is None:  # what nobody else voted on says nothing
-        users, replies = list(compress(users, shared)), list(compress(replies, shared))
-        evidence, spreads = list(compress(evidence, shared)), list(compress(spreads, shared))
-        shared = list(compress(shared, shared))
+    met = _contested(replies)
+    kept = [one or foretell.knows(reply) for one, reply in zip(met, replies, strict=True)] if foretell else met
+    users, replies, met = list(compress(users, kept)), list(compress(replies, kept)), list(compress(met, kept))
+    evidence, spreads = list(compress(evidence, kept)), list(compress(spreads, kept))
+    spoken = [at for at, reply in enumerate(replies) if foretell and foretell.knows(reply)]
     level = _levelled(people, users, evidence)
     trust = [MIDDLE] * people
     for number in range(ROUNDS):
         odds = [log_odds(one) for one in trust]
         said = list(map(mul, level if number < LEVEL_ROUNDS else evidence, map(odds.__getitem__, users)))
-        others, compared = _others(replies, said), shared
-        if foretell:
-            foretold = foretell(users, replies, said)
-            more = _calibrated(foretold, [trust[user] for user in users], evidence, spreads)
-            others = [one + 2 * atanh(another) for one, another in zip(others, more, strict=True)]
-            compared = [met or told != 0 for met, told in zip(shared, foretold, strict=True)]
+        others, compared = _others(replies, said), list(met)
+        if foretell and spoken:
+            told = foretell([users[at] for at in spoken], [replies[at] for at in spoken], [said[at] for at in spoken])
+            bold = _boldness(
+                told, [trust[users[at]] for at in spoken], [evidence[at] for at in spoken],
+                [spreads[at] for at in spoken],
+            )  # fmt: skip
+            for at, one in zip(spoken, told, strict=True):
+                others[at] += 2 * atanh(max(-CLEAREST, min(CLEAREST, bold * one)))
+                compared[at] = met[at] or one != 0
         new = _posterior(people, users, evidence, spreads, [tanh(odds / 2) for odds in others], compared)
         moved = sum(map(abs, map(sub, trust, new)))
         # Half a step: two who distrust each other have nothing to go by, so both would be trusted again, and so on.
@@ -92,15 +103,14 @@ def _others(replies: Sequence[int], said: Sequence[float]) -> list[float]:
     return list(map(sub, map(sums.__getitem__, replies), said))
 
 
-def _calibrated(
+def _boldness(
     foretold: Sequence[float], trust: Sequence[float], evidence: Sequence[float], spreads: Sequence[float]
-) -> list[float]:
-    """What is foretold, as bold as it has been right: scaled by the regression of votes on it, in which those who are
-    trusted weigh more. Where nothing can be foretold, it is silenced."""
+) -> float:
+    """By how much to scale what is foretold, so that it is as bold as it has been right: the regression of votes on it,
+    in which those who are trusted weigh more. Where nothing can be foretold, 0."""
     right = sum(t * t * one * told for t, one, told in zip(trust, evidence, foretold, strict=True))
     most = sum(t**3 * spread * told * told for t, spread, told in zip(trust, spreads, foretold, strict=True))
-    scale = max(0.0, min(CALIBRATED, right / most)) if most > 0 else 0.0
-    return [max(-CLEAREST, min(CLEAREST, scale * told)) for told in foretold]
+    return max(0.0, min(BOLDEST, right / most)) if most > 0 else 0.0
 
 
 def _posterior(

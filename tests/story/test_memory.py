@@ -481,6 +481,16 @@ async def test_what_is_asked_for_stands_before_the_question_though_the_talk_stil
         assert 'Ann: "What is my cat called?"' not in prompt
 
 
+async def test_what_was_said_after_a_question_is_not_remembered_for_it(house: House) -> None:
+    """It stands in the talk by the time that the question is answered, and is not from before."""
+    first = await house.engine.on_message(say("What is my cat called?", 1, ANN, GARDEN))
+    await house.engine.on_message(say("My cat is called Momo", 2, ANN, GARDEN, Addressed.NO))
+    async with house.at_work():
+        done = await house.answer(first)
+
+    assert "Momo" not in (await house.prompt(done.reply_id)).partition("You remember")[2]
+
+
 async def test_who_played_before_hears_that_something_was_deleted_or_edited(house: House) -> None:
     """After a switch another character plays, and the one before must not go on knowing it."""
     one, two = say("My boat is green", 1, to=Addressed.NO), say("My sail is red", 2, to=Addressed.NO)

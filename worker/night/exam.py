@@ -60,6 +60,7 @@ class Examiner:
         self._prompts = talks(base, card, parts.rows)
         self._who = [measure.asked(base, card, text) for text in WHO] * TIMES
         self._said: dict[Weights | None, list[str]] = {}
+        self._more: dict[Weights | None, list[str]] = {}  # what they say when they are asked the same again
 
     def sit(self, new: Weights, learners: Sequence[Weights] = (), tell: Tell = lambda done, of: None) -> Exam:
         """The exam of one LoRA and of the learners by which it is judged. Who was asked before is not asked again."""
@@ -93,17 +94,17 @@ class Examiner:
         was, now = voices(self._said[None], self._said[new])
         if not offends(was, now):
             return was, now
-        shares = [rude([*self._said[one], *self._more(one)]) for one in (None, new)]
+        for one in (None, new):
+            if one not in self._more:
+                seeds = range(self._seed + 2, self._seed + 2 + AGAIN)
+                asked = [measure.speak(self._base, self._prompts, one, self._sampling, seed) for seed in seeds]
+                self._more[one] = [text for texts in asked for text in texts]
+        shares = [rude([*self._said[one], *self._more[one]]) for one in (None, new)]
         was, now = (
             msgspec.structs.replace(one, refusals=refusals, abuse=abuse)
             for one, (refusals, abuse) in zip((was, now), shares, strict=True)
         )
         return was, now
-
-    def _more(self, one: Weights | None) -> list[str]:
-        """What it says when it is asked the same with other seeds."""
-        seeds = range(self._seed + 2, self._seed + 2 + AGAIN)
-        return [text for seed in seeds for text in measure.speak(self._base, self._prompts, one, self._sampling, seed)]
 
     @cached_property
     def _knew(self) -> float:

@@ -4,6 +4,7 @@ A ledger may hold a million reactions, so it is looked at twice, in batches: wit
 the prompts of those rows that weigh most (`MOST`). Knows no torch: bots export with it.
 """
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import atanh, tanh
@@ -87,7 +88,7 @@ async def collect(
         met |= fresh
         for entry in batch:
             sight.add(entry, allowed)
-    reading = read(sight.seen())
+    reading = await asyncio.to_thread(read, sight.seen())  # seconds, if there are very many
     rows: list[Example] = []
     refused = Counter(sight.refused)
     wanted = _weightiest(reading, sight, now, half_life_days, most)

@@ -14,7 +14,8 @@ def read(
     known: Collection[str] | None = None,
 ) -> Reading:  # fmt: skip
     """`known`: the replies on which votes teach what others may think, and speak of people's trust; None: all. Votes on
-    the others are then worth what they are whatever they say, so they can judge (see `worker/night/split.py`)."""
+    the others are then worth what agreement on the same reply makes them, which knows nothing of what replies say, so
+    they can judge (see `worker/night/split.py`)."""
     if not shared:
         return feedback.read(seen, polarity, shared=False, now=now, weak=weak)
     order = sorted(range(len(seen)), key=lambda at: seen[at].time)

@@ -52,6 +52,8 @@ from worker.night.train import Recipe
 
 log = logging.getLogger("limen.night")
 
+UNSURE = "of the latest votes, too few are sure enough to judge by"
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -189,9 +191,11 @@ class Teacher:
 
     async def _divided(self, rows: Sequence[Example], persona: PersonaKey, live: Weights | None, page: Draft) -> Split:
         """What learns and what judges. Raises Over if nothing can judge."""
-        parts = split(rows, await self._learned(live))
+        learned = await self._learned(live)
+        parts = split(rows, learned)
         if parts.folds:
-            parts = parts.judged_by((await self._found(persona, page, parts.known)).examples)
+            parts = parts.judged_by((await self._found(persona, page, parts.known)).examples, learned)
+            parts = parts if parts.folds else parts._replace(notes=[UNSURE])
         if not parts.folds:
             page.settled = True  # what came in can do no more than wait for others
             raise Over(Outcome.UNDECIDED, f"{parts.notes[0][0].upper()}{parts.notes[0][1:]}.")

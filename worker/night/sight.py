@@ -1,12 +1,12 @@
 """A persona's replies → what a reading of their votes needs: facts, weak signals and sessions, and no prompts.
 
 Replies come one after the other, so a ledger of any size passes through; some 200 bytes a reaction stay in memory, and
-the text of each rated reply.
+the texts of the latest replies.
 """
 
 import hashlib
 import re
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Sequence
 from sys import intern
 
@@ -16,6 +16,8 @@ from core.events import PersonaKey
 from core.feedback import Fact, Seen, standing
 from core.store.ledger import FORGOTTEN, Entry, Record, Told
 
+OWNER = 0.9  # of all reactions: with so many, somebody is alone with it
+TEXTS = 1_000  # replies whose text is kept for the reading, the latest
 IDLE = 30 * 60.0  # a conversation that rested for so many seconds begins a new session
 
 
@@ -28,6 +30,7 @@ class Sight:
         self.rated = self.reactions = 0
         self._weak = weak
         self._seen: dict[str, Seen] = {}
+        self._texts: deque[str] = deque()
         self._signals: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
         self._sessions: dict[str, tuple[float, float]] = {}  # conversation → (when it began, when it last went on)
         self._last: dict[str, tuple[Record, str]] = {}  # conversation → its latest reply, and the session of that
@@ -61,12 +64,19 @@ class Sight:
         """When its latest vote came."""
         return rated_at(self._seen[reply].time, self._seen[reply].facts)
 
+    def _fade(self) -> None:
+        """Who has been said long ago is read without its text."""
+        self._texts.append(next(reversed(self._seen)))
+        if len(self._texts) > TEXTS and (old := self._seen.get(self._texts.popleft())):
+            self._seen[old.reply] = msgspec.structs.replace(old, text="")
+
     def _keep(self, record: Record, facts: tuple[Fact, ...], group: str) -> None:
         self._seen[record.id] = Seen(
             reply=record.id, time=record.time, length=len(record.text), facts=facts, text=record.text,
             platform=intern(record.place.platform), workspace=intern(record.place.workspace),
         )  # fmt: skip
         self.groups[record.id] = group
+        self._fade()
 
     def group(self, entry: Entry) -> str:
         """The conversation and the session in it. From files, each prompt by itself: replies to it stay together."""
@@ -169,6 +179,8 @@ _THANKS = re.compile(
 
 
 def shared(persona: PersonaKey, seen: Iterable[Seen]) -> bool:
-    """Is more than one person to be heard? In a channel always; in somebody's own scope, where files brought votes."""
+    """Is more than one person to be heard? In a channel always; in somebody's own scope, where files brought votes of
+    others, and not for a guest's few: who shares out all weight would leave its owner as much as the guest."""
     _, _, kind, _ = persona.scope.split(":")
-    return kind not in ("user", "member") or len({fact.user for one in seen for fact in one.facts}) > 1
+    votes = Counter(fact.user for one in seen for fact in one.facts)
+    return kind not in ("user", "member") or max(votes.values(), default=0) < OWNER * votes.total()

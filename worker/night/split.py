@@ -2,8 +2,8 @@
 
 The folds follow each other in time, so each is to its learner as tomorrow's talk is to tonight's LoRA. That also keeps
 luck apart: a vote may sway those who judge later ones, and never one that judges itself or earlier ones. (With every
-fold judged by all the others, votes by coin passed the gate's test for luck four times as often as it says.) What a
-vote that judges is worth must not come from what it says, either: see `Split.judged_by`. Pure.
+fold judged by all the others, votes by coin passed the gate's test for luck four times as often as it says.) Nor may a
+vote that judges be worth more for being to the taste that it is to show: see `Split.judged_by`. Pure.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -31,13 +31,14 @@ class Split(NamedTuple):
         """The replies that judge nothing."""
         return frozenset(one.reply for some in self.before[:1] for one in some)
 
-    def judged_by(self, rows: Iterable[Example]) -> "Split":
-        """The same, judged by these rows, whose reading foretells votes from those on `known` replies alone.
+    def judged_by(self, rows: Iterable[Example], learned: Collection[str] = ()) -> "Split":
+        """The same, judged by these rows, whose reading foretells votes from those on `known` replies alone. `learned`:
+        as for `split`.
 
         Trust that was earned by agreeing with what all others like makes the votes that agree weigh more, and so taste
         seem surer than it is: read so, votes by coin pass the test for luck eight times in a hundred, and not once.
         """
-        return split(rows, self.known)._replace(taught=self.taught)
+        return split(rows, self.known | frozenset(learned))._replace(taught=self.taught)
 
 
 class _Group(NamedTuple):

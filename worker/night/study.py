@@ -17,7 +17,7 @@ from worker.night.train import Recipe
 
 NEW = "new"  # what a LoRA is called until it has a name in the store
 RATES, ANCHORS = (5e-4, 1e-3, 2e-3), (0.1, 0.3)
-HALF = 0.5  # of its strength: one that has learned what people like and went too far is tried again like this
+WEAKER = (0.5, 0.25)  # of its strength: one that learned what people like and went too far is tried again like this
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,11 @@ def study(
         return Studied(one, exam, judge(exam.measured, tries=len(recipes)))
 
     found = examined(learned)
-    if parent or not found.judgement.overshoots:
-        return found
-    weaker = examined(learned.at(HALF, found.judgement.reasons[0]))
+    weaker = found
+    for strength in WEAKER if parent is None else ():
+        if not weaker.judgement.overshoots:
+            break
+        weaker = examined(learned.at(strength, found.judgement.reasons[0]))
     return weaker if weaker.judgement.outcome == Outcome.PROMOTED else found
 
 

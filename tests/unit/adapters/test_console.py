@@ -45,11 +45,19 @@ def test_a_line_is_a_message_to_the_persona():
     )
 
 
+@pytest.mark.parametrize("name", ["x" * 41, "a\0b"])
+def test_what_is_no_name_is_refused(name):
+    """It would be an id in every store."""
+    with pytest.raises(InputError, match="nobody is called"):
+        somebody(name, "tom")
+
+
 @pytest.mark.parametrize(
     ("name", "person"),
     [
-        ("", Person("console:local:me", "tom")), (" Me ", Person("console:local:me", "tom")),
-        ("Ann  Lee", Person("console:local:ann-lee", "Ann  Lee")), ("a:b", Person("console:local:a%3Ab", "a:b")),
+        ("", Person("console:local:me", "tom")), ("Tom", Person("console:local:me", "tom")),
+        (" Me ", Person("console:local:me", "tom")),
+        ("Ann  Lee", Person("console:local:ann-lee", "Ann Lee")), ("a:b", Person("console:local:a%3Ab", "a:b")),
     ],
 )  # fmt: skip
 def test_who_sits_at_the_terminal(name, person):

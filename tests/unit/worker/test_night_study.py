@@ -65,9 +65,16 @@ def test_what_breaks_a_bound_is_let_in_with_half_of_its_strength() -> None:
     assert note.startswith("It is taken at 50% of its strength. At full strength: It says the same things more often")
 
 
+def test_what_still_breaks_it_is_let_in_with_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearer and nearer to the base, and no nearer than needed."""
+    monkeypatch.setattr(Hearing, "bound", 0.3)
+
+    assert (Outcome.PROMOTED, 0.25) == (found().judgement.outcome, found().learned.strength)
+
+
 def test_what_breaks_it_even_so_is_rejected_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its page is that of the whole."""
-    monkeypatch.setattr(Hearing, "bound", 0.1)
+    monkeypatch.setattr(Hearing, "bound", 0.2)
     night = found()
 
     assert (Outcome.REJECTED, 1.0, FAR) == (night.judgement.outcome, night.learned.strength, night.learned.weights)

@@ -70,6 +70,15 @@ def test_nobody_is_foretold_by_themselves() -> None:
     assert [0.0] * 40 == told([3] * 40, range(40), said) == told([3, 3 + PARTS] * 20, range(40), said)
 
 
+def test_where_nobody_voted_nothing_is_foretold() -> None:
+    """Replies with reactions that mean nothing, or that cancel out."""
+    texts, _, _ = town(3)
+    told = Foretold(looks(texts), range(3))
+
+    assert [] == told([], [], [])
+    assert [trust.MIDDLE] * 2 == trust.trusts(2, [], [], [], [], told)
+
+
 def test_a_vote_on_the_same_reply_is_not_counted_twice() -> None:
     """Trust by agreement has it already, so what is foretold of a reply comes from other replies."""
     texts, _, _ = town(40)
