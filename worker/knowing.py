@@ -179,7 +179,8 @@ _ASKING = re.compile(
 )
 _YOU = re.compile(r"\b(?:you|your|yours|yourself|you're|you've|you'd|ya|thy|thee|thou)\b", re.IGNORECASE)
 _OURS = re.compile(
-    r"^(?:what|who|where|when|which|how)(?:'s| is| are| was| were) (?:the \w+ of )?(?:my|our)\b|\b(?:did|have) (?:i|we)\b|\bremember\b|"
+    r"^(?:what|who|where|when|which|how)(?:'s| is| are| was| were) (?:the \w+ of )?(?:my|our)\b|"
+    r"\b(?:did|have) (?:i|we)\b|\bremember\b|"
     r"\b(?:do|am|was|were) (?:i|we) (?:live|work|play|like|love|hate|study|own|prefer|come from|from|called)\b|"
     r"\bi (?:told|said|mentioned)\b|\b(?:am i|who i am|my name)\b",
     re.IGNORECASE,
