@@ -145,9 +145,9 @@ def test_a_reading_sees_facts_and_lengths() -> None:
     """Of those who are allowed; our own account's and replies that nobody rated are not there."""
     one = entry(votes="ann stranger discord:b1")
 
-    assert [Seen(reply="r", time=NOW, length=5, facts=one.facts[:1], platform="discord", workspace="77")] == seen(
-        [one, entry("unrated")], ALL
-    )
+    assert [
+        Seen(reply="r", time=NOW, length=5, facts=one.facts[:1], platform="discord", workspace="77", text="Ahoy!")
+    ] == seen([one, entry("unrated")], ALL)
     assert ["ann", "stranger"] == [fact.user for fact in seen([one])[0].facts]
 
 
