@@ -96,8 +96,8 @@ def judge(seen: Measured, tries: int = 1) -> Judgement:
 
 
 HELD, AUC, BETTER, CHANCE = "held-out ratings", "preference AUC", "better than live", "better than chance"
-# Bounds of how far it went: nearer to the base it may hold them. Who has become abusive, or has learned to stutter, is no
-# better for having done so half-way.
+# Bounds of how far it went: nearer to the base it may hold them. Who has become abusive, or has learned to stutter, is
+# no better for having done so half-way.
 FAR = {
     *("neutral perplexity", "the card's own lines", "distance to the base", "knows who it is"),
     *("variety", "same beginning", "longer", "shorter"),
