@@ -165,6 +165,7 @@ class Fake:
             gone.cancel()
             return False
         gone.cancel()  # before the end: what comes after it is the next request
+        await asyncio.wait([gone])
         self._finish(act, body, writer)
         await writer.drain()
         return True
