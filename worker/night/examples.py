@@ -17,6 +17,7 @@ from core.redact import redact
 from core.store.consents import Consents
 from core.store.ledger import Entry, Ledger, Told
 from worker.night.sight import Sight, fault, people, rated_at
+from worker.night.voice import loops
 
 DAY = 86_400.0
 MOST = 5_000  # rows of one night; what weighs less than those waits, and mostly for ever
@@ -162,6 +163,8 @@ def _heeding(verdict: Verdict, allowed: Collection[str]) -> Verdict:
 def _fault(entry: Entry, verdict: Verdict, allowed: Collection[str]) -> str:
     if not verdict.weight:
         return "votes that cancel out" if verdict.votes else "no consent"
+    if verdict.liked and loops(entry.record.text):  # disliked, it is as good an example as any
+        return "liked, but a loop"
     return fault(entry, allowed)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
 OPENING = 3  # words
+LOOP, LOOPED = 10, 0.5  # words of a text that can be a loop, and the share of them that came before
 # What models say when they do not want to: a persona that says it where it did not before has lost its part.
 REFUSAL = re.compile(
     r"\b(as an ai\b|language model|i(?: a|’|')m (?:just )?an ai\b|against my (?:guidelines|programming)"
@@ -94,6 +95,13 @@ def repeated(words: Sequence[str], run: int = 4) -> float:
 def stuttered(words: Sequence[str]) -> float:
     """The share of words that are the same as the one before."""
     return sum(a == b for a, b in pairwise(words)) / (len(words) - 1) if len(words) > 1 else 0.0
+
+
+def loops(text: str) -> bool:
+    """Is half of a text what it has said before? A short shout is none. (Repetition is a common reason to leave a text
+    out of what a model learns from: Rae et al. 2021.)"""
+    words = [token for token in tokens(text) if token[0].isalnum()]
+    return len(words) >= LOOP and max(repeated(words), stuttered(words)) >= LOOPED
 
 
 def share(replies: Sequence[str], pattern: re.Pattern[str]) -> float:

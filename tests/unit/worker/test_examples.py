@@ -102,6 +102,14 @@ def test_votes_that_cancel_out_say_nothing() -> None:
     assert {"votes that cancel out": 1} == refused(entry(), verdict(weight=0.0))
 
 
+def test_a_loop_that_somebody_liked_is_no_example() -> None:
+    """Disliked it is one, and so is a shout."""
+    loop = "Aye, the sea is the sea. " * 4
+    assert {"liked, but a loop": 1} == refused(entry(text=loop))
+    assert {} == examples([entry(text=loop)], reading(verdict(liked=False)), ALL, now=NOW)[1]
+    assert 1 == len(rows(entry(text="No! No! No!")))
+
+
 def test_a_rating_weighs_half_after_a_half_life() -> None:
     """By the age of the latest vote that stands; a clock that is ahead gives nothing extra."""
     late = entry(time=NOW - 28 * DAY)

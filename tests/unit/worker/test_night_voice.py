@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from worker.night.voice import knows, repeated, tokens, voice, voices
+from worker.night.voice import knows, loops, repeated, tokens, voice, voices
 
 LETTERS = "abcdefghijklmnop"
 
@@ -23,6 +23,22 @@ def test_a_reply_that_repeats_itself_is_seen() -> None:
     assert 0 == repeated(tokens("one two three"))
     assert 0 == repeated(tokens("one two three four five six seven"))
     assert 0.5 == repeated(tokens("a b c d a b c d a b c"))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("the the old old boat boat is is near near the the hill hill", True),
+        ("I am a cat. I am a cat. I am a cat. I am a cat.", True),
+        ("ha ha ha ha", False),
+        ("😂" * 30, False),
+        ("Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, life is but a dream.", False),
+        ("", False),
+    ],
+)
+def test_a_text_that_says_itself_again_is_a_loop(text: str, is_one: bool) -> None:
+    """A shout, a row of emoji and a refrain are none."""
+    assert is_one == loops(text)
 
 
 @pytest.mark.parametrize("silent", [[""], ["", ""], ["…"]])
