@@ -156,7 +156,8 @@ def pin(ctx: click.Context, version: str | None, persona: str, scope: str, accou
 def trials(ctx: click.Context, persona: str | None, judge: bool, as_json: bool) -> None:
     """Show the LoRAs on trial, and what reactions say of them.
 
-    Evidence of 20 decides, for or against; with none against it, a LoRA goes live after `night.trial_days`.
+    Evidence of 20 decides, for or against; with none against it and a few votes on both, a LoRA goes live after
+    `night.trial_days`.
     """
     found = do(ctx, lambda p: _judged(p, (persona or "").strip().lower(), judge))
     if as_json:
@@ -186,7 +187,8 @@ def _trial_rows(one: "Trial", judge: bool) -> Iterator[str]:
     yield click.style(place(one.persona), bold=True)
     yield f"  on trial  {one.version} · for {span(time.time() - one.began)}"
     yield f"  liked     {evidence.tried.likes:,} of {evidence.tried.votes:,}"
-    yield f"  live      {one.against} · liked {evidence.live.likes:,} of {evidence.live.votes:,}"
+    past = "" if evidence.beside is evidence.live else f" · before {evidence.before}"
+    yield f"  live      {one.against} · liked {evidence.live.likes:,} of {evidence.live.votes:,}{past}"
     yield f"  evidence  better {evidence.better:.3g} · worse {evidence.worse:.3g}"
     yield f"  finding   {one.decision.why}"
     if decided:

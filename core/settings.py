@@ -354,10 +354,22 @@ class Night(Part, frozen=True):
         Meta(description="`card`: scopes of one card learn together, from people who agreed to that as well."),
     ] = "none"
     canary: Annotated[
-        float, Meta(ge=0, le=1, description="The share of sessions that try a new LoRA first; 0: it goes live at once.")
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="The share of sessions that try a new LoRA first; 0: it goes live at once; 1: the old one is "
+            "heard no more, so votes from before stand in for it.",
+        ),
     ] = 0.5
     trial_days: Annotated[
-        float, Meta(ge=0.5, le=90, description="A trial in which nothing speaks against a LoRA ends so, in its favour.")
+        float,
+        Meta(
+            ge=0.5,
+            le=90,
+            description="A trial ends then in favour of a LoRA that nothing speaks against, if both have a few votes; "
+            "after five times as long against it.",
+        ),
     ] = 3
     weak_signals: Annotated[
         float,

@@ -106,7 +106,7 @@ async def test_to_look_changes_nothing(bench: Bench) -> None:
 async def test_few_votes_decide_nothing_until_the_days_are_over(bench: Bench) -> None:
     """Then it goes live, for nothing speaks against it; one that something speaks against waits."""
     await bench.begin(ALONE)
-    await bench.votes(ALONE, 0.5, 0.5, 6)
+    await bench.votes(ALONE, 0.5, 0.5, 14)
 
     assert Finding.GO_ON == (await bench.judge(ALONE)).decision.finding
     assert Finding.BETTER == (found := await bench.judge(ALONE, days=3.1)).decision.finding
@@ -114,12 +114,51 @@ async def test_few_votes_decide_nothing_until_the_days_are_over(bench: Bench) ->
     assert NEW == (await bench.loras.serving(ALONE)).live
 
 
+async def test_what_only_one_side_was_voted_on_is_not_decided_by_time(bench: Bench) -> None:
+    """Nor is it in favour of the new one; after five times as long the old one goes on, and history says why."""
+    await bench.begin(ALONE)
+    for _ in range(20):
+        await bench.reply(ALONE, NEW, {"p0": "👎"})
+
+    assert Finding.GO_ON == (found := await bench.judge(ALONE, days=14.9)).decision.finding
+    assert "fewer than 5 votes on the live one" in found.decision.why
+    assert Finding.OVER == (await bench.judge(ALONE, days=15.1)).decision.finding
+    assert (OLD, "") == ((serving := await bench.loras.serving(ALONE)).live, serving.canary)
+    assert serving.history[0].why.startswith("trial: no answer in 15 days (fewer than 5 votes on the live one")
+
+
+@pytest.mark.parametrize(("new", "finding"), [("👎", Finding.WORSE), ("👍", Finding.BETTER)])
+async def test_with_all_sessions_it_is_compared_with_before(new: str, finding: Finding, bench: Bench) -> None:
+    """The live version had half of its replies liked."""
+    for number in range(40):
+        await bench.reply(ALONE, OLD, {"p0": "👍👎"[number % 2]}, time=time.time() - DAY + 600 * number)
+    await bench.loras.promote(ALONE, OLD, "night")
+    await bench.loras.canary(ALONE, NEW, 1.0, "night")
+    for _ in range(100):
+        await bench.reply(ALONE, NEW, {"p0": new})
+
+    assert finding == (found := await bench.judge(ALONE)).decision.finding
+    assert "of the live one's 20 of 40 liked before" in found.decision.why
+
+
+async def test_with_all_sessions_and_no_past_most_dislikes_end_it(bench: Bench) -> None:
+    """When its days are over."""
+    await bench.loras.promote(ALONE, OLD, "night")
+    await bench.loras.canary(ALONE, NEW, 1.0, "night")
+    for number in range(9):
+        await bench.reply(ALONE, NEW, {"p0": "👎👍"[number % 3 == 0]})
+
+    assert Finding.GO_ON == (await bench.judge(ALONE)).decision.finding
+    assert Finding.WORSE == (await bench.judge(ALONE, days=3.1)).decision.finding
+    assert OLD == (await bench.loras.serving(ALONE)).live
+
+
 async def test_one_that_was_not_heard_does_not_go_live(bench: Bench) -> None:
     """Nobody has talked; or no worker can load it, and the old one spoke in its place."""
     await bench.begin(ALONE)
     await bench.reply(ALONE, OLD, {"p0": "👍"})
-    assert "nobody has heard it yet" == (await bench.judge(ALONE, days=9)).decision.why
-    await bench.reply(ALONE, NEW, {"p0": "👍"})
+    assert "fewer than 5 votes on it" in (await bench.judge(ALONE, days=9)).decision.why
+    await bench.votes(ALONE, 0.5, 0.5, 14)
     await bench.loras.faulty(NEW, "set aside")
 
     assert "a worker could not load it" == (await bench.judge(ALONE, days=9)).decision.why

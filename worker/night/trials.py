@@ -24,7 +24,7 @@ from worker.night.sight import Sight, shared
 
 log = logging.getLogger("limen.worker")
 
-KNOWN = 30 * DAY  # seconds before a trial, from which voters are known: how often they agree with others
+KNOWN = 30 * DAY  # seconds before a trial from which voters are known, and how the live version was liked
 BATCH = 500  # replies that are read at once
 
 
@@ -78,12 +78,10 @@ def _trial(
     persona: PersonaKey, serving: Serving, entries: Sequence[Entry], meanings: Polarity, night: Night, now: float,
     faulty: bool,
 ) -> Trial:  # fmt: skip
-    evidence = weigh(ballots(persona, serving, entries, meanings, night.weak_signals, now))
-    decision = decide(evidence, (now - serving.began) / DAY, night.trial_days)
-    spoke = any(entry.record.lora_version == serving.canary for entry in _since(entries, serving.began))
-    if decision.finding == Finding.BETTER and (faulty or not spoke):
-        why = "a worker could not load it" if faulty else "nobody has heard it yet"
-        decision = Decision(Finding.GO_ON, why)
+    evidence = weigh(*ballots(persona, serving, entries, meanings, night.weak_signals, now))
+    decision = decide(evidence, (now - serving.began) / DAY, night.trial_days, alone=serving.share >= 1)
+    if decision.finding == Finding.BETTER and faulty:
+        decision = Decision(Finding.GO_ON, "a worker could not load it")
     return Trial(
         persona=persona, version=serving.canary, against=serving.live, live=serving.live, began=serving.began,
         evidence=evidence, decision=decision,
@@ -92,10 +90,11 @@ def _trial(
 
 def ballots(
     persona: PersonaKey, serving: Serving, entries: Sequence[Entry], meanings: Polarity, weak: float, now: float
-) -> list[Ballot]:
-    """The votes on replies that one of the two versions has given since the trial began. `entries`: oldest first.
+) -> tuple[list[Ballot], list[Ballot]]:
+    """The votes on replies that one of the two versions has given since the trial began, and those on replies of the
+    live one from before. `entries`: oldest first.
 
-    Older replies, and those of other versions, tell only how far people can be trusted.
+    Other replies tell only how far people can be trusted.
     """
     sight = Sight(weak=bool(weak))
     for entry in entries:
@@ -106,16 +105,22 @@ def ballots(
     reading = feedback.read(seen, meanings, shared=many, now=now, weak=weak)
     ours = {
         entry.record.id: entry
-        for entry in _since(entries, serving.began)
-        if entry.record.lora_version in (serving.canary, serving.live)
+        for entry in entries
+        if entry.record.lora_version in ((serving.live, serving.canary) if _in(entry, serving) else (serving.live,))
     }
-    return _relative(
-        [
-            _ballot(ours[verdict.reply], vote, serving.canary, sight.groups[verdict.reply])
-            for verdict, vote in _votes(reading.verdicts)
-            if verdict.reply in ours
-        ]
-    )
+    cast = [
+        (ours[verdict.reply], _ballot(ours[verdict.reply], vote, serving.canary, sight.groups[verdict.reply]))
+        for verdict, vote in _votes(reading.verdicts)
+        if verdict.reply in ours
+    ]
+    sides = ([one for entry, one in cast if _in(entry, serving) is side] for side in (True, False))
+    beside, before = (_relative(side) for side in sides)
+    return beside, before
+
+
+def _in(entry: Entry, serving: Serving) -> bool:
+    """Was it said during the trial?"""
+    return entry.record.time >= serving.began
 
 
 def _relative(cast: list[Ballot]) -> list[Ballot]:
@@ -127,10 +132,6 @@ def _relative(cast: list[Ballot]) -> list[Ballot]:
 
 def _votes(verdicts: Sequence[Verdict]) -> list[tuple[Verdict, Vote]]:
     return [(verdict, vote) for verdict in verdicts for vote in verdict.votes if vote.value and vote.weight > 0]
-
-
-def _since(entries: Sequence[Entry], began: float) -> list[Entry]:
-    return [entry for entry in entries if entry.record.time >= began]
 
 
 def _ballot(entry: Entry, vote: Vote, canary: str, session: str) -> Ballot:
