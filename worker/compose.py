@@ -21,7 +21,7 @@ from core.prompt import Cited, Scene, compose, condense, own_names
 from core.store.client import Effect
 from core.store.conversations import Conversations, Talk, compacted, recalling, said, spoken
 from core.store.ledger import Ledger, Record, Told
-from core.store.loras import Loras, alternating, common, drawn, preferred
+from core.store.loras import Loras, alternating, drawn, preferred
 from core.store.memories import noted, unsaid
 from core.store.personas import Personas
 from core.store.queue import Claim
@@ -70,8 +70,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Composer:
     """Raises StoreError; LookupError when the card of a job is not known.
 
-    `pool`: whoever has no LoRA yet speaks with the one that all scopes of the card share. Without `recall` nothing is
-    remembered beyond what is still in the talk.
+    `pool`: whoever has no LoRA of its own speaks with the one that all scopes of the card share. Without `recall`
+    nothing is remembered beyond what is still in the talk.
     """
 
     def __init__(
@@ -126,9 +126,7 @@ class Composer:
 
     async def _wishes(self, job: Generate, talk: Talk) -> tuple[str, ...]:
         """The versions that this reply may be given with, the best first."""
-        serving = await self._loras.serving(job.persona)
-        if self._pool and serving.untaught:
-            serving = await self._loras.serving(common(job.persona))
+        serving = await self._loras.spoken(job.persona, self._pool)
         return await self._loras.clean(preferred(serving, lot(job, talk)))
 
     def consequences(self, ask: Ask, done: Done, model: str) -> list[Effect]:

@@ -15,10 +15,8 @@ from core.growth.growing import Growth
 from core.growth.telling import moves
 from core.jobs import BASE
 from core.personality import State
-from core.store.loras import Loras, Serving
+from core.store.loras import LOST, Loras, Serving
 from personas.card import Card
-
-TRIED = "trial: worse"  # why a version is in the history that only lost its trial
 
 
 class Back(msgspec.Struct, frozen=True):
@@ -70,5 +68,5 @@ def ends(day: int, zone: str) -> float:
 
 def spoke_with(serving: Serving, moment: float) -> str:
     """The version that was live at a moment (seconds UTC), as far as that is known."""
-    past = (one.version for one in serving.history if one.time <= moment and not one.why.startswith(TRIED))
+    past = (one.version for one in serving.history if one.time <= moment and not one.why.startswith(LOST))
     return next(past, BASE)

@@ -25,7 +25,7 @@ from core.store import keys
 from core.store.client import Client, Effect
 from core.store.conversations import Conversations
 from core.store.ledger import Record
-from core.store.loras import Loras, Made, Past, Serving, family
+from core.store.loras import FORGOTTEN, Loras, Made, Past, Serving, family
 from core.store.nights import Nights
 from core.store.queue import Queue, View
 from core.store.swap import swap
@@ -417,7 +417,7 @@ def _served(old: PersonaKey, new: PersonaKey) -> Callable[[list[Any]], list[Effe
 def _together(was: Serving, now: Serving) -> Serving:
     """Whatever was decided under the new id was decided later; if nothing was, all is as before."""
     history: list[Past] = sorted((*now.history, *was.history), key=lambda past: -past.time)[:50]
-    if now.untaught:
+    if now.untaught and not now.canary and (not now.history or now.history[0].why in ("removed", FORGOTTEN)):
         return msgspec.structs.replace(was, history=tuple(history))
     earlier = dict.fromkeys([*now.before, *([was.live] if was.live != BASE else []), *was.before])
     earlier.pop(now.live, None)

@@ -23,6 +23,8 @@ FALLBACKS = 2  # earlier versions that may speak when a better one cannot be loa
 LONGEST_REASON = 1000
 CARD = "*"  # the scope of the LoRA that all scopes of a card share (`night.pool`)
 NIGHT, COMMAND, FORGOTTEN = "night", "command", "forgotten"  # why something went live; a pin holds against the first
+LOST = ("trial: worse", "trial: over")  # how the reasons begin of what is in the history and was never live
+NOTHING_LEFT = ("rollback", "removed", FORGOTTEN)  # why the base is live that nobody chose
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -53,9 +55,21 @@ class Serving(msgspec.Struct, frozen=True):
 
     @property
     def untaught(self) -> bool:
-        """Is it the base because there was nothing of its own yet, or because that had to go? Nobody chose the base."""
-        went = not self.history or self.history[0].why in ("removed", FORGOTTEN)
-        return self.live == BASE and not self.canary and not self.pinned and went
+        """Is there nothing of its own, or no more? The base is live then, and nobody chose it: neither a trial nor the
+        rollback of its only version does."""
+        if self.live != BASE or self.pinned or self.before:  # over something, the base is live where it was chosen
+            return False
+        chosen = (past.why for past in self.history if past.version == BASE and not past.why.startswith(LOST))
+        return next(chosen, "") in ("", *NOTHING_LEFT)
+
+    def over(self, common: "Serving") -> "Serving":
+        """What really serves, where all scopes of the card have something in `common`: that, if there is nothing of its
+        own, and a trial of its own on top of it."""
+        if not self.untaught:
+            return self
+        if not self.canary:
+            return common
+        return msgspec.structs.replace(common, canary=self.canary, share=self.share, began=self.began)
 
 
 class Made(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -143,6 +157,13 @@ class Loras:
         """What a persona serves with now."""
         body = await self._client.do("GET", keys.LORA(str(persona)))
         return _serving(body) if body else Serving()
+
+    async def spoken(self, persona: PersonaKey, pool: bool) -> Serving:
+        """What it really speaks with: with `pool`, the card's common one where there is nothing of its own."""
+        own = await self.serving(persona)
+        if not pool or persona.scope == CARD or not own.untaught:
+            return own
+        return own.over(await self.serving(common(persona)))
 
     async def everyone(self) -> dict[PersonaKey, Serving]:
         """All personas that have, or had, a LoRA, by name."""

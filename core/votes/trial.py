@@ -119,11 +119,11 @@ def decide(evidence: Evidence, days: float, most: float, alone: bool = False) ->
     if days < most:
         return Decision(Finding.GO_ON, f"not decided yet: {votes}")
     if alone and beside.votes < LEAST <= tried.votes and 2 * tried.likes < tried.votes:
-        return Decision(Finding.WORSE, f"most did not like it, and it had all sessions: {tried}")
+        return Decision(Finding.WORSE, f"worse: most did not like it, and it had all sessions: {tried}")
     if not (doubt := _doubt(evidence, alone)):
         return Decision(Finding.BETTER, f"nothing spoke against it in {most:g} days: {votes}")
     if days >= LONGEST * most:
-        return Decision(Finding.OVER, f"no answer in {LONGEST * most:g} days ({doubt}): {votes}")
+        return Decision(Finding.OVER, f"over: no answer in {LONGEST * most:g} days ({doubt}): {votes}")
     return Decision(Finding.GO_ON, f"{doubt}: {votes}")
 
 
@@ -159,7 +159,7 @@ def _bounds(votes: Sequence[tuple[bool, float]]) -> tuple[float, float]:
 
 
 def _gap(tried: Sequence[tuple[bool, float]], live: Sequence[tuple[bool, float]]) -> float:
-    """By how many standard errors the first are liked less: Agresti and Caffo's, with a like and a dislike more each."""
+    """By how many standard errors the first are liked less: Agresti and Caffo's, with one like and dislike more."""
     rates, error = [], 0.0
     for votes in (tried, live):
         count = sum(size for _, size in votes) + 2

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from core.errors import LoraError
 from core.events import PersonaKey
 from core.store import keys
 from core.store.client import Client
-from core.store.loras import LONGEST_REASON, Due, Loras, Made, Serving, family
+from core.store.loras import LONGEST_REASON, Due, Loras, Made, Serving, common, family, preferred
 
 MIRA = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
 ELSEWHERE = PersonaKey("discord:b1", "mira", "discord:77:channel:other")
@@ -300,6 +301,53 @@ async def test_a_pin_ends_with_what_it_held(on: Desk) -> None:
 
     await on.withdraw(MIRA, "m/2")
     assert ("base", False) == ((serving := await on.serving(MIRA)).live, serving.pinned)
+
+
+CARD = common(MIRA)
+NOBODYS = {
+    "nothing yet": [],
+    "on trial": [("canary", "own/1", 0.5)],
+    "trial lost": [("canary", "own/1", 0.5), ("settle", "own/1", False, "trial: worse: 1 of 9 liked")],
+    "trial over": [("canary", "own/1", 0.5), ("settle", "own/1", False, "trial: over: no answer")],
+    "the base lost its trial": [("canary", "base", 0.5), ("settle", "base", False, "trial: worse: 1 of 9 liked")],
+    "rolled back": [("promote", "own/1", "night"), ("rollback",)],
+    "rolled back, and again on trial": [("promote", "own/1", "night"), ("rollback",), ("canary", "own/2", 0.5)],
+    "removed": [("promote", "own/1", "night"), ("withdraw", "own/1")],
+}
+CHOSEN = {
+    "pinned": [("pin", "base")],
+    "by command": [("promote", "own/1", "night"), ("promote", "base", "command")],
+    "by command, and rolled back to": [
+        ("promote", "own/1", "night"), ("promote", "base", "command"), ("promote", "own/2", "night"), ("rollback",),
+    ],
+    "by its trial": [("promote", "own/1", "night"), ("canary", "base", 0.5), ("settle", "base", True, "trial: better")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("acts", NOBODYS.values(), ids=NOBODYS.keys())
+async def test_what_has_nothing_of_its_own_speaks_with_the_cards(acts: list[Any], on: Desk) -> None:
+    """Neither a trial, nor a lost one, nor the rollback of the only own version ends that; a trial comes on top."""
+    await on.promote(CARD, "card/1", "night")
+    await on.canary(CARD, "card/2", 0.5)
+    for name, *args in acts:
+        await getattr(on, name)(MIRA, *args)
+    own, really = await on.serving(MIRA), await on.spoken(MIRA, pool=True)
+
+    assert own.untaught
+    assert own == await on.spoken(MIRA, pool=False)
+    assert ("card/1",) == preferred(really, 0.9)
+    assert (own.canary or "card/2", "card/1") == preferred(really, 0.1)  # one trial at a time
+
+
+@pytest.mark.parametrize("acts", CHOSEN.values(), ids=CHOSEN.keys())
+async def test_a_base_that_somebody_chose_stays(acts: list[Any], on: Desk) -> None:
+    """However much the card has learned."""
+    await on.promote(CARD, "card/1", "night")
+    for name, *args in acts:
+        await getattr(on, name)(MIRA, *args)
+
+    assert ("base", False) == ((own := await on.serving(MIRA)).live, own.untaught)
+    assert own == await on.spoken(MIRA, pool=True)
 
 
 class Kept:

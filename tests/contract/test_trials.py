@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -13,12 +13,13 @@ from core.settings import Night
 from core.store.client import Client
 from core.store.keys import DAY
 from core.store.ledger import Ledger, Record
-from core.store.loras import Loras
+from core.store.loras import Loras, common
 from core.votes.trial import Finding, Side
 from worker.night.trials import Trial, judge_trials
 
 ALONE = PersonaKey("discord:b1", "mira", "discord:77:user:ann")
 ROOM = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
+Pool = Literal["none", "card"]
 OLD, NEW = "mira/20261126-1", "mira/20261127-1"
 
 
@@ -55,9 +56,9 @@ class Bench:
             names = [f"p{one}" for one in range(people)]
             await self.reply(persona, version, {one: "👍" if dice.random() < rate else "👎" for one in names})
 
-    async def judge(self, persona: PersonaKey, days: float = 1, **changes: Any) -> Trial:
+    async def judge(self, persona: PersonaKey, days: float = 1, pool: Pool = "none", **changes: Any) -> Trial:
         now = max(time.time() + days * DAY, time.time() + 3600 * self.count)
-        night = Night(trial_days=999 if days < 3 else 3)
+        night = Night(trial_days=999 if days < 3 else 3, pool=pool)
         (found,) = await judge_trials(self.loras, self.ledger, night, now, only=[persona], **changes)
         return found
 
@@ -124,7 +125,7 @@ async def test_what_only_one_side_was_voted_on_is_not_decided_by_time(bench: Ben
     assert "fewer than 5 votes on the live one" in found.decision.why
     assert Finding.OVER == (await bench.judge(ALONE, days=15.1)).decision.finding
     assert (OLD, "") == ((serving := await bench.loras.serving(ALONE)).live, serving.canary)
-    assert serving.history[0].why.startswith("trial: no answer in 15 days (fewer than 5 votes on the live one")
+    assert serving.history[0].why.startswith("trial: over: no answer in 15 days (fewer than 5 votes on the live one")
 
 
 @pytest.mark.parametrize(("new", "finding"), [("👎", Finding.WORSE), ("👍", Finding.BETTER)])
@@ -187,6 +188,17 @@ async def test_a_vote_that_is_taken_back_is_gone(bench: Bench) -> None:
     await bench.ledger.rate("r-0001", Fact("back", "p0", "👎", time.time() + 9 * DAY, removed=True))
 
     assert Side() == (await bench.judge(ALONE)).evidence.tried
+
+
+async def test_a_scopes_own_trial_is_one_against_the_cards(bench: Bench) -> None:
+    """Where it has nothing of its own and scopes learn together; lost, it speaks with the card's again."""
+    await bench.loras.promote(common(ROOM), OLD, "night")
+    await bench.loras.canary(ROOM, NEW, 0.5, "night")
+    await bench.votes(ROOM, 0.1, 0.9, 60, 2)
+    found = await bench.judge(ROOM, pool="card")
+
+    assert (Finding.WORSE, OLD, OLD) == (found.decision.finding, found.against, found.live)
+    assert OLD == (await bench.loras.spoken(ROOM, pool=True)).live
 
 
 async def test_a_cards_lora_is_judged_by_all_its_scopes(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from core import feedback
 from core.errors import LimenError
 from core.events import PersonaKey
 from core.feedback import Verdict, Vote, standing
+from core.jobs import BASE
 from core.settings import Night
 from core.store.keys import DAY
 from core.store.ledger import Entry, Ledger
@@ -54,8 +55,9 @@ async def judge_trials(
     """
     meanings, faults = polarity.load(night.polarity), {fault.version for fault in await loras.faults()}
     judged = []
-    for persona, serving in (await loras.everyone()).items():
-        if serving.canary and (only is None or persona in only):
+    for persona, own in (await loras.everyone()).items():
+        if own.canary and (only is None or persona in only):
+            serving = await loras.spoken(persona, night.pool == "card")
             entries = await _entries(ledger, persona, serving.began - KNOWN)
             trial = _trial(persona, serving, entries, meanings, night, now, serving.canary in faults)
             judged.append(await _settled(loras, trial) if apply else trial)
@@ -153,4 +155,4 @@ async def _settled(loras: Loras, trial: Trial) -> Trial:
         log.warning("the trial of %s could not be settled: %s", trial.version, error)
         return trial
     log.info("the trial of %s is over (%s); %s speaks with %s", trial.version, trial.decision.why, trial.persona, live)
-    return msgspec.structs.replace(trial, live=live)
+    return msgspec.structs.replace(trial, live=trial.against if live == BASE else live)  # which may be the card's

@@ -8,7 +8,12 @@ from core.growth.goingback import ends, spoke_with
 from core.jobs import BASE
 from core.store.loras import Past, Serving
 
-PAST = (Past("m/4", 400.0, "trial: worse: 1 of 9 liked"), Past("m/3", 300.0, "command"), Past("m/2", 200.0, "night"))
+PAST = (
+    Past("m/5", 450.0, "trial: over: no answer"),
+    Past("m/4", 400.0, "trial: worse: 1 of 9 liked"),
+    Past("m/3", 300.0, "command"),
+    Past("m/2", 200.0, "night"),
+)
 
 
 def test_a_day_is_over_at_four_in_the_morning() -> None:

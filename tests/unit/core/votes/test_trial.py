@@ -114,7 +114,7 @@ def before(votes: str) -> list[Ballot]:
         ("", "", 1.0, "go on", "fewer than 5 votes on it"),
         ("---++", "+++++", 0.5, "go on", "something speaks against it"),
         ("-++++", "+++++", 0.5, "better", "nothing spoke against it"),
-        ("-" * 101 + "+" * 99, "", 1.0, "worse", "most did not like it, and it had all sessions: 99 of 200 liked"),
+        ("-" * 101 + "+" * 99, "", 1.0, "worse", "worse: most did not like it, and it had all sessions: 99 of"),
         ("-" * 100 + "+" * 100, "", 1.0, "better", "nothing spoke against it"),
     ],
 )
@@ -209,7 +209,7 @@ def test_evidence_grows_with_every_like():
         (0, 19.9, 2.9, "go on", "not decided yet"),
         (1, 2.9, 3, "better", "nothing spoke against it in 3 days: 6 of 9 liked; of the live one's 7 of 8 liked"),
         (0, 3, 3, "go on", "something speaks against it"),
-        (0, 3, 15, "over", "no answer in 15 days (something speaks against it"),
+        (0, 3, 15, "over", "over: no answer in 15 days (something speaks against it"),
         (1, 1, 15, "better", "nothing spoke against it"),
         (0, 20, 99, "worse", "worse: "),
     ],
