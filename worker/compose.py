@@ -205,11 +205,11 @@ def _former(ask: Ask) -> list[str]:
 def lot(job: Generate, talk: Talk) -> float:
     """What decides whether a reply falls into a trial's share: the same for a whole session, so that voice and KV stay.
 
-    Where there is one conversation, sessions take turns. A reply that is given again has a lot of its own. Files are
-    how the operator looks at what is new, so they are answered with the version on trial.
+    Where there is one conversation, sessions take turns. A reply that is given again has a lot of its own, and so has
+    one to a file: by its seed, so that the same seed gives the same replies.
     """
     if job.ephemeral:
-        return 0.0
+        return drawn(f"file|{job.seed}")
     if job.regenerates:
         return drawn(job.reply_id)
     session = talk.session_at(job.submitted)

@@ -167,11 +167,12 @@ async def test_one_that_was_not_heard_does_not_go_live(bench: Bench) -> None:
 
 
 async def test_only_votes_on_the_two_count(bench: Bench) -> None:
-    """Not on replies from before, of other versions, of other personas or given elsewhere; one per person and reply."""
+    """Not on replies from before, of other versions or personas, to files or given elsewhere; one per person and reply."""
     await bench.reply(ALONE, NEW, {"p0": "👎"}, time=time.time() - 100)
     await bench.begin(ALONE)
     await bench.reply(ALONE, "base", {"p0": "👎"})
     await bench.reply(ALONE, NEW, {"p0": "👎"}, source="import")
+    await bench.reply(ALONE, NEW, {"p0": "👎"}, source="file")
     await bench.reply(ROOM, NEW, {"p0": "👎"})
     await bench.reply(ALONE, OLD, {"p0": "👎"})
     await bench.reply(ALONE, NEW, {"p0": "👍"})

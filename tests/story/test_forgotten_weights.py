@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
-from core.events import PersonaKey
+from core.events import Line, PersonaKey
 from core.jobs import BASE
 from core.store import keys
 from core.store.conversations import IDLE
@@ -132,6 +133,30 @@ async def test_a_channel_draws_a_lot_for_each_session(house: House) -> None:
 
     assert 1 == len(together)
     assert 2 == len(set(echo.asked[6:]))
+
+
+async def test_a_file_of_prompts_is_answered_by_both(house: House) -> None:
+    """Each reply draws a lot of its own, and with the same seed the same."""
+    echo = Held("")
+    await house.p.loras.promote(ALONE, CLEAN, "command")
+    await house.p.loras.canary(ALONE, TAINTED, 0.5)
+    await house.engine.on_message(say("hi", 1, where=DM))
+    (like,) = await house.p.queue.all()
+    await house.p.queue.drop(like.id)
+    line = Line("l-1", ANN, "from a file", 1.0)
+    async with house.at_work(echo):
+        for number in range(24):
+            name, seed = f"file-{number}", number % 12
+            await house.p.queue.submit(
+                msgspec.structs.replace(
+                    like, id=name, reply_id=f"r-{name}", conversation="file", ephemeral=(line,), events=("l-1",),
+                    seed=seed,
+                )  # fmt: skip
+            )
+            await house.shelf.wait(lambda: len(house.shelf.finals) > number, 15)  # noqa: B023
+
+    assert {(TAINTED, CLEAN), (CLEAN,)} == set(echo.asked)
+    assert echo.asked[:12] == echo.asked[12:]
 
 
 async def test_who_has_no_lora_yet_speaks_with_the_cards(house: House) -> None:

@@ -520,8 +520,8 @@ async def test_a_running_worker_follows_with_its_next_reply(p: Parts, here: Path
         before = await ask(1)
         first = (await meanwhile("lora", "add", made[0], *TO_MIRA)).out.strip()
         promoted = await ask(2)
-        second = (await meanwhile("lora", "add", made[1], *TO_MIRA, "--canary", "0.01")).out.strip()
-        tried = await ask(3)  # a file: it looks at what is new
+        second = (await meanwhile("lora", "add", made[1], *TO_MIRA, "--canary", "1")).out.strip()
+        tried = await ask(3)
         await meanwhile("lora", "rollback", *TO_MIRA)
         back = await ask(4)
 

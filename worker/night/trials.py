@@ -65,7 +65,8 @@ async def judge_trials(
 
 
 async def _entries(ledger: Ledger, persona: PersonaKey, since: float) -> list[Entry]:
-    """The replies of a persona, without their prompts, oldest first; of all of a card, if its common LoRA is tried."""
+    """The replies of a persona in real talk, without their prompts, oldest first; of all of a card, if its common LoRA
+    is tried. What was said to files is the operator's look at it, and what was said elsewhere by none of ours."""
     card = persona.account, persona.card
     mine = [one for one in await ledger.personas() if (one.account, one.card) == card and persona.scope == CARD]
     found = []
@@ -73,7 +74,8 @@ async def _entries(ledger: Ledger, persona: PersonaKey, since: float) -> list[En
         ids = await ledger.replies(one, since)
         for at in range(0, len(ids), BATCH):
             found += await ledger.outlines(ids[at : at + BATCH])
-    return sorted(found, key=lambda entry: entry.record.time)
+    talk = (entry for entry in found if entry.record.source == "chat")
+    return sorted(talk, key=lambda entry: entry.record.time)
 
 
 def _trial(
@@ -100,8 +102,7 @@ def ballots(
     """
     sight = Sight(weak=bool(weak))
     for entry in entries:
-        if entry.record.source != "import":  # given elsewhere, by none of ours
-            sight.add(entry)
+        sight.add(entry)
     seen = sight.seen()
     many = persona.scope == CARD or shared(persona, seen)
     reading = feedback.read(seen, meanings, shared=many, now=now, weak=weak)
