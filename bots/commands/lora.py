@@ -189,6 +189,10 @@ _use.hidden = True
 command.add_command(_use, "use")
 
 
+def _voice(version: str) -> str:
+    return "the base" if version == BASE else version
+
+
 async def _end_trial(p: Parts, key: PersonaKey, version: str) -> str:
     serving = await p.loras.serving(key)
     if serving.canary != version:
@@ -201,20 +205,23 @@ async def _end_trial(p: Parts, key: PersonaKey, version: str) -> str:
 @whose
 @click.pass_context
 def rollback(ctx: click.Context, persona: str, scope: str, account: str) -> None:
-    """Go back to the version before.
+    """Go back to the old voice, at once.
 
-    In the end that is the base. What was live stays in the store, but is not gone back to. A trial ends.
+    While a LoRA is on trial, only the trial ends. Else it goes back to the version before, in the end to the base (or
+    its card's LoRA, with `night.pool`). What was live stays in the store, but is not gone back to.
     """
 
     async def act(p: Parts) -> str:
         key = await key_of(p, persona, scope, account)
         was, now = await p.loras.serving(key), await p.loras.rollback(key)
+        voice = _voice((await p.loras.spoken(key, p.settings.night.pool == "card")).live)
+        if was.canary:
+            further = "" if now == BASE and not was.before else " Another rollback goes further back."
+            return f"The trial of {was.canary} is over; {place(key)} speaks with {voice} alone.{further}"
         if not was.live == now == BASE:
             kept = "" if was.live == BASE else f"; {was.live} stays in the store"
-            return f"{place(key)} speaks with {now} again{kept}{await held(p.loras, key)}."
-        if was.canary:
-            return f"The trial is over; {place(key)} speaks with the base."
-        return f"{place(key)} speaks with the base, and there is nothing before it."
+            return f"{place(key)} speaks with {voice} again{kept}{await held(p.loras, key)}."
+        return f"{place(key)} speaks with {voice}, and there is nothing before it."
 
     click.echo(do(ctx, act))
 

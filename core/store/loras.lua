@@ -86,12 +86,13 @@ function ops.settle()
   keep()
 end
 
--- To the version before; what was live is no fallback any more. Where there is nothing to go back to, only a trial ends.
+-- While a trial is on, only that ends: the old voice is the one that is live. Else to the version before; what was live
+-- is no fallback any more.
 function ops.rollback()
-  if it.live ~= 'base' or #it.before > 0 then
-    back('rollback')
-  elseif it.canary ~= '' then
+  if it.canary ~= '' then
     no_trial()
+  elseif it.live ~= 'base' or #it.before > 0 then
+    back('rollback')
   else
     return
   end

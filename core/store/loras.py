@@ -207,7 +207,8 @@ class Loras:
         await self._run("pin", persona, "")
 
     async def rollback(self, persona: PersonaKey) -> str:
-        """Back to the version before, in the end to the base; ends a trial. The version that is now live."""
+        """The old voice, at once: ends a trial, and if none is on, goes back to the version before, in the end to the
+        base. The version that is now live."""
         return await self._run("rollback", persona)
 
     async def withdraw(self, persona: PersonaKey, *versions: str, why: str = "removed") -> str:

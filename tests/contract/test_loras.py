@@ -102,6 +102,16 @@ async def test_a_rollback_ends_a_trial_even_over_the_base(on: Desk) -> None:
     assert Serving() == await on.serving(MIRA)
 
 
+async def test_a_rollback_during_a_trial_ends_only_that(on: Desk) -> None:
+    """The old voice, at once, is the live one; another rollback goes further back."""
+    await on.nights("m/1", "m/2")
+    await on.canary(MIRA, "m/3", 0.5)
+
+    assert "m/2" == await on.rollback(MIRA)
+    assert ("", ("m/1",)) == ((serving := await on.serving(MIRA)).canary, serving.before)
+    assert "m/1" == await on.rollback(MIRA)
+
+
 async def test_the_base_can_be_gone_back_to_like_any_version(on: Desk) -> None:
     """Where somebody chose it, a rollback finds it again."""
     await on.nights("m/1", "base", "m/2")
@@ -151,7 +161,7 @@ async def test_a_trial_ends_with_any_change_of_what_is_live(act: str, on: Desk) 
     }[act]()
 
     assert ("", 0.0) == ((serving := await on.serving(MIRA)).canary, serving.share)
-    assert ("m/3" if act == "promote" else "m/1" if act == "rollback" else "m/2") == serving.live
+    assert ("m/3" if act == "promote" else "m/2") == serving.live
 
 
 async def test_a_share_that_is_none_is_refused(on: Desk) -> None:

@@ -113,18 +113,41 @@ def test_a_rollback_goes_back_step_by_step(here: Path):
     first, second = add(here), add(here, seed=2)
 
     assert f"speaks with {first} again; {second} stays" in lora("rollback", *TO_MIRA).out
-    assert "speaks with base again" in lora("rollback", *TO_MIRA).out
+    assert "speaks with the base again" in lora("rollback", *TO_MIRA).out
     assert "nothing before it" in lora("rollback", *TO_MIRA).out
     assert "base" == mira()["live"]
 
 
 def test_a_rollback_ends_the_trial_of_a_first_lora(here: Path):
     """And says so: there is no version before, but what was new speaks no more."""
-    add(here, "--canary", "0.5")
+    version = add(here, "--canary", "0.5")
 
-    assert "The trial is over; mira in console:local:user:me speaks with the base" in lora("rollback", *TO_MIRA).out
+    said = lora("rollback", *TO_MIRA).out
+    assert f"The trial of {version} is over; mira in console:local:user:me speaks with the base alone.\n" == said
     assert "" == mira()["canary"]
     assert "nothing before it" in lora("rollback", *TO_MIRA).out
+
+
+def test_a_rollback_during_a_trial_keeps_the_old_voice(here: Path):
+    """It is what was live all the time; another one goes further back."""
+    first, second = add(here), add(here, "--canary", "0.5", seed=2)
+
+    said = lora("rollback", *TO_MIRA).out
+    assert f"The trial of {second} is over" in said
+    assert f"speaks with {first} alone. Another rollback goes further back." in said
+    assert (first, "") == tuple(mira()[key] for key in ("live", "canary"))
+    assert f"speaks with the base again; {first} stays" in lora("rollback", *TO_MIRA).out
+
+
+def test_where_scopes_learn_together_a_rollback_leads_to_the_cards(here: Path, monkeypatch: pytest.MonkeyPatch):
+    """From the only version of its own."""
+    monkeypatch.setenv("LIMEN_NIGHT__POOL", "card")
+    folder = loras.write(here / "common")
+    version = lora("add", folder, "--persona", "mira", "--scope", "*").out.strip()
+    add(here, seed=2)
+
+    assert f"speaks with {version} again" in lora("rollback", *TO_MIRA).out
+    assert f"speaks with {version}, and there is nothing before it" in lora("rollback", *TO_MIRA).out
 
 
 def test_the_base_can_be_chosen(here: Path):
@@ -525,4 +548,4 @@ async def test_a_running_worker_follows_with_its_next_reply(p: Parts, here: Path
         await meanwhile("lora", "rollback", *TO_MIRA)
         back = await ask(4)
 
-    assert [(), (first,), (second, first), ()] == [before, promoted, tried, back]
+    assert [(), (first,), (second, first), (first,)] == [before, promoted, tried, back]
