@@ -131,7 +131,7 @@ async def overview(p: Parts) -> Overview:
     everyone, there = await p.loras.everyone(), store(p.settings).versions()
     tainted = tuple(due.version for due in await p.loras.rebuild_due())
     named = {use for serving in everyone.values() for use in roles(serving)}
-    serving = {version for one in everyone.values() for version in (one.live, one.canary)} - {BASE, ""}
+    serving = await p.loras.wanted()
     return Overview(
         everyone,
         tuple(version for version in there if version not in {*named, *tainted}),

@@ -29,6 +29,7 @@ log = logging.getLogger("limen.worker")
 
 FLUSH = 0.04  # seconds between two partial sends: 25 a second look fluent, and cost little
 PATIENCE = 120.0
+RETELL = keys.DAY / 4  # seconds until a fault that stands is told again
 
 
 class Server:
@@ -54,7 +55,7 @@ class Server:
         self._presence, self._loras = Presence(client), Loras(client)
         self._ending = Ending(tastes, feelings, self._add, generator.cancel)
         self._endings: set[asyncio.Task[None]] = set()
-        self._faults: dict[str, str] = {}
+        self._faults: dict[str, tuple[str, float]] = {}  # LoRAs that we cannot load: why, and when we said so
         self._doubtful: set[str] = set()  # LoRAs that could not be loaded before we came
         self._proven: set[str] = set()  # of these, those that have spoken since
         self.name = worker_name()
@@ -276,15 +277,19 @@ class Server:
             await asyncio.sleep(min(3.0, self._queue.limits.lease / 4))
 
     async def _tell_faults(self) -> None:
-        """LoRAs that could not be loaded are known to everybody, until they can."""
-        faults = self._generator.faults()
-        for version, reason in faults.items() - self._faults.items():
-            await self._loras.faulty(version, reason)
+        """LoRAs that could not be loaded are known to everybody, until they can. What stands is told again before it is
+        forgotten, for as long as somebody is to speak with it."""
+        faults, now = self._generator.faults(), time.monotonic()
+        told = {version: self._faults[version] for version in faults.keys() & self._faults.keys()}
+        new = {version for version, reason in faults.items() if version not in told or told[version][0] != reason}
+        old = {version for version, (_, at) in told.items() if now - at > RETELL} - new
+        for version in new | (old & await self._loras.wanted() if old else set()):
+            await self._loras.faulty(version, faults[version])
         for version in (self._faults.keys() | self._proven) - faults.keys():
             await self._loras.mended(version)
             self._doubtful.discard(version)
             self._proven.discard(version)
-        self._faults = faults
+        self._faults = {**told, **{version: (faults[version], now) for version in new | old}}
 
     def _state(self) -> dict[str, str | int | float]:
         """What `limen status` shows."""

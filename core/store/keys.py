@@ -79,6 +79,7 @@ TAINTED    = Key("limen:loras-tainted",         "zset",   "until rebuilt",      
 LORAS_GONE = Key("limen:loras-gone",            "zset",   "3 days",                   "commands",  "commands, nights","nobody")
 LORA_FAULT = Key("limen:lora-fault:{}",         "string", "a day",                    "worker",    "status, doctor",  "nobody")
 LORA_FAULTS= Key("limen:lora-faults",           "zset",   "a day",                    "worker",    "status, doctor",  "nobody")
+LORA_FAULTY= Key("limen:lora-faulty",           "zset",   "as lora-faults",           "worker",    "trials",          "nobody")
 
 # Personalities: what each persona has become, as a history of changes (`core/growth/changes.py`). The stream holds the latest
 # 20,000; older ones live on in the snapshot. Each day that is over is kept as it ended, for 400 days.

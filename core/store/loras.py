@@ -96,11 +96,12 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A version that a worker could not load, and why. `time` in seconds UTC."""
+    """A version that a worker could not load, and why. `time`: when it said so last, `since`: first, in seconds UTC."""
 
     version: str
     reason: str
     time: float
+    since: float = 0.0
 
 
 _serving = msgspec.msgpack.Decoder(Serving).decode
@@ -170,6 +171,10 @@ class Loras:
         names = sorted(name.decode() for name in await self._client.do("SMEMBERS", keys.LORAS.pattern))
         bodies = await self._client.do_all([("GET", keys.LORA(name)) for name in names], atomic=False)
         return {PersonaKey.parse(name): _serving(body) for name, body in zip(names, bodies, strict=True) if body}
+
+    async def wanted(self) -> set[str]:
+        """The versions that somebody speaks with, or tries."""
+        return {version for one in (await self.everyone()).values() for version in (one.live, one.canary)} - {BASE, ""}
 
     async def promote(self, persona: PersonaKey, version: str, why: str) -> None:
         """From now on all replies are given with this version (`base` too is one). Ends a trial.
@@ -295,20 +300,22 @@ class Loras:
         ]
 
     async def faulty(self, version: str, reason: str) -> None:
-        """A worker could not load this version. Known for a day, or until it is mended."""
+        """A worker could not load this version. Known for a day, or until it is mended; to be said again meanwhile."""
         body = reason[:LONGEST_REASON].encode("utf-8", "replace")
-        now, listed = time.time(), keys.LORA_FAULTS.pattern
+        now, listed, since = time.time(), keys.LORA_FAULTS.pattern, keys.LORA_FAULTY.pattern
         await self._client.do_all(
             [
+                ("ZREMRANGEBYSCORE", listed, "-inf", now - keys.DAY),
+                ("ZINTERSTORE", since, 2, since, listed, "WEIGHTS", 1, 0),  # what is listed no more begins anew
                 ("SET", keys.LORA_FAULT(version), body, "EX", keys.DAY),
                 ("ZADD", listed, now, version),
-                ("ZREMRANGEBYSCORE", listed, "-inf", now - keys.DAY),
+                ("ZADD", since, "NX", now, version),
             ]
         )
 
     async def mended(self, version: str) -> None:
         """This version could be loaded after all."""
-        await self._client.do_all([("DEL", keys.LORA_FAULT(version)), ("ZREM", keys.LORA_FAULTS.pattern, version)])
+        await self._client.do_all(_mended(version))
 
     async def removed(self, version: str, people: Collection[str] = ()) -> None:
         """This version is gone from the store. Its name is not given again: a worker may still have it in memory.
@@ -320,8 +327,7 @@ class Loras:
             [
                 ("ZADD", listed, now, version),
                 ("ZREMRANGEBYSCORE", listed, "-inf", now - keys.GONE_FOR),
-                ("DEL", keys.LORA_FAULT(version)),
-                ("ZREM", keys.LORA_FAULTS.pattern, version),
+                *_mended(version),
                 ("ZREM", keys.TAINTED.pattern, version),
                 ("HDEL", keys.LORAS_MADE.pattern, version),
                 *(("SREM", keys.LORAS_OF(person), version) for person in people),
@@ -337,10 +343,16 @@ class Loras:
         since = time.time() - keys.DAY
         rows = await self._client.do("ZRANGE", keys.LORA_FAULTS.pattern, since, "+inf", "BYSCORE")
         versions = [row.decode() for row in reversed(rows)]
-        asked = [(("GET", keys.LORA_FAULT(v)), ("ZSCORE", keys.LORA_FAULTS.pattern, v)) for v in versions]
-        answers = await self._client.do_all([command for pair in asked for command in pair], atomic=False)
-        found = zip(versions, answers[::2], answers[1::2], strict=True)
-        return [Fault(version, body.decode(), float(at)) for version, body, at in found if body and at]
+        scores = (keys.LORA_FAULTS.pattern, keys.LORA_FAULTY.pattern)
+        asked = [(("GET", keys.LORA_FAULT(v)), *(("ZSCORE", name, v) for name in scores)) for v in versions]
+        answers = await self._client.do_all([command for three in asked for command in three], atomic=False)
+        found = zip(versions, answers[::3], answers[1::3], answers[2::3], strict=True)
+        return [Fault(v, body.decode(), float(at), float(since or at)) for v, body, at, since in found if body and at]
+
+
+def _mended(version: str) -> list[Effect]:
+    listed = (keys.LORA_FAULTS.pattern, keys.LORA_FAULTY.pattern)
+    return [("DEL", keys.LORA_FAULT(version)), *(("ZREM", name, version) for name in listed)]
 
 
 def _grown(versions: set[str], parents: dict[str, str]) -> list[str]:

@@ -237,6 +237,22 @@ async def test_trouble_ends_when_it_is_mended_or_old(on: Desk) -> None:
     assert 2 == await on.client.do("ZCARD", keys.LORA_FAULTS.pattern)
 
 
+async def test_trouble_that_is_told_again_is_as_old_as_it_is(on: Desk) -> None:
+    """Until it was not heard of for a day, or is mended."""
+    await on.faulty("m/1", "NaN")
+    first = (await on.faults())[0]
+    await on.faulty("m/1", "cut short")
+    again = (await on.faults())[0]
+
+    assert first.since == again.since <= first.time <= again.time
+    await on.client.do("ZADD", keys.LORA_FAULTS.pattern, 1000, "m/1")
+    await on.faulty("m/1", "NaN")
+    assert (lapsed := (await on.faults())[0]).since > again.time
+    await on.mended("m/1")
+    await on.faulty("m/1", "NaN")
+    assert (await on.faults())[0].since > lapsed.since
+
+
 async def test_a_trial_knows_when_it_began(on: Desk) -> None:
     """Another share does not begin it anew, another version does; when it ends, so does that."""
     await on.canary(MIRA, "m/1", 0.1)

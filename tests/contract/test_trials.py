@@ -162,8 +162,35 @@ async def test_one_that_was_not_heard_does_not_go_live(bench: Bench) -> None:
     await bench.votes(ALONE, 0.5, 0.5, 14)
     await bench.loras.faulty(NEW, "set aside")
 
-    assert "a worker could not load it" == (await bench.judge(ALONE, days=9)).decision.why
-    assert NEW == (await bench.loras.serving(ALONE)).canary
+    found = await bench.judge(ALONE, days=9, apply=False)
+    assert (Finding.OVER, "over: cannot be loaded: set aside") == (found.decision.finding, found.decision.why)
+
+
+async def test_a_trial_of_what_no_worker_can_load_ends_after_some_hours(bench: Bench) -> None:
+    """The live one goes on, and nights do; history says why. Before, it may be a disk that comes back."""
+    await bench.begin(ALONE)
+    await bench.loras.faulty(NEW, "of other weights: it is set aside")
+
+    assert (Finding.GO_ON, OLD) == ((found := await bench.judge(ALONE, days=5.9 / 24)).decision.finding, found.live)
+    assert "cannot be loaded" in found.decision.why
+    assert Finding.OVER == (await bench.judge(ALONE, days=6.1 / 24)).decision.finding
+    assert (OLD, "") == ((serving := await bench.loras.serving(ALONE)).live, serving.canary)
+    assert "trial: over: cannot be loaded: of other weights: it is set aside" == serving.history[0].why
+
+
+async def test_what_one_worker_cannot_load_but_another_can_is_heard_out(bench: Bench) -> None:
+    """It does not go live meanwhile; if it stays so, the old one goes on."""
+    await bench.begin(ALONE)
+    await bench.votes(ALONE, 0.9, 0.9, 40)
+    await bench.loras.faulty(NEW, "no space left")
+    last = time.time() + 3600 * bench.count
+    await bench.reply(ALONE, NEW, {}, time=last + 10 * DAY)
+
+    days = (last - time.time()) / DAY
+    assert Finding.GO_ON == (await bench.judge(ALONE, days=days + 10.1)).decision.finding
+    await bench.reply(ALONE, NEW, {}, time=time.time() + 15 * DAY)
+    assert Finding.OVER == (await bench.judge(ALONE, days=15.1)).decision.finding
+    assert OLD == (await bench.loras.serving(ALONE)).live
 
 
 async def test_only_votes_on_the_two_count(bench: Bench) -> None:

@@ -10,12 +10,16 @@ from core.engine import Outcome
 from core.events import PersonaKey
 from core.jobs import BASE
 from tests.fakes.engines import engine
-from tests.fakes.house import ANN, OTHER_SERVER, House, house_at, quick, say
+from tests.fakes.house import ANN, BOT, OTHER_SERVER, House, house_at, quick, say
 from tests.fakes.loras import TINY, weights
+from worker.compose import Composer
+from worker.echo import Echo
 from worker.engine import Engine
 from worker.generator import Finished, Piece
 from worker.lora.files import Weights
+from worker.serve import Server
 
+MIRA = PersonaKey(BOT, "mira", "discord:77:channel:room")
 ROOMY = 16_384  # tokens of context: with a byte tokenizer, cards are long
 LORAS = {v: weights(TINY, 4, seed=number, version=v) for number, v in enumerate(("one/1", "two/1", "two/2"))}
 
@@ -35,6 +39,13 @@ class Watched:
         self.expected = 0
         self.together.add(frozenset(row.request.id.partition(":")[0] for row in self.engine._rows))
         return self.engine.step()
+
+
+class Faulty(Echo):
+    """It cannot load two."""
+
+    def faults(self) -> dict[str, str]:
+        return {"one/2": "cut short", "one/7": "NaN"}
 
 
 @pytest.fixture
@@ -114,6 +125,28 @@ async def test_a_version_that_is_gone_is_told_of_and_an_earlier_one_speaks(house
 
     assert "one/1" == done.lora_version
     assert [("one/2", "there is no one/2")] == [(fault.version, fault.reason) for fault in faults]
+
+
+async def test_a_fault_that_stands_is_told_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is forgotten after a day, for what somebody is to speak with; of the rest it was said once."""
+    p = house.p
+    await p.loras.promote(MIRA, "one/1", "night")
+    await p.loras.canary(MIRA, "one/2", 0.5)
+    echo = Faulty()
+    composer = Composer(p.conversations, p.ledger, p.personas, p.loras, echo, p.growth)
+    server, said = Server(p.client, p.queue, composer, echo, 4, {}), list[tuple[str, str]]()
+
+    async def faulty(version: str, reason: str) -> None:
+        said.append((version, reason))
+
+    monkeypatch.setattr(server._loras, "faulty", faulty)
+    for _ in range(3):
+        await server._tell_faults()
+    assert [("one/2", "cut short"), ("one/7", "NaN")] == sorted(said)
+    said.clear()
+    monkeypatch.setattr("worker.serve.RETELL", -1.0)
+    await server._tell_faults()
+    assert [("one/2", "cut short")] == said
 
 
 async def test_what_a_worker_could_not_load_is_forgotten_when_its_successor_speaks_with_it(house: House) -> None:

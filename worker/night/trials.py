@@ -17,15 +17,17 @@ from core.jobs import BASE
 from core.settings import Night
 from core.store.keys import DAY
 from core.store.ledger import Entry, Ledger
-from core.store.loras import CARD, Loras, Serving
+from core.store.loras import CARD, Fault, Loras, Serving
+from core.text import shorten
 from core.votes import polarity
 from core.votes.polarity import Polarity
-from core.votes.trial import Ballot, Decision, Evidence, Finding, decide, weigh
+from core.votes.trial import LONGEST, Ballot, Decision, Evidence, Finding, decide, weigh
 from worker.night.sight import Sight, shared
 
 log = logging.getLogger("limen.worker")
 
 KNOWN = 30 * DAY  # seconds before a trial from which voters are known, and how the live version was liked
+STUCK = 6 * 3600.0  # seconds for which no worker could load a version, and then its trial is over
 BATCH = 500  # replies that are read at once
 
 
@@ -53,13 +55,13 @@ async def judge_trials(
     A trial that cannot be judged does not keep the others waiting. Raises ConfigError for the operator's emoji;
     StoreError.
     """
-    meanings, faults = polarity.load(night.polarity), {fault.version for fault in await loras.faults()}
+    meanings, faults = polarity.load(night.polarity), {fault.version: fault for fault in await loras.faults()}
     judged = []
     for persona, own in (await loras.everyone()).items():
         if own.canary and (only is None or persona in only):
             serving = await loras.spoken(persona, night.pool == "card")
             entries = await _entries(ledger, persona, serving.began - KNOWN)
-            trial = _trial(persona, serving, entries, meanings, night, now, serving.canary in faults)
+            trial = _trial(persona, serving, entries, meanings, night, now, faults.get(serving.canary))
             judged.append(await _settled(loras, trial) if apply else trial)
     return judged
 
@@ -80,16 +82,33 @@ async def _entries(ledger: Ledger, persona: PersonaKey, since: float) -> list[En
 
 def _trial(
     persona: PersonaKey, serving: Serving, entries: Sequence[Entry], meanings: Polarity, night: Night, now: float,
-    faulty: bool,
+    fault: Fault | None,
 ) -> Trial:  # fmt: skip
-    evidence = weigh(*ballots(persona, serving, entries, meanings, night.weak_signals, now))
-    decision = decide(evidence, (now - serving.began) / DAY, night.trial_days, alone=serving.share >= 1)
-    if decision.finding == Finding.BETTER and faulty:
-        decision = Decision(Finding.GO_ON, "a worker could not load it")
+    evidence, days = weigh(*ballots(persona, serving, entries, meanings, night.weak_signals, now)), _days(serving, now)
+    decision = decide(evidence, days, night.trial_days, alone=serving.share >= 1)
+    if fault and decision.finding in (Finding.BETTER, Finding.GO_ON):
+        late = days >= LONGEST * night.trial_days
+        decision = _unloaded(fault, late or now - _lately(serving, entries, fault) >= STUCK)
     return Trial(
         persona=persona, version=serving.canary, against=serving.live, live=serving.live, began=serving.began,
         evidence=evidence, decision=decision,
     )  # fmt: skip
+
+
+def _days(serving: Serving, now: float) -> float:
+    return (now - serving.began) / DAY
+
+
+def _lately(serving: Serving, entries: Sequence[Entry], fault: Fault) -> float:
+    """Since when nobody at all could speak with what is on trial."""
+    heard = [entry.record.time for entry in entries if entry.record.lora_version == serving.canary]
+    return max(serving.began, fault.since, *heard)
+
+
+def _unloaded(fault: Fault, over: bool) -> Decision:
+    """What a worker cannot load does not go live; after some hours the live one goes on alone."""
+    why = f"cannot be loaded: {shorten(fault.reason, 300)}"
+    return Decision(Finding.OVER, f"over: {why}") if over else Decision(Finding.GO_ON, why)
 
 
 def ballots(
