@@ -1,6 +1,6 @@
 -- Which LoRA a persona serves with. `core/store/loras.py` is the only caller.
 -- KEYS: the persona's LoRAs, the set of all personas that have some, the tainted versions. ARGV: what to do, the
--- persona, the time, and more. → (what is live now, why it was refused: '', 'pinned' or 'tainted')
+-- persona, the time, and more. → (what is live now, why it was refused: '', 'pinned', 'tainted' or 'changed')
 
 local PAST, EARLIER = 50, 10 -- what is kept of the history, and of the versions that a rollback goes back to
 
@@ -19,10 +19,12 @@ local function without(version)
   end
 end
 
--- What somebody was promised to be forgotten by serves nobody; what was pinned is not a night's to change.
-local function refused(version, why)
+-- What somebody was promised to be forgotten by serves nobody; what was pinned is not a night's to change; and what was
+-- judged against one version does not take the place of another (`live` and `canary`, where they are given).
+local function refused(version, why, live, canary)
   if redis.call('ZSCORE', KEYS[3], version) then return 'tainted' end
-  return it.pinned and why == 'night' and 'pinned' or nil
+  if it.pinned and why == 'night' then return 'pinned' end
+  return live and (live ~= it.live or canary ~= it.canary) and 'changed' or nil
 end
 
 local function past(version, why)
@@ -53,7 +55,7 @@ local ops = {}
 
 function ops.promote()
   local version, why = ARGV[4], ARGV[5]
-  local no = refused(version, why)
+  local no = refused(version, why, ARGV[6], ARGV[7])
   if no then return no end
   promote(version, why)
   keep()
@@ -62,7 +64,7 @@ end
 -- Another share for the one on trial does not begin its trial anew.
 function ops.canary()
   local version, share, why = ARGV[4], tonumber(ARGV[5]), ARGV[6]
-  local no = version ~= '' and refused(version, why)
+  local no = version ~= '' and refused(version, why, ARGV[7], ARGV[8])
   if no then return no end
   if version == '' then
     no_trial()

@@ -176,20 +176,23 @@ class Loras:
         """The versions that somebody speaks with, or tries."""
         return {version for one in (await self.everyone()).values() for version in (one.live, one.canary)} - {BASE, ""}
 
-    async def promote(self, persona: PersonaKey, version: str, why: str) -> None:
+    async def promote(self, persona: PersonaKey, version: str, why: str, over: Serving | None = None) -> None:
         """From now on all replies are given with this version (`base` too is one). Ends a trial.
 
-        Raises LoraError for a tainted version; for a pinned persona where `why` is `night`. A pin holds the new one.
+        Raises LoraError for a tainted version; for a pinned persona where `why` is `night`; if something else than
+        in `over` is live or on trial by now. A pin holds the new one.
         """
-        await self._run("promote", persona, version, why)
+        await self._run("promote", persona, version, why, *_expected(over))
 
-    async def canary(self, persona: PersonaKey, version: str, share: float, why: str = COMMAND) -> None:
+    async def canary(
+        self, persona: PersonaKey, version: str, share: float, why: str = COMMAND, over: Serving | None = None
+    ) -> None:
         """Try a version with a share (0 to 1) of the sessions; instead of another one, if there is one on trial.
 
         Raises LoraError as `promote` does.
         """
         assert 0 <= share <= 1, share
-        await self._run("canary", persona, version, share, why)
+        await self._run("canary", persona, version, share, why, *_expected(over))
 
     async def drop_canary(self, persona: PersonaKey) -> None:
         """End a trial."""
@@ -230,6 +233,9 @@ class Loras:
         if refused == b"tainted":
             said = f"{args[0]!s} holds what somebody asked to be forgotten, and serves no more"
             raise LoraError(said, "the next night trains one without it")
+        if refused == b"changed":
+            said = f"what serves was changed meanwhile ({live.decode()} is live now), so {args[0]!s} stays in the store"
+            raise LoraError(said, f"`limen lora promote {args[0]!s}` makes it live after all")
         return str(live.decode())
 
     async def made(self, version: str, about: Made, people: Collection[str]) -> None:
@@ -348,6 +354,10 @@ class Loras:
         answers = await self._client.do_all([command for three in asked for command in three], atomic=False)
         found = zip(versions, answers[::3], answers[1::3], answers[2::3], strict=True)
         return [Fault(v, body.decode(), float(at), float(since or at)) for v, body, at, since in found if body and at]
+
+
+def _expected(over: Serving | None) -> tuple[str, ...]:
+    return (over.live, over.canary) if over else ()
 
 
 def _mended(version: str) -> list[Effect]:

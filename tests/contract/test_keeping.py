@@ -80,6 +80,31 @@ async def test_what_is_kept_is_tried_first(shop: Shop) -> None:
             await introduce(shop.loras, MIRA, "m/2", share)
 
 
+@pytest.mark.parametrize("share", [0.5, 0])
+@pytest.mark.parametrize("act", ["promote", "rollback", "try", "end the trial"])
+async def test_what_was_changed_while_it_was_trained_stays(act: str, share: float, shop: Shop) -> None:
+    """It was judged against something else; it lies in the store, for whoever wants it."""
+    for version in ("m/1", "m/2"):
+        await shop.loras.promote(MIRA, version, "night")
+    if act == "end the trial":
+        await shop.loras.canary(MIRA, "m/3", 0.5)
+    begun = await shop.loras.serving(MIRA)
+    await {
+        "promote": lambda: shop.loras.promote(MIRA, "m/3", "command"),
+        "rollback": lambda: shop.loras.rollback(MIRA),
+        "try": lambda: shop.loras.canary(MIRA, "m/3", 0.5),
+        "end the trial": lambda: shop.loras.drop_canary(MIRA),
+    }[act]()
+    kept, changed = await shop.keep(), await shop.loras.serving(MIRA)
+
+    with pytest.raises(LoraError, match="was changed meanwhile") as told:
+        await introduce(shop.loras, MIRA, kept.version, share, begun)
+    assert kept.version in str(told.value)
+    assert changed == await shop.loras.serving(MIRA)
+    assert [kept.version] == shop.store.versions()
+    assert await introduce(shop.loras, MIRA, kept.version, share, changed) in (Outcome.TRIAL, Outcome.PROMOTED)
+
+
 async def test_weights_that_began_with_others_have_their_people_too(shop: Shop) -> None:
     """The card's LoRA, say: whoever is in that is in this one, and forgetting finds both."""
     first = await shop.keep()

@@ -278,6 +278,27 @@ async def test_a_night_that_goes_wrong_in_one_of_a_grid_goes_on(p: Parts, model:
     assert night.outcome != Outcome.FAILED, why(night)
 
 
+async def test_what_is_made_live_while_it_trains_stays(p: Parts, model: Path, monkeypatch) -> None:
+    """The new one is kept, and does not speak; what it learned from is learned again."""
+    await talked(p)
+    loop, real = asyncio.get_running_loop(), run.study
+    theirs = loras_of(p, model, "x/1")
+
+    def meanwhile(*args, **more):  # type: ignore[no-untyped-def]
+        found = real(*args, **more)
+        asyncio.run_coroutine_threadsafe(p.loras.promote(HERE, theirs, "command"), loop).result(30)
+        return found
+
+    monkeypatch.setattr(run, "study", meanwhile)
+    t = teacher(p, model)
+    night = await t.night(HERE)
+
+    assert (Outcome.FAILED, 1) == (night.outcome, len(await t.due()))
+    assert f"({theirs} is live now), so {night.version} stays in the store" in why(night)
+    assert (theirs, "") == ((await p.loras.serving(HERE)).live, (await p.loras.serving(HERE)).canary)
+    assert {theirs, night.version} == {*store(p.settings).versions()}
+
+
 async def test_somebody_who_is_forgotten_while_it_trains_is_in_no_lora(p: Parts, model: Path, monkeypatch) -> None:
     """Nothing is kept, neither in the store nor of whose words it was."""
     await talked(p)

@@ -17,7 +17,7 @@ from core.errors import LoraError
 from core.events import PersonaKey
 from core.nights import Manifest, Outcome
 from core.store.ledger import Ledger
-from core.store.loras import NIGHT, Loras, Made, fresh
+from core.store.loras import NIGHT, Loras, Made, Serving, fresh
 from worker.lora import manifest as manifests
 from worker.lora.folders import FILES
 from worker.lora.store import LoraStore
@@ -50,15 +50,18 @@ async def keep_night(
     return kept
 
 
-async def introduce(loras: Loras, persona: PersonaKey, version: str, share: float) -> Outcome:
+async def introduce(
+    loras: Loras, persona: PersonaKey, version: str, share: float, over: Serving | None = None
+) -> Outcome:  # fmt: skip
     """Let a kept version speak: on trial in a share of the sessions (`night.canary`), or at once if that is 0.
 
-    Raises LoraError if the persona was pinned meanwhile, or somebody asked to be forgotten; StoreError.
+    `over`: what served when it was begun, which is what it was judged against. Raises LoraError if something else does
+    by now, if the persona was pinned meanwhile, or somebody asked to be forgotten; StoreError.
     """
     if share:
-        await loras.canary(persona, version, share, NIGHT)
+        await loras.canary(persona, version, share, NIGHT, over)
         return Outcome.TRIAL
-    await loras.promote(persona, version, NIGHT)
+    await loras.promote(persona, version, NIGHT, over)
     return Outcome.PROMOTED
 
 

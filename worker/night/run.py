@@ -154,7 +154,7 @@ class Teacher:
         page.show(found.exam)
         page.judge(found.judgement)
         if found.judgement.outcome == Outcome.PROMOTED:
-            await self._promote(persona, page, parts, found, parent)
+            await self._promote(persona, page, parts, found, parent, serving)
 
     # What there is to learn from.
 
@@ -321,7 +321,7 @@ class Teacher:
     # What becomes of it.
 
     async def _promote(
-        self, persona: PersonaKey, page: Draft, parts: Split, found: Studied, parent: Weights | None,
+        self, persona: PersonaKey, page: Draft, parts: Split, found: Studied, parent: Weights | None, serving: Serving,
     ) -> None:  # fmt: skip
         """Into the store, and then on trial, or live at once."""
         if self._plan.dry:
@@ -340,8 +340,9 @@ class Teacher:
             folder = Path(place) / "lora"
             await asyncio.to_thread(write, folder, found.learned.weights, self._base_name)
             kept = await keep_night(tools.store, tools.loras, tools.ledger, persona, page.day, folder, manifest)
-        page.version = kept.version
-        page.end(await introduce(tools.loras, persona, kept.version, share), *found.judgement.reasons)
+        page.version, page.settled = kept.version, False  # unless it may speak, what came in is learned again
+        page.end(await introduce(tools.loras, persona, kept.version, share, serving), *found.judgement.reasons)
+        page.settled = True
 
 
 def _together(founds: Sequence[Collected]) -> Collected:
