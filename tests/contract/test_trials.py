@@ -1,6 +1,7 @@
 """Trials on a real ledger: votes since one began decide what a persona speaks with, and nothing else does."""
 
 import random
+import threading
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from core.store.keys import DAY
 from core.store.ledger import Ledger, Record
 from core.store.loras import Loras, common
 from core.votes.trial import Finding, Side
+from worker.night import trials
 from worker.night.trials import Trial, judge_trials
 
 ALONE = PersonaKey("discord:b1", "mira", "discord:77:user:ann")
@@ -115,6 +117,44 @@ async def test_few_votes_decide_nothing_until_the_days_are_over(bench: Bench) ->
     assert NEW == (await bench.loras.serving(ALONE)).live
 
 
+async def test_whoever_talks_meanwhile_does_not_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's loop renews leases: a hundred thousand votes are read beside it."""
+    where, real = set[int](), trials.ballots
+
+    def watched(*args: Any) -> Any:
+        where.add(threading.get_ident())
+        return real(*args)
+
+    monkeypatch.setattr(trials, "ballots", watched)
+    await bench.begin(ALONE)
+    await bench.judge(ALONE)
+
+    assert 1 == len(where)
+    assert threading.get_ident() not in where
+
+
+@pytest.mark.parametrize("own", ["pin", "rollback", "trial"])
+async def test_scopes_that_do_not_speak_with_the_cards_have_no_voice_in_its_trial(own: str, bench: Bench) -> None:
+    """Their replies with the base are no votes on a live version that is the base."""
+    card = common(ROOM)
+    await bench.loras.canary(card, NEW, 0.5, "night")
+    if own == "trial":
+        await bench.loras.canary(ALONE, OLD, 0.5, "night")
+    elif own == "pin":
+        await bench.loras.pin(ALONE, "base")
+    else:
+        for version in (OLD, "base", NEW):
+            await bench.loras.promote(ALONE, version, "command")
+        await bench.loras.rollback(ALONE)
+    for _ in range(3):
+        await bench.reply(ALONE, "base", {"p0": "👍"})
+        await bench.reply(ROOM, "base", {"p1": "👍"})
+        await bench.reply(ROOM, NEW, {"p1": "👎"})
+
+    evidence = (await bench.judge(card, pool="card")).evidence
+    assert (Side(3, 0), Side(3, 3)) == (evidence.tried, evidence.live)
+
+
 async def test_what_only_one_side_was_voted_on_is_not_decided_by_time(bench: Bench) -> None:
     """Nor is it in favour of the new one; after five times as long the old one goes on, and history says why."""
     await bench.begin(ALONE)
@@ -194,7 +234,7 @@ async def test_what_one_worker_cannot_load_but_another_can_is_heard_out(bench: B
 
 
 async def test_only_votes_on_the_two_count(bench: Bench) -> None:
-    """Not on replies from before, of other versions or personas, to files or given elsewhere; one per person and reply."""
+    """Not from before, of other versions or personas, to files or given elsewhere; one per person and reply."""
     await bench.reply(ALONE, NEW, {"p0": "👎"}, time=time.time() - 100)
     await bench.begin(ALONE)
     await bench.reply(ALONE, "base", {"p0": "👎"})

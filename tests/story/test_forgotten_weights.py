@@ -147,12 +147,8 @@ async def test_a_file_of_prompts_is_answered_by_both(house: House) -> None:
     async with house.at_work(echo):
         for number in range(24):
             name, seed = f"file-{number}", number % 12
-            await house.p.queue.submit(
-                msgspec.structs.replace(
-                    like, id=name, reply_id=f"r-{name}", conversation="file", ephemeral=(line,), events=("l-1",),
-                    seed=seed,
-                )  # fmt: skip
-            )
+            own = {"id": name, "reply_id": f"r-{name}", "seed": seed, "ephemeral": (line,), "events": (line.id,)}
+            await house.p.queue.submit(msgspec.structs.replace(like, conversation="file", **own))
             await house.shelf.wait(lambda: len(house.shelf.finals) > number, 15)  # noqa: B023
 
     assert {(TAINTED, CLEAN), (CLEAN,)} == set(echo.asked)

@@ -4,8 +4,9 @@ Whoever calls: a worker's clock every few minutes, and `limen lora trials`. Sayi
 is harmless: only a trial that is still on is decided.
 """
 
+import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -17,7 +18,7 @@ from core.jobs import BASE
 from core.settings import Night
 from core.store.keys import DAY
 from core.store.ledger import Entry, Ledger
-from core.store.loras import CARD, Fault, Loras, Serving
+from core.store.loras import CARD, Fault, Loras, Serving, common
 from core.text import shorten
 from core.votes import polarity
 from core.votes.polarity import Polarity
@@ -52,27 +53,37 @@ async def judge_trials(
 ) -> list[Trial]:  # fmt: skip
     """Look at every trial (or those of `only` some personas), and carry out what follows, unless only to look.
 
-    A trial that cannot be judged does not keep the others waiting. Raises ConfigError for the operator's emoji;
-    StoreError.
+    A trial that cannot be judged does not keep the others waiting, and none the event loop: votes are read in a thread.
+    Raises ConfigError for the operator's emoji; StoreError.
     """
     meanings, faults = polarity.load(night.polarity), {fault.version: fault for fault in await loras.faults()}
-    judged = []
-    for persona, own in (await loras.everyone()).items():
+    judged, everyone = [], await loras.everyone()
+    for persona, own in everyone.items():
         if own.canary and (only is None or persona in only):
             serving = await loras.spoken(persona, night.pool == "card")
-            entries = await _entries(ledger, persona, serving.began - KNOWN)
-            trial = _trial(persona, serving, entries, meanings, night, now, faults.get(serving.canary))
+            entries = await _entries(ledger, await _taking_part(ledger, persona, everyone), serving.began - KNOWN)
+            fault = faults.get(serving.canary)
+            trial = await asyncio.to_thread(_trial, persona, serving, entries, meanings, night, now, fault)
             judged.append(await _settled(loras, trial) if apply else trial)
     return judged
 
 
-async def _entries(ledger: Ledger, persona: PersonaKey, since: float) -> list[Entry]:
-    """The replies of a persona in real talk, without their prompts, oldest first; of all of a card, if its common LoRA
-    is tried. What was said to files is the operator's look at it, and what was said elsewhere by none of ours."""
-    card = persona.account, persona.card
-    mine = [one for one in await ledger.personas() if (one.account, one.card) == card and persona.scope == CARD]
+async def _taking_part(
+    ledger: Ledger, persona: PersonaKey, everyone: Mapping[PersonaKey, Serving]
+) -> list[PersonaKey]:  # fmt: skip
+    """Whose replies tell of a trial: the persona's; of a card's common LoRA, those of all scopes that speak with it,
+    which have nothing of their own, live or on trial."""
+    if persona.scope != CARD:
+        return [persona]
+    own = {one: everyone.get(one, Serving()) for one in await ledger.personas() if common(one) == persona}
+    return [one for one, serving in own.items() if serving.untaught and not serving.canary]
+
+
+async def _entries(ledger: Ledger, personas: Iterable[PersonaKey], since: float) -> list[Entry]:
+    """What these said in real talk, without the prompts, oldest first. What was said to files is the operator's look at
+    it, and what was said elsewhere by none of ours."""
     found = []
-    for one in mine or [persona]:
+    for one in personas:
         ids = await ledger.replies(one, since)
         for at in range(0, len(ids), BATCH):
             found += await ledger.outlines(ids[at : at + BATCH])

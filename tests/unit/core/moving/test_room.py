@@ -20,8 +20,9 @@ QUEUED = {"QUEUE", "JOB", "LINE", "BUSY", "READY", "SPENT", "DELAYED", "LEASES",
 # They know of no room: by what they are named after, and by what they hold.
 ROOMLESS = {
     "CLOCK", "DEPTH", "FENCE", "TICK", "TURN", "BELL", "CANCELS", "CARRIER", "ASKED", "ASKED_TOLD", "CARD", "LORAS_OF",
-    "TAINTED", "LORAS_GONE", "LORA_FAULT", "LORA_FAULTS", "LORA_FAULTY", "SECTION", "REACTIONS", "REPLIED_TO", "RATED_BY",
-    "NIGHTS", "WEIGHED", "KNOWLEDGE", "PASSAGES", "COUNTED_IN", "NIGHT_RUN", "CONSENT", "ASKING", "WORKER", "WORKERS", "SESSIONS",
+    "TAINTED", "LORAS_GONE", "LORA_FAULT", "LORA_FAULTS", "LORA_FAULTY", "SECTION", "REACTIONS", "REPLIED_TO",
+    "RATED_BY", "NIGHTS", "WEIGHED", "KNOWLEDGE", "PASSAGES", "COUNTED_IN", "NIGHT_RUN", "CONSENT", "ASKING", "WORKER",
+    "WORKERS", "SESSIONS",
 }  # fmt: skip
 
 SOURCES = "".join(inspect.getsource(module) for module in (room, memory, personality, memories, reflections))
