@@ -10,7 +10,6 @@ import math
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +43,7 @@ from worker.model import load
 from worker.night.base import Base, prepare
 from worker.night.draft import Draft
 from worker.night.examples import Collected, Example, collect
+from worker.night.pooling import together
 from worker.night.reading import read
 from worker.night.sight import shared
 from worker.night.split import Split, split
@@ -207,7 +207,7 @@ class Teacher:
         keys = [persona] if persona.scope != CARD else await self._scopes(persona)
         pool = persona.scope == CARD
         founds = [await self._collected(key, pool=pool, now=page.began, known=known) for key in keys]
-        return founds[0] if len(founds) == 1 else _together(founds)
+        return founds[0] if len(founds) == 1 else together(founds)
 
     async def _collected(
         self, persona: PersonaKey, pool: bool, now: float, known: Collection[str] | None
@@ -342,24 +342,3 @@ class Teacher:
             kept = await keep_night(tools.store, tools.loras, tools.ledger, persona, page.day, folder, manifest)
         page.version = kept.version
         page.end(await introduce(tools.loras, persona, kept.version, share), *found.judgement.reasons)
-
-
-def _together(founds: Sequence[Collected]) -> Collected:
-    """What several scopes found, as one; each was read by itself, for a scope's people are its own measure."""
-    readings = [found.reading for found in founds]
-    unknown, refused = Counter[str](), Counter[str]()
-    for found in founds:
-        unknown.update(found.reading.unknown)
-        refused.update(found.refused)
-    reading = Reading(
-        tuple(verdict for one in readings for verdict in one.verdicts),
-        tuple(voter for one in readings for voter in one.voters),
-        sum(one.effective for one in readings),
-        sum(one.unit for one in readings) / len(readings) if readings else 1.0, dict(unknown),
-        tuple(dict.fromkeys(note for one in readings for note in one.notes)),
-    )  # fmt: skip
-    rows = sorted((row for found in founds for row in found.examples), key=lambda row: row.time)
-    return Collected(
-        examples=rows, reading=reading, refused=dict(refused), replies=sum(found.replies for found in founds),
-        reactions=sum(found.reactions for found in founds),
-    )  # fmt: skip
