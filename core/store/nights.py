@@ -17,6 +17,7 @@ from core.nights import Night, Ratings
 from core.store import keys
 from core.store.client import Client, Effect
 from core.store.ledger import FORGOTTEN
+from core.store.loras import common
 
 LEASE = 60.0  # seconds without a sign of life, after which somebody else may begin
 MOST = 60  # nights that are kept of a persona
@@ -181,9 +182,11 @@ class Nights:
 
     async def forget(self, person: str, personas: Iterable[PersonaKey], everywhere: bool) -> int:
         """Take somebody out of what nights found: their part, their id wherever it is named, and the samples, which
-        may quote them. Of `personas`, those they talked with; `everywhere`: of all that counted them. How many nights.
+        may quote them. Of `personas`, those they talked with, and of what these learn together with others of their
+        card; `everywhere`: of all that counted them. How many nights.
         """
-        ours, now, marked = set(personas), time.time(), keys.NIGHT_GONE.pattern
+        ours = {key for one in personas for key in (one, common(one))}
+        now, marked = time.time(), keys.NIGHT_GONE.pattern
         marks = [_mark(mark) for persona in ours for mark in (str(persona), f"{person}|{persona}")]
         marks += [_mark(person)] if everywhere else []
         pairs = [word for mark in marks for word in (now, mark)]
