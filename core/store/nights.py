@@ -180,6 +180,13 @@ class Nights:
         """The nights that counted somebody's votes, newest first."""
         return await self._range(keys.COUNTED_IN(person), 100_000)
 
+    async def forgot(self, personas: Sequence[PersonaKey]) -> set[PersonaKey]:
+        """Those by which somebody was forgotten within the last days (`keys.FORGOT_FOR`)."""
+        if not personas:
+            return set()
+        found = await self._client.do("ZMSCORE", keys.NIGHT_GONE.pattern, *(_mark(str(one)) for one in personas))
+        return {one for one, score in zip(personas, found, strict=True) if score is not None}
+
     async def forget(self, person: str, personas: Iterable[PersonaKey], everywhere: bool) -> int:
         """Take somebody out of what nights found: their part, their id wherever it is named, and the samples, which
         may quote them. Of `personas`, those they talked with, and of what these learn together with others of their
@@ -191,7 +198,7 @@ class Nights:
         marks += [_mark(person)] if everywhere else []
         pairs = [word for mark in marks for word in (now, mark)]
         effects: list[Effect] = [("ZADD", marked, *pairs)] if pairs else []
-        await self._client.do_all([*effects, ("ZREMRANGEBYSCORE", marked, "-inf", now - keys.DAY)])
+        await self._client.do_all([*effects, ("ZREMRANGEBYSCORE", marked, "-inf", now - keys.FORGOT_FOR)])
         told = {night.id: night for persona in ours for night in await self.of(persona)}
         counted = {night.id: night for night in await self.about(person) if everywhere or night.persona in ours}
         for night in (told | counted).values():

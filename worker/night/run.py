@@ -25,7 +25,7 @@ from core.nights import Manifest, Night, Outcome
 from core.settings import Settings
 from core.store.consents import Consents
 from core.store.ledger import Ledger
-from core.store.loras import CARD, Loras, Serving, common, family
+from core.store.loras import CARD, Loras, Serving, common
 from core.store.personalities import Personalities
 from core.store.personas import Personas
 from core.votes import polarity
@@ -40,6 +40,7 @@ from worker.lora.keeping import clear_tainted, introduce, keep_night
 from worker.lora.manifest import check_base
 from worker.lora.store import LoraStore
 from worker.model import load
+from worker.night import leftovers
 from worker.night.base import Base, prepare
 from worker.night.draft import Draft
 from worker.night.examples import Collected, Example, collect
@@ -316,7 +317,7 @@ class Teacher:
 
     def _kept(self, persona: PersonaKey) -> Path:
         """Where a training that was ended in the middle lies."""
-        return self._tools.settings.home / "nights" / family(persona)
+        return leftovers.folder(self._tools.settings.home, persona)
 
     # What becomes of it.
 
