@@ -214,7 +214,8 @@ class Nights:
 def without(night: Night, person: str) -> Night:
     """A night with nothing left of somebody: not their part, not their id, not the samples."""
     people = tuple(one for one in night.ratings.people if one.user != person)
-    ratings: Ratings = msgspec.structs.replace(night.ratings, people=people)
+    heard = max(0, night.ratings.heard - (len(night.ratings.people) - len(people)))
+    ratings: Ratings = msgspec.structs.replace(night.ratings, people=people, heard=heard)
     checks = tuple(msgspec.structs.replace(check, why=_unnamed(check.why, person)) for check in night.checks)
     return msgspec.structs.replace(
         night, ratings=ratings, checks=checks, samples=(),
