@@ -96,7 +96,10 @@ async def clock(p: Parts, alone: bool = False) -> "Clock | None":
     async def copies() -> None:
         await asyncio.to_thread(loras.store(p.settings).tidy)
 
-    return Clock(p.nights, comes, start, others, 2 * p.settings.night.budget_minutes * 60, [trials, copies])
+    async def left() -> None:
+        await clear_left(p)
+
+    return Clock(p.nights, comes, start, others, 2 * p.settings.night.budget_minutes * 60, [trials, copies, left])
 
 
 async def judge(p: Parts) -> None:
@@ -107,6 +110,16 @@ async def judge(p: Parts) -> None:
 
     if await p.nights.lease(TRIALS, worker_name(), LOOK * 0.9):  # not ended: it keeps the others from looking, too
         await judge_trials(p.loras, p.ledger, p.settings.night, time.time())
+
+
+async def clear_left(p: Parts) -> None:
+    """Delete what killed trainings left here of those by whom somebody was forgotten, and what is old.
+
+    Raises StoreError.
+    """
+    from worker.night import leftovers
+
+    await leftovers.clear(p.settings.home, p.nights, p.ledger)
 
 
 async def child(settings: Settings) -> "Child":

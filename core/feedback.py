@@ -18,6 +18,9 @@ from core.votes.trust import Foretell
 
 WEAK = {"regenerated": -1.0, "stopped": -1.0, "thanked": 1.0}
 MOST_WEAK = 0.3
+SUREST = 1 - 1e-9  # no vote is certain
+CONTRADICTORY = "contradictory"  # so begins the note of who gave opposite emoji to one reply
+HELD = 0.999  # whose votes are worth less than that part of what they were is held to a share
 
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,11 +51,13 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Vote(msgspec.Struct, frozen=True):
-    """What one person thinks of one reply, -1 to 1, and how much that counts after all damping (0 to 1)."""
+    """What one person thinks of one reply, -1 to 1, and how much that counts after all damping (0 to 1). `time`: of
+    the latest of their emoji there that mean something, in seconds UTC."""
 
     user: str
     value: float
     weight: float
+    time: float = 0.0
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -86,6 +91,13 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     unit: float = 1.0
     unknown: dict[str, int] = {}
     notes: tuple[str, ...] = ()
+
+
+def verdict(reply: str, votes: Sequence[Vote]) -> Verdict:
+    """What votes say together: they add up as log-odds, and it weighs as much as they are sure."""
+    sure = ((one.value > 0, atanh(min(one.weight, SUREST))) for one in votes)
+    odds = sum(one if liked else -one for liked, one in sure)
+    return Verdict(reply, odds > 0, tanh(abs(odds)), tuple(votes))
 
 
 def standing(facts: Iterable[Fact]) -> list[Fact]:
@@ -134,13 +146,14 @@ def read(
         weights = _shared_out(weights, heard, believed, notes)
     unit = tanh(trust.log_odds(trust.MIDDLE if shared else 1.0) / 2)
     verdicts = tuple(_verdicts(seen, heard, weights))
+    voters = tuple(_voters(heard, believed, _sums(weights, heard), habit, notes))
     return Reading(
         verdicts,
-        tuple(_voters(heard, believed, _sums(weights, heard), habit, notes)),
-        sum(verdict.weight for verdict in verdicts) / unit,
+        voters,
+        sum(one.weight for one in verdicts) / unit,
         unit,
         dict(heard.unknown.most_common()),
-        tuple(_notes(heard)),
+        tuple(oddities(verdicts, voters, heard.unknown)),
     )
 
 
@@ -291,21 +304,17 @@ def _shared_out(
     after = trust.capped(before, trust.fair_share(before, believed))
     factors = [b / a if a else 1.0 for a, b in zip(before, after, strict=True)]
     for user, factor in enumerate(factors):
-        if factor < 0.999:
+        if factor < HELD:
             notes[user].append("held to a fair share")
     return [weight * factors[user] for weight, user in zip(weights, heard.users, strict=True)]
 
 
 def _verdicts(seen: Sequence[Seen], heard: _Heard, weights: Sequence[float]) -> Iterator[Verdict]:
-    """Votes add up as log-odds; a verdict weighs as much as it is sure."""
     votes: list[list[Vote]] = [[] for _ in seen]
-    odds = [0.0] * len(seen)
-    for user, reply, value, weight in zip(heard.users, heard.replies, heard.values, weights, strict=True):
-        votes[reply].append(Vote(heard.people[user], value, weight))
-        odds[reply] += 2 * atanh(weight) if value > 0 else -2 * atanh(weight)
-    for one, cast, odd in zip(seen, votes, odds, strict=True):
-        if cast:
-            yield Verdict(one.reply, odd > 0, tanh(abs(odd) / 2), tuple(cast))
+    for at, weight in enumerate(weights):
+        vote = Vote(heard.people[heard.users[at]], heard.values[at], weight, heard.times[at])
+        votes[heard.replies[at]].append(vote)
+    return (verdict(one.reply, cast) for one, cast in zip(seen, votes, strict=True) if cast)
 
 
 def _voters(
@@ -321,7 +330,7 @@ def _voters(
     for user in sorted(range(len(heard.people)), key=lambda user: -sums[user]):
         said = [*notes[user], *_remarks(votes[user], likes[user], believed[user], habit[user])]
         if times := heard.contradicted[user]:
-            said.append(f"contradictory on {times} {'reply' if times == 1 else 'replies'}")
+            said.append(f"{CONTRADICTORY} on {times} {'reply' if times == 1 else 'replies'}")
         yield Voter(heard.people[user], votes[user], likes[user], believed[user], sums[user] / total, tuple(said))
 
 
@@ -334,20 +343,21 @@ def _remarks(votes: int, likes: int, trusted: float, habit: Habit) -> Iterator[s
         yield "agrees with others hardly more than by chance"
 
 
-def _notes(heard: _Heard) -> Iterator[str]:
+def oddities(verdicts: Iterable[Verdict], voters: Iterable[Voter], unknown: Counter[str]) -> Iterator[str]:
     """What was odd about all of it."""
-    if not heard.values:
+    votes = [(vote.user, rating.reply, vote.value) for rating in verdicts for vote in rating.votes]
+    if not votes:
         yield "no votes"
-    elif max(heard.values) < 0:
+    elif max(value for _, _, value in votes) < 0:
         yield "no likes: only dislikes came in, and nothing shows what to do instead"
-    elif min(heard.values) > 0:
+    elif min(value for _, _, value in votes) > 0:
         yield "only likes: nothing shows what to avoid"
-    if len(set(heard.users)) == 1:
+    if len({user for user, _, _ in votes}) == 1:
         yield "one person only"
-    if len(heard.values) > 1 and len(set(heard.replies)) == 1:
+    if len(votes) > 1 and len({reply for _, reply, _ in votes}) == 1:
         yield "all votes are on one reply"
-    if people := sum(times > 0 for times in heard.contradicted.values()):
+    if people := sum(any(note.startswith(CONTRADICTORY) for note in one.notes) for one in voters):
         yield f"{people} {'person' if people == 1 else 'people'} contradicted themselves on a reply"
-    if heard.unknown:
-        named = ", ".join(f"{emoji} ×{count}" for emoji, count in heard.unknown.most_common(5))
+    if unknown:
+        named = ", ".join(f"{emoji} ×{count}" for emoji, count in unknown.most_common(5))
         yield f"emoji that mean nothing to us, recorded and not counted: {named}"

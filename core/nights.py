@@ -72,8 +72,10 @@ class Count(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Ratings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What came in. `effective`: labels that the votes are worth together; `unknown` emoji are recorded, not counted.
+    """What came in: all that is kept, and not the last day's alone. `reactions` stand, and are of people who agreed.
 
+    `effective`: labels that the votes are worth together; `unknown` emoji are recorded, not counted. `heard`: how many
+    people voted, of whom `people` are the weightiest; 0 where only these were kept.
     `refused`: rows that were not used, by reason (`no consent`, `deleted`, `other base`, …).
     """
 
@@ -86,6 +88,12 @@ class Ratings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unknown: dict[str, int] = {}
     refused: dict[str, int] = {}
     people: tuple[Count, ...] = ()
+    heard: int = 0
+
+    @property
+    def voters(self) -> int:
+        """How many people voted."""
+        return max(self.heard, len(self.people))
 
 
 class Rows(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -87,7 +87,7 @@ def net_thumbs(world: World) -> list[Example]:
 def _net(entry: Entry) -> Verdict | None:
     meanings = polarity.ours()
     votes = tuple(
-        Vote(fact.user, 1.0 if meaning[0] > 0 else -1.0, 0.5)
+        Vote(fact.user, 1.0 if meaning[0] > 0 else -1.0, 0.5, fact.time)
         for fact in standing(entry.facts)
         if (meaning := meanings.of(fact.emoji))
     )

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from bots import up
+from bots import nights, up
 from bots.assemble import parts, settings
 from bots.options import account_option, persona_option, scope_option
 from bots.words import many
@@ -25,6 +25,7 @@ def command(ctx: click.Context, user: str, persona: str | None, scope: str | Non
     """Erase a person: messages, answers to them, ratings, waiting jobs and consent. It cannot be undone.
 
     LoRAs with their words or votes in them stop speaking at once, and are named; the next night trains without them.
+    What a killed training left here to go on from is deleted.
     """
     if bool(persona) != bool(scope):
         raise click.UsageError("--persona and --scope name one persona together: say both, or neither.")
@@ -64,4 +65,6 @@ async def _forget(
             if not _sure(user, persona, kept):
                 return None
         stopped = await p.loras.of_person(user, persona)
-        return await p.privacy.forget(user, persona), stopped
+        went = await p.privacy.forget(user, persona)
+        await nights.clear_left(p)
+        return went, stopped

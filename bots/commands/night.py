@@ -151,6 +151,7 @@ async def _nights(p: Parts, wish: Wish) -> list[Night]:
     from worker.night.all import Terms
 
     today, keep = day(p.settings.timezone), not wish.order.dry_run
+    await nights.clear_left(p)
     if wish.persona:
         return [await _single(p, wish.persona, wish.order, Terms(today, keep=keep))]
     terms = Terms(today, p.settings.night.budget_minutes * 60, keep)

@@ -49,6 +49,8 @@ async def _work(settings: Settings, background: bool) -> None:
     url = await up.ensure_redis(settings)
     async with parts(settings, url) as p:
         clock = await nights.clock(p)
+        if clock is None:  # else it looks at once, and every ten minutes
+            await nights.clear_left(p)
         loading = asyncio.create_task(_say_loading(p))
         try:
             generator, about = await asyncio.to_thread(working.generator, settings)

@@ -5,9 +5,18 @@ local K = cmsgpack.unpack(ARGV[2])
 local call = redis.call
 local function key(name, id) return (string.gsub(K[name], '{}', (string.gsub(id, '%%', '%%%%')))) end
 
+-- A persona's replies are listed for as long as a rated one is kept: by this server's clock, for a worker's may jump and
+-- would take all that was rated with it. An old reply that is brought from elsewhere is listed, too.
+local function trim(record, ttl)
+  local persona, now = record.persona, tonumber(call('TIME')[1])
+  local listed = key('replies_of', persona.account .. '|' .. persona.card .. '|' .. persona.scope)
+  call('ZREMRANGEBYSCORE', listed, '-inf', math.min(record.time, now) - ttl)
+end
+
 local function keep(reply, ttl)
   local record = cmsgpack.unpack(call('GET', key('reply', reply)))
   local persona = record.persona
+  trim(record, ttl)
   for _, scope in ipairs({persona.scope, '*'}) do -- and for what all scopes of the card learn together
     call('HINCRBY', K.fresh, persona.account .. '|' .. persona.card .. '|' .. scope, 1)
   end
@@ -79,9 +88,11 @@ function ops.sent()
   return 1
 end
 
--- All parts were sent: what was parked for them lands. → how many landed
+-- All parts were sent: what was parked for them lands, and older replies are listed no more. → how many landed
 function ops.whole()
   local reply, ttl, landed = ARGV[3], ARGV[4], 0
+  local record = call('GET', key('reply', reply))
+  if record then trim(cmsgpack.unpack(record), ttl) end
   call('HSET', key('sent', reply), 'final', '1')
   call('EXPIRE', key('sent', reply), ttl)
   local fields = call('HGETALL', key('sent', reply))

@@ -34,6 +34,7 @@ _KEYS = _encode(
         "fresh": keys.FRESH.pattern,
         "felt": keys.FELT.pattern,
         "rated_of": keys.RATED_OF.pattern,
+        "replies_of": keys.REPLIES_OF.pattern,
     }
 )
 
@@ -158,7 +159,10 @@ class Ledger:
         self.kept = kept or Kept()
 
     def record(self, record: Record, messages: Sequence[Told]) -> list[Effect]:
-        """The writes that keep a reply with its prompt: `messages` fill in `record.sections` and `.roles`."""
+        """The writes that keep a reply with its prompt: `messages` fill in `record.sections` and `.roles`.
+
+        The list of its persona's replies is trimmed when one was sent (`whole`) or rated, by the clock of Redis.
+        """
         ttl, persona, roles = self.kept.unrated, str(record.persona), tuple(told.role for told in messages)
         alike = shared(record, roles)
         pairs = [section(told.content, "" if all_ else persona) for told, all_ in zip(messages, alike, strict=True)]
@@ -172,7 +176,6 @@ class Ledger:
             effects.append(("EXPIRE", keys.SECTION(name), ttl, "GT"))
         effects.append(("SADD", keys.PERSONAS.pattern, persona))
         effects.append(("ZADD", keys.REPLIES_OF(persona), record.time, record.id))
-        effects.append(("ZREMRANGEBYSCORE", keys.REPLIES_OF(persona), "-inf", record.time - self.kept.rated))
         effects.extend(("ZADD", keys.REPLIED_TO(person), record.time, record.id) for person in record.people)
         return effects
 

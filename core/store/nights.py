@@ -17,6 +17,7 @@ from core.nights import Night, Ratings
 from core.store import keys
 from core.store.client import Client, Effect
 from core.store.ledger import FORGOTTEN
+from core.store.loras import common
 
 LEASE = 60.0  # seconds without a sign of life, after which somebody else may begin
 MOST = 60  # nights that are kept of a persona
@@ -179,16 +180,25 @@ class Nights:
         """The nights that counted somebody's votes, newest first."""
         return await self._range(keys.COUNTED_IN(person), 100_000)
 
+    async def forgot(self, personas: Sequence[PersonaKey]) -> set[PersonaKey]:
+        """Those by which somebody was forgotten within the last days (`keys.FORGOT_FOR`)."""
+        if not personas:
+            return set()
+        found = await self._client.do("ZMSCORE", keys.NIGHT_GONE.pattern, *(_mark(str(one)) for one in personas))
+        return {one for one, score in zip(personas, found, strict=True) if score is not None}
+
     async def forget(self, person: str, personas: Iterable[PersonaKey], everywhere: bool) -> int:
         """Take somebody out of what nights found: their part, their id wherever it is named, and the samples, which
-        may quote them. Of `personas`, those they talked with; `everywhere`: of all that counted them. How many nights.
+        may quote them. Of `personas`, those they talked with, and of what these learn together with others of their
+        card; `everywhere`: of all that counted them. How many nights.
         """
-        ours, now, marked = set(personas), time.time(), keys.NIGHT_GONE.pattern
+        ours = {key for one in personas for key in (one, common(one))}
+        now, marked = time.time(), keys.NIGHT_GONE.pattern
         marks = [_mark(mark) for persona in ours for mark in (str(persona), f"{person}|{persona}")]
         marks += [_mark(person)] if everywhere else []
         pairs = [word for mark in marks for word in (now, mark)]
         effects: list[Effect] = [("ZADD", marked, *pairs)] if pairs else []
-        await self._client.do_all([*effects, ("ZREMRANGEBYSCORE", marked, "-inf", now - keys.DAY)])
+        await self._client.do_all([*effects, ("ZREMRANGEBYSCORE", marked, "-inf", now - keys.FORGOT_FOR)])
         told = {night.id: night for persona in ours for night in await self.of(persona)}
         counted = {night.id: night for night in await self.about(person) if everywhere or night.persona in ours}
         for night in (told | counted).values():
@@ -204,7 +214,8 @@ class Nights:
 def without(night: Night, person: str) -> Night:
     """A night with nothing left of somebody: not their part, not their id, not the samples."""
     people = tuple(one for one in night.ratings.people if one.user != person)
-    ratings: Ratings = msgspec.structs.replace(night.ratings, people=people)
+    heard = max(0, night.ratings.heard - (len(night.ratings.people) - len(people)))
+    ratings: Ratings = msgspec.structs.replace(night.ratings, people=people, heard=heard)
     checks = tuple(msgspec.structs.replace(check, why=_unnamed(check.why, person)) for check in night.checks)
     return msgspec.structs.replace(
         night, ratings=ratings, checks=checks, samples=(),

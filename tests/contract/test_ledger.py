@@ -1,7 +1,9 @@
 """The ledger's contract: replies with their prompts, reactions as facts, and how long both are kept."""
 
+import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from core.events import Kind, Person, PersonaKey, Place
@@ -157,6 +159,37 @@ async def test_a_rating_prolongs_the_life_of_a_reply_and_its_prompt(on: Shelved)
         assert await on.ttl(name) > KEPT.unrated
     for name in (keys.REPLY("r2"), (await on.sections("r2"))[-1]):
         assert await on.ttl(name) <= KEPT.unrated
+
+
+async def listed(on: Shelved, **ages: float) -> None:
+    """Replies on record, each so many seconds old."""
+    now = time.time()
+    for name, age in ages.items():
+        await on.ledger.keep(msgspec.structs.replace(record(name), time=now - age), PROMPT)
+
+
+async def test_a_clock_that_jumps_takes_no_reply_off_the_list(on: Shelved) -> None:
+    """One reply from ninety days ahead, sent and rated: what was rated before it is still found by the night."""
+    await listed(on, r1=300, r2=200, ahead=-90 * 86_400)
+    await on.ledger.whole("ahead")
+    assert "recorded" == await on.ledger.rate("ahead", Fact("i1", "p:ann", "👍", 1.0))
+
+    assert ["r1", "r2", "ahead"] == await on.ledger.replies(MIRA)
+
+
+@pytest.mark.parametrize("rated", [True, False])
+async def test_old_replies_are_listed_no_more(on: Shelved, rated: bool) -> None:
+    """Once a later one was sent, or rated; one that was brought in late stays until then."""
+    await listed(on, old=KEPT.rated + 100, older=KEPT.rated + 200)
+    await on.ledger.rate("old", Fact("i1", "p:ann", "👍", 1.0))
+    assert ["older", "old"] == await on.ledger.replies(MIRA)
+
+    await listed(on, young=KEPT.rated - 100)
+    await (on.ledger.rate("young", Fact("i2", "p:ann", "👍", 1.0)) if rated else on.ledger.whole("young"))
+    assert ["older", "old", "young"] == await on.ledger.replies(MIRA)
+    await listed(on, new=0)
+    await (on.ledger.rate("new", Fact("i3", "p:ann", "👍", 1.0)) if rated else on.ledger.whole("new"))
+    assert ["young", "new"] == await on.ledger.replies(MIRA)
 
 
 async def test_nothing_shortens_the_life_of_a_rated_reply(on: Shelved) -> None:

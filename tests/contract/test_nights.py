@@ -10,6 +10,7 @@ from core.events import PersonaKey
 from core.nights import Check, Count, Night, Outcome, Ratings, Sample
 from core.store import keys
 from core.store.client import Client
+from core.store.loras import common
 from core.store.nights import MOST, RUN, Last, Nights
 
 MIRA = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
@@ -178,10 +179,26 @@ async def test_somebody_who_is_forgotten_while_a_night_goes_on_is_not_in_it(nigh
 
 
 async def test_forgotten_by_one_persona_meanwhile(nights: Nights) -> None:
-    """Its night is kept without them, others' with them."""
-    began = time.time()
+    """Its night and its card's are kept without them, others' with them."""
+    began, talk = time.time(), (Sample("I am Ann", "", ""),)
     await nights.forget(ANN, [MIRA], everywhere=False)
-    await nights.keep(night("m/1", began=began, ratings=voted(ANN)))
-    await nights.keep(night("n/1", NOA, began, ratings=voted(ANN)))
+    for key in (MIRA, common(MIRA), NOA):
+        await nights.keep(night(f"{key}/1", key, began, ratings=voted(ANN), samples=talk))
 
-    assert [0, 1] == [len((await nights.of(key))[0].ratings.people) for key in (MIRA, NOA)]
+    found = [(await nights.of(key))[0] for key in (MIRA, common(MIRA), NOA)]
+    assert [0, 0, 1] == [len(one.ratings.people) for one in found]
+    assert [(), (), talk] == [one.samples for one in found]
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+async def test_what_all_scopes_of_a_card_found_forgets_with_each_of_them(nights: Nights, everywhere: bool) -> None:
+    """Their part and the samples; what another card's scopes found stays."""
+    talk = (Sample("I am Ann", "", ""),)
+    await nights.keep(night("m*/1", common(MIRA), ratings=voted(ANN, ANNA), samples=talk))
+    await nights.keep(night("n*/1", common(NOA), ratings=voted(ANNA), samples=talk))
+
+    assert 1 == await nights.forget(ANN, [MIRA], everywhere=everywhere)
+    (mira,), (noa,) = await nights.of(common(MIRA)), await nights.of(common(NOA))
+    assert (voted(ANNA), ()) == (mira.ratings, mira.samples)
+    assert talk == noa.samples
+    assert [] == await nights.about(ANN)

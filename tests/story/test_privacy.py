@@ -18,6 +18,7 @@ from core.privacy import WORDING
 from core.store import keys
 from core.store.client import Client
 from core.store.consents import Purpose
+from core.store.loras import CARD
 from core.store.nights import Nights
 from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, Short, house_at, react, say
 from worker.echo import Echo
@@ -76,12 +77,13 @@ async def live(house: House) -> None:
 
 
 async def sleep_over(house: House) -> None:
-    """A night that counted Ann, and one that did not, with samples that quote her."""
-    for scope, people in (("channel:room", (HERS, BOB.id)), ("user:ann", ())):
+    """A night that counted Ann, and one that did not, with samples that quote her; and the card's, of all scopes."""
+    scopes = (("discord:77:channel:room", (HERS, BOB.id)), ("discord:77:user:ann", ()), (CARD, ()))
+    for scope, people in scopes:
         counts = tuple(Count(user, votes=2, likes=1, trust=0.5, share=0.1) for user in people)
         await Nights(house.p.client).keep(
             Night(
-                id=scope, persona=PersonaKey(BOT, "mira", f"discord:77:{scope}"), title="Mira", day="20261127",
+                id=scope, persona=PersonaKey(BOT, "mira", scope), title="Mira", day="20261127",
                 began=time.time(), ended=time.time(), outcome=Outcome.REJECTED, ratings=Ratings(people=counts),
                 samples=(Sample(f"I hide {SECRET}", "Aye", "No"),), notes=(f"{HERS} likes everything",),
             )
@@ -141,7 +143,9 @@ async def test_export_holds_everything_as_json(house: House) -> None:
     assert 2 == len(data["ratings"])
     assert 1 == len(data["reactions_waiting_for_their_reply"])
     assert [("l",), ("m-6",)] == sorted(tuple(job["events"]) for job in data["jobs"])
-    assert [("channel:room", 2)] == [(night["night"], night["counted"][0]["votes"]) for night in data["nights"]]
+    assert [("discord:77:channel:room", 2)] == [
+        (night["night"], night["counted"][0]["votes"]) for night in data["nights"]
+    ]
     assert "asked" == data["consent"]["basis"]
     assert data["consent"]["wording"].startswith(SECRET)
 

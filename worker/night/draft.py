@@ -14,7 +14,7 @@ from worker.night.gate import Judgement
 from worker.night.split import Split
 
 RECIPE = ("rate", "beta", "anchor", "kl", "depth", "passes", "fewest", "visits", "batch")  # that a manifest names
-PEOPLE = 1000  # that a report counts by name
+PEOPLE = 1000  # that a report names; the others are counted
 
 
 class Draft:
@@ -46,6 +46,7 @@ class Draft:
             effective=found.effective, needed=self._settings.night.least,
             unknown=reading.unknown, refused=found.refused,
             people=tuple(Count(v.user, v.votes, v.likes, v.trust, v.share, v.notes) for v in people),
+            heard=len(reading.voters),
         )  # fmt: skip
         self.notes += reading.notes
 

@@ -7,16 +7,15 @@ the prompts of those rows that weigh most (`MOST`). Knows no torch: bots export 
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from math import atanh, tanh
 
 import msgspec
 
 from core.events import PersonaKey
-from core.feedback import Reading, Seen, Verdict
+from core.feedback import Reading, Seen, Verdict, verdict
 from core.redact import redact
 from core.store.consents import Consents
 from core.store.ledger import Entry, Ledger, Told
-from worker.night.sight import Sight, fault, people, rated_at
+from worker.night.sight import Sight, fault, people
 from worker.night.voice import loops
 
 DAY = 86_400.0
@@ -109,10 +108,16 @@ async def collect(
 def _weightiest(reading: Reading, sight: "Sight", now: float, half_life_days: float, most: int) -> list[str]:
     """Ids of the replies whose verdicts weigh most by now, oldest first."""
     weights = {
-        one.reply: one.weight * faded(now - sight.rated_at(one.reply), half_life_days) for one in reading.verdicts
+        one.reply: one.weight * faded(now - rated_at(sight.said_at(one.reply), one), half_life_days)
+        for one in reading.verdicts
     }
     best = sorted(weights, key=lambda reply: (-weights[reply], reply))[:most]
     return sorted(best, key=lambda reply: (sight.said_at(reply), reply))
+
+
+def rated_at(said: float, rating: Verdict) -> float:
+    """When the latest vote that counts came; never before the reply, whatever a platform's clock says."""
+    return max([said, *(vote.time for vote in rating.votes if vote.weight)])
 
 
 def faded(age: float, half_life_days: float) -> float:
@@ -128,19 +133,19 @@ def examples(
     where these entries are not all there are."""
     entries = sorted(entries, key=lambda entry: entry.record.time)
     assert len({entry.record.persona for entry in entries}) <= 1, "a scope is a wall"
-    verdicts = {verdict.reply: verdict for verdict in reading.verdicts}
+    verdicts = {one.reply: one for one in reading.verdicts}
     where = groups if groups is not None else _groups_of(entries)
     rows, refused = [], Counter[str]()
     for entry in entries:
-        verdict = verdicts.get(entry.record.id)
-        if verdict is None:
+        rating = verdicts.get(entry.record.id)
+        if rating is None:
             continue
-        verdict = _heeding(verdict, allowed)
-        if reason := _fault(entry, verdict, allowed):
+        rating = _heeding(rating, allowed)
+        if reason := unfit(rating, entry.record.text) or fault(entry, allowed):
             refused[reason] += 1
         else:
-            age = now - rated_at(entry.record.time, entry.facts)
-            rows.append(_example(entry, verdict, where[entry.record.id], faded(age, half_life_days)))
+            age = now - rated_at(entry.record.time, rating)
+            rows.append(_example(entry, rating, where[entry.record.id], faded(age, half_life_days)))
     return rows, refused
 
 
@@ -149,33 +154,29 @@ def _groups_of(entries: Sequence[Entry]) -> dict[str, str]:
     return {entry.record.id: sight.group(entry) for entry in entries}
 
 
-def _heeding(verdict: Verdict, allowed: Collection[str]) -> Verdict:
-    """A verdict without the votes of people who did not allow it (in a reading of `collect` there are none of those).
-    Votes add up as in `core/feedback.py`."""
-    votes = tuple(vote for vote in verdict.votes if vote.user in allowed)
-    if len(votes) == len(verdict.votes):
-        return verdict
-    sure = [(vote.value > 0, atanh(min(vote.weight, 1 - 1e-9))) for vote in votes]
-    odds = sum(one if liked else -one for liked, one in sure)
-    return Verdict(verdict.reply, odds > 0, tanh(abs(odds)), votes)
+def _heeding(rating: Verdict, allowed: Collection[str]) -> Verdict:
+    """A verdict without the votes of people who did not allow it (a reading of `collect` has none of those)."""
+    votes = tuple(vote for vote in rating.votes if vote.user in allowed)
+    return rating if len(votes) == len(rating.votes) else verdict(rating.reply, votes)
 
 
-def _fault(entry: Entry, verdict: Verdict, allowed: Collection[str]) -> str:
-    if not verdict.weight:
-        return "votes that cancel out" if verdict.votes else "no consent"
-    if verdict.liked and loops(entry.record.text):  # disliked, it is as good an example as any
+def unfit(rating: Verdict, text: str) -> str:
+    """Why nothing can be learned from what people think of a text; empty if something can."""
+    if not rating.weight:
+        return "votes that cancel out" if rating.votes else "no consent"
+    if rating.liked and loops(text):  # disliked, it is as good an example as any
         return "liked, but a loop"
-    return fault(entry, allowed)
+    return ""
 
 
-def _example(entry: Entry, verdict: Verdict, group: str, fading: float) -> Example:
+def _example(entry: Entry, rating: Verdict, group: str, fading: float) -> Example:
     record = entry.record
     *contents, text = redact([*(told.content for told in entry.messages), record.text])
     messages = tuple(Told(told.role, content) for told, content in zip(entry.messages, contents, strict=True))
-    voters = (vote.user for vote in verdict.votes)
+    voters = (vote.user for vote in rating.votes)
     return Example(
-        reply=record.id, group=group, time=record.time, messages=messages, text=text, liked=verdict.liked,
-        weight=verdict.weight * fading, people=tuple(sorted({*record.people, record.author.id, *voters})),
+        reply=record.id, group=group, time=record.time, messages=messages, text=text, liked=rating.liked,
+        weight=rating.weight * fading, people=tuple(sorted({*record.people, record.author.id, *voters})),
         lora=record.lora_version, cut=record.finish == "length",
     )  # fmt: skip
 

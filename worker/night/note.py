@@ -45,8 +45,8 @@ def _stays(night: Night) -> str:
 
 
 def came(ratings: Ratings) -> str:
-    """What there was to learn from, as half a sentence."""
+    """What there was to learn from, as half a sentence: not what came last night alone, but all that is kept."""
     reactions = words.many(ratings.reactions, "reaction") if ratings.reactions else "no reactions"
-    people = f" from {words.many(len(ratings.people), 'person')}" if ratings.people else ""
-    liked = ratings.liked + ratings.disliked
-    return f"{reactions}{people}" + (f", {words.percent(ratings.liked / liked)} liked" if liked else "")
+    people = f" from {words.many(ratings.voters, 'person')}" if ratings.voters else ""
+    liked, whole = ratings.liked + ratings.disliked, " in all" if ratings.reactions else ""
+    return f"{reactions}{people}{whole}" + (f", {words.percent(ratings.liked / liked)} liked" if liked else "")

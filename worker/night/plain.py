@@ -54,7 +54,7 @@ def _decision(night: Night, width: int) -> list[str]:
 
 
 def _ratings(ratings: Ratings) -> Iterator[str]:
-    people = f", by {words.many(len(ratings.people), 'person')}" if ratings.people else ""
+    people = f", by {words.many(ratings.voters, 'person')}" if ratings.voters else ""
     yield _row("reactions", f"{ratings.reactions:,} on {words.many(ratings.replies, 'reply')}{people}")
     judged = ratings.liked + ratings.disliked
     if judged:

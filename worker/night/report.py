@@ -191,7 +191,7 @@ def _ratings(ratings: Ratings) -> str:
     figures = {
         "reactions": f"{ratings.reactions:,}",
         "replies rated": f"{ratings.replies:,}",
-        "people": f"{len(ratings.people):,}",
+        "people": f"{ratings.voters:,}",
         "liked": words.percent(words.liked_share(ratings)) if ratings.liked + ratings.disliked else "–",
     }
     first = "".join(f"<div><dt>{name}</dt><dd>{figure}</dd></div>" for name, figure in figures.items())

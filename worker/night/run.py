@@ -10,7 +10,6 @@ import math
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +25,7 @@ from core.nights import Manifest, Night, Outcome
 from core.settings import Settings
 from core.store.consents import Consents
 from core.store.ledger import Ledger
-from core.store.loras import CARD, Loras, Serving, common, family
+from core.store.loras import CARD, Loras, Serving, common
 from core.store.personalities import Personalities
 from core.store.personas import Personas
 from core.votes import polarity
@@ -41,9 +40,11 @@ from worker.lora.keeping import clear_tainted, introduce, keep_night
 from worker.lora.manifest import check_base
 from worker.lora.store import LoraStore
 from worker.model import load
+from worker.night import leftovers
 from worker.night.base import Base, prepare
 from worker.night.draft import Draft
 from worker.night.examples import Collected, Example, collect
+from worker.night.pooling import together
 from worker.night.reading import read
 from worker.night.sight import shared
 from worker.night.split import Split, split
@@ -207,7 +208,7 @@ class Teacher:
         keys = [persona] if persona.scope != CARD else await self._scopes(persona)
         pool = persona.scope == CARD
         founds = [await self._collected(key, pool=pool, now=page.began, known=known) for key in keys]
-        return founds[0] if len(founds) == 1 else _together(founds)
+        return founds[0] if len(founds) == 1 else together(founds)
 
     async def _collected(
         self, persona: PersonaKey, pool: bool, now: float, known: Collection[str] | None
@@ -316,7 +317,7 @@ class Teacher:
 
     def _kept(self, persona: PersonaKey) -> Path:
         """Where a training that was ended in the middle lies."""
-        return self._tools.settings.home / "nights" / family(persona)
+        return leftovers.folder(self._tools.settings.home, persona)
 
     # What becomes of it.
 
@@ -343,24 +344,3 @@ class Teacher:
         page.version, page.settled = kept.version, False  # unless it may speak, what came in is learned again
         page.end(await introduce(tools.loras, persona, kept.version, share, serving), *found.judgement.reasons)
         page.settled = True
-
-
-def _together(founds: Sequence[Collected]) -> Collected:
-    """What several scopes found, as one; each was read by itself, for a scope's people are its own measure."""
-    readings = [found.reading for found in founds]
-    unknown, refused = Counter[str](), Counter[str]()
-    for found in founds:
-        unknown.update(found.reading.unknown)
-        refused.update(found.refused)
-    reading = Reading(
-        tuple(verdict for one in readings for verdict in one.verdicts),
-        tuple(voter for one in readings for voter in one.voters),
-        sum(one.effective for one in readings),
-        sum(one.unit for one in readings) / len(readings) if readings else 1.0, dict(unknown),
-        tuple(dict.fromkeys(note for one in readings for note in one.notes)),
-    )  # fmt: skip
-    rows = sorted((row for found in founds for row in found.examples), key=lambda row: row.time)
-    return Collected(
-        examples=rows, reading=reading, refused=dict(refused), replies=sum(found.replies for found in founds),
-        reactions=sum(found.reactions for found in founds),
-    )  # fmt: skip

@@ -40,8 +40,8 @@ class Sight:
         record, group = entry.record, self.group(entry)
         stands = bool(standing(entry.facts))
         self.rated += stands
-        self.reactions += len(entry.facts)
         facts = tuple(_slim(fact) for fact in entry.facts if _counts(fact, record, allowed))
+        self.reactions += len(standing(facts))
         if reason := fault(entry, allowed) or ("" if standing(facts) else "no consent"):
             self.refused[reason] += stands
         if self._weak:
@@ -59,10 +59,6 @@ class Sight:
     def said_at(self, reply: str) -> float:
         """When a reply was given, in seconds UTC."""
         return self._seen[reply].time
-
-    def rated_at(self, reply: str) -> float:
-        """When its latest vote came."""
-        return rated_at(self._seen[reply].time, self._seen[reply].facts)
 
     def _fade(self) -> None:
         """Who has been said long ago is read without its text."""
@@ -155,11 +151,6 @@ def _slim(fact: Fact) -> Fact:
     return Fact(
         fact.id, intern(fact.user), intern(fact.emoji), fact.time, fact.removed, fact.is_bot, intern(fact.basis)
     )
-
-
-def rated_at(said: float, facts: Iterable[Fact]) -> float:
-    """When a reply's latest vote came; never before the reply, whatever a platform's clock says."""
-    return max([said, *(fact.time for fact in standing(facts))])
 
 
 def thanks(messages: Sequence[Told], before: str) -> bool:

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from core.events import Person, PersonaKey, Place
-from core.feedback import Fact, Reading, Seen, Verdict, Vote
+from core.feedback import Fact, Reading, Seen, Verdict, Vote, read
 from core.store.ledger import FORGOTTEN, Entry, Record, Told
+from core.votes import polarity
 from worker.night.examples import Example, examples, pairs
-from worker.night.sight import seen, thanks
+from worker.night.sight import Sight, seen, thanks
 
 MIRA = PersonaKey("discord:b1", "mira", "discord:77:channel:room")
 ROOM = Place("discord", "77", "room")
@@ -114,9 +115,33 @@ def test_a_rating_weighs_half_after_a_half_life() -> None:
     """By the age of the latest vote that stands; a clock that is ahead gives nothing extra."""
     late = entry(time=NOW - 28 * DAY)
     (old,) = rows(late)
-    (fresh,) = rows(msgspec.structs.replace(late, facts=(Fact("f", "ann", "👍", NOW - 14 * DAY),)))
+    lately = Verdict("r", True, 0.8, (Vote("ann", 1.0, 0.8, NOW - 14 * DAY), Vote("bob", 1.0, 0.0, NOW)))
+    (fresh,), _ = examples([late], reading(lately), ALL, now=NOW)
 
     assert [0.2, 0.4, 0.8] == pytest.approx([old.weight, fresh.weight, rows(entry(time=NOW + DAY))[0].weight])
+
+
+NOISE = {
+    "of somebody who did not agree": Fact("e", "eve", "👍", NOW - 60),
+    "without a meaning": Fact("e", "bob", "🪗", NOW - 60),
+    "of a bot": Fact("e", "bob", "👍", NOW - 60, is_bot=True),
+    "that was taken back": Fact("e", "bob", "👍", NOW - 60, removed=True),
+}
+
+
+@pytest.mark.parametrize("extra", NOISE.values(), ids=NOISE)
+def test_a_reaction_that_counts_nothing_makes_no_row_young(extra: Fact) -> None:
+    """Else anybody could keep alive what was liked long ago."""
+    old = entry(time=NOW - 56 * DAY)
+    liked = msgspec.structs.replace(old, facts=(Fact("a", "ann", "👍", NOW - 56 * DAY),))
+    found = []
+    for one in (liked, msgspec.structs.replace(liked, facts=(*liked.facts, extra))):
+        heard = read(seen([one], ALL), polarity.ours(), shared=True, now=NOW)
+        (row,), _ = examples([one], heard, ALL, now=NOW)
+        found.append(row.weight)
+
+    assert found[0] == found[1]
+    assert 0.0 < found[0] < 0.1
 
 
 def test_secrets_and_mentions_are_gone_from_a_row() -> None:
@@ -185,6 +210,21 @@ def test_a_thank_you_is_known_in_many_languages(text: str) -> None:
     assert not thanks(said, "something else")
     for other in ("no thanks", "thanks for nothing", "I gave thanksgiving a miss", "what is a tank?"):
         assert not thanks((said[0], Told("user", other)), "Ahoy!")
+
+
+def test_reactions_are_counted_that_stand() -> None:
+    """Of people who agreed; what a bot did, or somebody took back, is none."""
+    facts = (
+        Fact("1", "ann", "👍", 1.0),
+        Fact("2", "ann", "👍", 2.0, removed=True),
+        Fact("3", "bot", "👍", 2.0, is_bot=True),
+    )
+    sight = Sight()
+    sight.add(msgspec.structs.replace(entry("taken-back"), facts=facts), ALL)
+    assert (0, 0) == (sight.rated, sight.reactions)
+    sight.add(entry("rated", votes="ann bob stranger discord:b1"), ALL)
+
+    assert (1, 2) == (sight.rated, sight.reactions)
 
 
 # Pairs.

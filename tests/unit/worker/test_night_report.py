@@ -203,6 +203,16 @@ def test_a_thousand_people_are_a_short_table() -> None:
     assert "994 other people together" in plain(night).replace("…", "")
 
 
+def test_people_are_counted_who_are_not_named() -> None:
+    """A night names the weightiest thousand; of how many, all three say."""
+    night = nights.night(ratings=Ratings(people=nights.people(1000), heard=2345, reactions=9000, replies=3))
+
+    assert "9,000 reactions from 2,345 people in all" in note(night)
+    assert "9,000 on 3 replies, by 2,345 people" in plain(night)
+    assert "<dt>people</dt><dd>2,345</dd>" in page(night)
+    assert "no reactions." in note(nights.bare(Outcome.PROMOTED))
+
+
 def test_numbers_that_are_none_are_said_to_be_none() -> None:
     """A night with NaN and infinity everywhere still has its page, its text and its note; nothing is drawn."""
     none = math.nan
@@ -315,7 +325,7 @@ def test_a_missed_bound_does_not_look_met() -> None:
 def test_the_note_is_short_and_says_only_what_is_known() -> None:
     """One to four lines; figures only where the night has them."""
     assert note(nights.night()) == (
-        "Captain Mira Flint had a good night: 214 reactions from 41 people, 31 % liked.\n"
+        "Captain Mira Flint had a good night: 214 reactions from 41 people in all, 31 % liked.\n"
         "Held-out ratings prefer the new voice: liked replies 31 % → 58 %.\n"
         "On trial with half of the sessions."
     )

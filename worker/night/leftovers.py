@@ -1,0 +1,64 @@
+"""What a training that was killed left on this machine to go on from, and when that goes though nobody goes on.
+
+It holds weights that have learned from people, so whoever is forgotten is to be found in it, too. Knows no torch.
+"""
+
+import asyncio
+import logging
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from core.events import PersonaKey
+from core.store import keys
+from core.store.ledger import Ledger
+from core.store.loras import common, family
+from core.store.nights import Nights
+from worker.night.leases import taken
+
+log = logging.getLogger("limen.night")
+
+LEFT_FOR = 2 * keys.DAY  # less than it is known for that somebody was forgotten (`keys.FORGOT_FOR`)
+
+
+def folder(home: Path, persona: PersonaKey) -> Path:
+    """Where a persona's training keeps how far it is."""
+    return home / "nights" / family(persona)
+
+
+async def clear(home: Path, nights: Nights, ledger: Ledger) -> list[Path]:
+    """Delete what is left of personas that somebody was forgotten by lately, and whatever is older than `LEFT_FOR`.
+
+    Which it was. A training that is at work keeps its own, which goes with its end. Raises StoreError.
+    """
+    ages = await asyncio.to_thread(_ages, home / "nights")
+    if not ages:
+        return []
+    personas = {folder(home, key): key for one in await ledger.personas() for key in (one, common(one))}
+    forgot = await nights.forgot([personas[place] for place in ages if place in personas])
+    due = [place for place, age in ages.items() if age > LEFT_FOR or personas.get(place) in forgot]
+    return [place for place in due if await _cleared(place, personas.get(place), nights)]
+
+
+def _ages(root: Path) -> dict[Path, float]:
+    """Seconds since each folder was last written to."""
+    found, now = dict[Path, float](), time.time()
+    for place in sorted(root.iterdir()) if root.is_dir() else ():
+        with suppress(FileNotFoundError, NotADirectoryError):  # its night may end just now
+            found[place] = now - max(file.stat().st_mtime for file in (*place.iterdir(), place))
+    return found
+
+
+async def _cleared(place: Path, persona: PersonaKey | None, nights: Nights) -> bool:
+    """Is it deleted? Not while somebody goes on from it. Of who is not known any more, nobody does."""
+    lease = await taken(nights, str(persona)) if persona else None
+    if persona and not lease:
+        return False
+    try:
+        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+    finally:
+        if lease:
+            await lease.end()
+    log.info("what a killed training left in %s is deleted", place)
+    return True
