@@ -134,9 +134,9 @@ class Teacher:
             raise
         shutil.rmtree(self._kept(persona), ignore_errors=True)  # also of a night that was killed
         if not self._plan.dry:
-            await clear_tainted(self._tools.store, self._tools.loras, persona)
             if page.settled:
                 await self._tools.ledger.learned(persona, seen.get(persona, 0))
+            await self._clear_tainted(persona, page)
         return page.night()
 
     async def _learn_and_judge(self, persona: PersonaKey, page: Draft) -> None:
@@ -319,6 +319,18 @@ class Teacher:
         return self._tools.settings.home / "nights" / family(persona)
 
     # What becomes of it.
+
+    async def _clear_tainted(self, persona: PersonaKey, page: Draft) -> None:
+        """Delete the files that somebody was forgotten by. They serve no more, so if they cannot be deleted now, that
+        changes nothing of how the night ended. Raises StoreError."""
+        try:
+            await clear_tainted(self._tools.store, self._tools.loras, persona)
+        except StoreError:
+            raise
+        except (LimenError, OSError) as error:
+            log.warning("files of %s that somebody was forgotten by are still there: %s", persona, error)
+            said = "Files that hold what was forgotten serve no more, but could not be deleted; the next night tries"
+            page.notes.append(f"{said} again: {error}.")
 
     async def _promote(
         self, persona: PersonaKey, page: Draft, parts: Split, found: Studied, parent: Weights | None,
