@@ -60,6 +60,7 @@ class Examiner:
         self._prompts = talks(base, card, parts.rows)
         self._who = [measure.asked(base, card, text) for text in WHO] * TIMES
         self._said: dict[Weights | None, list[str]] = {}
+        self._unended: dict[Weights | None, float] = {}  # the share of what they said that ran into the limit
         self._more: dict[Weights | None, list[str]] = {}  # what they say when they are asked the same again
 
     def sit(self, new: Weights, learners: Sequence[Weights] = (), tell: Tell = lambda done, of: None) -> Exam:
@@ -76,7 +77,7 @@ class Examiner:
             held=self._held, live=live.version if live else BASE, seed=seed,
             perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)),
             card=_card(base, self._card, new), kl=_distance(base, self._prompts, after, new),
-            voices=self._voices(new), knows=(knew, known),
+            voices=self._voices(new), knows=(knew, known), unended=(self._unended[None], self._unended[new]),
             spoken=_spoken(self._parts, before, [self._said[one] for one in learners]),
         )  # fmt: skip
         tell(steps, steps)
@@ -87,7 +88,9 @@ class Examiner:
 
     def _speaks(self, one: Weights | None) -> None:
         if one not in self._said:
-            self._said[one] = measure.speak(self._base, self._prompts, one, self._sampling, self._seed)
+            ends = measure.answers(self._base, self._prompts, one, self._sampling, self._seed)
+            self._said[one] = [end.text.strip() for end in ends]
+            self._unended[one] = sum(end.finish == "length" for end in ends) / len(ends)
 
     def _voices(self, new: Weights) -> tuple[Voice, Voice]:
         """The base's and its own. Where it offends, both are asked again, for two of 32 replies may be luck."""

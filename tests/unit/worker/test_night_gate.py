@@ -136,6 +136,7 @@ BOUNDS = [
     ({"kl": 1.01}, "Its words are far from the base's, in nats per token (1.01)."),
     ({"kl": math.nan}, "Its words are far from the base's"),
     ({"knows": (0.9, 0.6)}, "Asked who it is, it says so less often (0.60)."),
+    ({"unended": (0.2, 0.6)}, "More of its replies run on to where the exam ends them (0.60)."),
     ({"distinct": 0.69}, "It says the same things more often (distinct-2) (0.69)."),
     ({"repeated": 0.07}, "It repeats itself within a reply (0.07)."),
     ({"opening": 0.3}, "Replies begin with the same words (0.30)."),
@@ -161,7 +162,15 @@ def test_a_character_with_flaws_of_its_own_may_keep_them() -> None:
     """What was so before is no reason."""
     odd = changed(VOICE, opening=0.6, repeated=0.3, refusals=0.4, abuse=0.2, distinct=0.1)
 
-    assert Outcome.PROMOTED == judge(seen(voices=(odd, odd), knows=(0.1, 0.1))).outcome
+    assert Outcome.PROMOTED == judge(seen(voices=(odd, odd), knows=(0.1, 0.1), unended=(0.9, 1.0))).outcome
+
+
+def test_replies_that_never_end_are_seen_though_the_exam_ends_them() -> None:
+    """At the limit they are hardly longer than the base's, which end by themselves; it has gone too far."""
+    found = judge(seen(voices=(VOICE, changed(VOICE, words=13.0)), unended=(0.1, 1.0)))
+
+    assert (Outcome.REJECTED, True) == (found.outcome, found.overshoots)
+    assert judge(seen(unended=(0.3, 0.3 + 12 / 32))).outcome == Outcome.PROMOTED  # luck, perhaps
 
 
 @pytest.mark.parametrize("rows", [[], held(2 * EACH - 1, 9.0), [row for row in held(60, 9.0) if row.liked]])
