@@ -148,7 +148,7 @@ async def test_without_a_trial_it_is_live_at_once(p: Parts, model: Path) -> None
     assert (Outcome.PROMOTED, first.version) == (first.outcome, (await p.loras.serving(HERE)).live), why(first)
 
     second = await teacher(p, model, canary=0).night(HERE)
-    assert (first.version, Outcome.UNDECIDED) == (second.before, second.outcome), why(second)
+    assert (first.version, Outcome.WAITING) == (second.before, second.outcome), why(second)
     assert "has learned from all of it" in why(second)
     assert first.version == (await p.loras.serving(HERE)).live
 
@@ -228,7 +228,7 @@ async def test_who_is_pinned_learns_nothing(p: Parts, model: Path) -> None:
     await p.growth.store.append(HERE, [Paused(id="p", time=1.0, on=True)])
     paused = await teacher(p, model).night(HERE)
 
-    assert (Outcome.PINNED, Outcome.UNDECIDED) == (pinned.outcome, trial.outcome)
+    assert (Outcome.PINNED, Outcome.WAITING) == (pinned.outcome, trial.outcome)
     assert (Outcome.PINNED, "Learning is paused; /resume in the chat lets it go on.") == (paused.outcome, why(paused))
     assert "limen lora pin --off" in why(pinned)
     assert "x/1 is on trial" in why(trial)

@@ -50,8 +50,8 @@ class Held:
 @dataclass(frozen=True)
 class Measured:
     """Everything the gate looks at. Perplexities (of plain text, of the card's lines), voices, `knows`, how often it
-    says who it is when asked, and `unended`, the share of answers that ran into the exam's limit, are of the base and of
-    the new one; `kl` is between them, in nats per token. `spoken`: what people judged, and what those said who are
+    says who it is when asked, and `unended`, the share of answers that ran into the exam's limit, are of the base and
+    of the new one; `kl` is between them, in nats per token. `spoken`: what people judged, and what those said who are
     judged by it."""
 
     held: Sequence[Held]

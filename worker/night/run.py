@@ -166,7 +166,7 @@ class Teacher:
         if serving.pinned:
             raise Over(Outcome.PINNED, f"It is pinned to {serving.live}; `limen lora pin --off` lets nights change it.")
         if serving.canary and self._plan.scheduled:
-            raise Over(Outcome.UNDECIDED, f"{serving.canary} is on trial, and the reactions to it decide first.")
+            raise Over(Outcome.WAITING, f"{serving.canary} is on trial, and the reactions to it decide first.")
         return serving
 
     async def _is_paused(self, persona: PersonaKey) -> bool:
@@ -198,7 +198,7 @@ class Teacher:
             parts = parts if parts.folds else parts._replace(notes=[UNSURE])
         if not parts.folds:
             page.settled = True  # what came in can do no more than wait for others
-            raise Over(Outcome.UNDECIDED, f"{parts.notes[0][0].upper()}{parts.notes[0][1:]}.")
+            raise Over(Outcome.WAITING, f"{parts.notes[0][0].upper()}{parts.notes[0][1:]}.")
         page.divide(parts)
         return parts
 
