@@ -59,7 +59,7 @@ def sat(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], int]], tup
 
         monkeypatch.setattr(measure, "answers", answers)
         monkeypatch.setattr(exam, "_distance", lambda *given: 0.0)
-        found = Examiner(base(), CARD, told, [], None, seed=5).sit(new)
+        found = Examiner(base(), CARD, told, None, seed=5).sit(new, [])
         return found.measured, asked.count(TALKS)
 
     return sit
