@@ -248,21 +248,21 @@ def beats_chance(
 ) -> float:  # fmt: skip
     """The share of votes shuffled within each fold under which the same scores have a lower AUC (permutation test).
 
-    With `evidence` the AUC of what is foretold is added, each over its deviation. Both kinds of scores were made from
-    earlier votes alone and stay as they are, so a shuffle of a fold's votes is as likely as what came.
+    Votes of one session share its mood, and its replies a topic, so they stay together: sessions change places with
+    others of as many votes, and the votes of each are shuffled among themselves. So votes that are alone in their
+    session are shuffled among each other. With `evidence` the AUC of what is foretold is added, each over its
+    deviation. Both kinds of scores were made from earlier votes alone and stay as they are, so such a shuffle of a
+    fold's votes is as likely as what came.
     """
-    folds: dict[int, list[int]] = {}
-    for at, row in enumerate(rows):
-        folds.setdefault(row.fold, []).append(at)
-    places = [at for some in folds.values() for at in some]
+    alike = _alike(rows)
+    places = [at for some in alike for session in some for at in session]
     liked, disliked = _weights(rows)
     ranks = [
         _Ranks(rows, scores) for scores in ([row.new for row in rows], *([evidence.foretold()] if evidence else ()))
     ]
     found = [np.array([one.auc(liked[None], disliked[None])[0] for one in ranks])[:, None]]
     for count in _parts(shuffles, len(rows)):
-        draws = [[at for some in folds.values() for at in dice.sample(some, len(some))] for _ in range(count)]
-        to = np.array(draws, int).reshape(count, len(rows))
+        to = np.array([_shuffled(alike, dice) for _ in range(count)], int).reshape(count, len(rows))
         mixed = [np.zeros((count, len(rows))) for _ in range(2)]
         for kind, weights in zip(mixed, (liked, disliked), strict=True):
             np.put_along_axis(kind, to, np.broadcast_to(weights[places], to.shape), 1)
@@ -270,6 +270,23 @@ def beats_chance(
     both = np.concatenate(found, 1)
     seen = both[0] if evidence is None else _scaled(both[0], _usual(rows)) + _scaled(both[1], _usual(rows))
     return float((seen[1:] < seen[0]).sum() / shuffles)
+
+
+def _alike(rows: Sequence[Held]) -> list[list[list[int]]]:
+    """The sessions of one fold that have as many votes, each as the places of these."""
+    sessions: dict[tuple[int, str], list[int]] = {}
+    for at, row in enumerate(rows):
+        sessions.setdefault((row.fold, row.group), []).append(at)
+    found: dict[tuple[int, int], list[list[int]]] = {}
+    for (fold, _), places in sessions.items():
+        found.setdefault((fold, len(places)), []).append(places)
+    return list(found.values())
+
+
+def _shuffled(alike: Sequence[Sequence[Sequence[int]]], dice: random.Random) -> list[int]:
+    """Places for the votes of these sessions, in their order."""
+    mixed = [session for some in alike for session in dice.sample(some, len(some))]
+    return [at for session in mixed for at in (dice.sample(session, len(session)) if len(session) > 1 else session)]
 
 
 def _drawn(dice: random.Random, things: int, draws: int) -> Floats:
