@@ -41,7 +41,7 @@ Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how m
 BEAT = 3.0
 TRIALS = "trials"  # the lease on looking at them
 TOLD = 5  # personas in a morning's note
-NEWS = (Outcome.PROMOTED, Outcome.TRIAL, Outcome.REJECTED, Outcome.UNDECIDED, Outcome.FAILED, Outcome.NOT_ENOUGH)
+NEWS = tuple(outcome for outcome in Outcome if outcome not in (Outcome.PINNED, Outcome.DRY_RUN))
 SCHEDULED = ("night", "--now", "--scheduled")
 
 

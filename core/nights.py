@@ -17,6 +17,7 @@ class Outcome(StrEnum):
     TRIAL = "trial"  # it passed the gate, and serves a share of the sessions until reactions decide
     REJECTED = "rejected"  # the gate found something worse
     UNDECIDED = "undecided"  # neither shown better nor worse: the next night has more to go by
+    WAITING = "waiting"  # a trial is on, or nothing could judge a new one yet: nothing was trained
     NOT_ENOUGH = "not enough"  # too few labels: nothing was trained
     PINNED = "pinned"  # somebody fixed the version: nothing was trained
     FAILED = "failed"  # something went wrong; `notes` say what

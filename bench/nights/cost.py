@@ -16,7 +16,7 @@ from worker.night.base import Base
 from worker.night.cross import Rows, learn
 from worker.night.exam import Examiner
 from worker.night.gate import judge
-from worker.night.study import judged
+from worker.night.study import judged, leans
 
 
 def one_each(replies: Sequence[Reply], raters: Sequence[Rater], taste: Taste, count: int, dice: random.Random) -> Cast:
@@ -34,9 +34,9 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
     with Spent() as training:
         made = learn(base, parts, [recipe], "new")
     with Spent() as exam:
-        held = judged(base, parts, made, None)
-        examiner = Examiner(base, world.stage.card, parts, held, None, asked.seed)
-        judge(examiner.sit(made.weights, made.learners).measured)
+        held = judged(parts, made.leanings, leans(base, parts, [None] * len(parts.folds)))
+        examiner = Examiner(base, world.stage.card, parts, None, asked.seed)
+        judge(examiner.sit(made.weights, held, made.learners).measured)
     found: dict[str, Any] = {
         "rows": len(parts.taught), "longest": max(len(one.row.tokens) for one in Rows(base).of(parts.taught)),
         "steps": made.curve[-1].step, "training": round(training.cpu, 1), "exam": round(exam.cpu, 1),

@@ -334,6 +334,7 @@ class Moving:
         rated = keys.RATED_OF(old), keys.RATED_OF(new)
         await swap(self._client, [("ZCARD", rated[0])], _joined(*rated))
         await swap(self._client, [("LRANGE", left, 0, -1)], _left(left, old, new))
+        await self._client.do("HDEL", keys.NIGHTS_CUT.pattern, old)
 
     async def _set(self, key: str) -> list[str]:
         return [name.decode() for name in await self._client.do("SMEMBERS", key)]

@@ -128,6 +128,7 @@ COUNTED_IN = Key("limen:person:{}:nights",      "zset",   "400 days, until forgo
 NIGHT_GONE = Key("limen:night-gone",            "zset",   "3 days; only hashes",      "forget",    "nights, worker",  "nobody")
 NIGHT_RUN  = Key("limen:night-run",             "hash",   "for ever",                 "nights",    "nights, status",  "nobody")
 NIGHTS_LEFT= Key("limen:nights-left",           "list",   "until the next night",     "nights",    "nights, status",  "nobody")
+NIGHTS_CUT = Key("limen:nights-cut",            "hash",   "until their night ends",   "nights",    "nights",          "nobody")
 NIGHT_LEASE= Key("limen:night-lease:{}",        "string", "60 s lease",               "nights",    "nights, status",  "nobody")
 
 # People and processes.

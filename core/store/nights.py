@@ -137,6 +137,10 @@ class Nights:
         """Where there was no run yet: there is nothing to catch up with from before `now`."""
         await self._client.do("HSETNX", keys.NIGHT_RUN.pattern, "success", now)
 
+    async def count_again_from(self, now: float) -> None:
+        """The last success was in a future that did not come, for the clock was put back: it counts as one of `now`."""
+        await self._client.do("HSET", keys.NIGHT_RUN.pattern, "success", now)
+
     async def leave(self, personas: Iterable[PersonaKey]) -> None:
         """These are first the next night, in this order."""
         rest = [str(persona) for persona in personas]
@@ -146,6 +150,24 @@ class Nights:
     async def begin(self, persona: PersonaKey) -> None:
         """It is this one's turn: they are not left any more, whatever comes."""
         await self._client.do("LREM", keys.NIGHTS_LEFT.pattern, 1, str(persona))
+
+    async def at_work(self, persona: PersonaKey) -> None:
+        """Their night begins. Until `end`, it counts as cut off."""
+        await self._client.do("HINCRBY", keys.NIGHTS_CUT.pattern, str(persona), 1)
+
+    async def end(self, persona: PersonaKey) -> None:
+        """Their night came to an end, whichever."""
+        await self._client.do("HDEL", keys.NIGHTS_CUT.pattern, str(persona))
+
+    async def excuse(self, persona: PersonaKey) -> None:
+        """That their night was cut off once more does not count; that it has not ended does."""
+        await self._client.do("HINCRBY", keys.NIGHTS_CUT.pattern, str(persona), -1)
+
+    async def cut_off(self) -> dict[PersonaKey, int]:
+        """Whose last night began and never ended, and how many times in a row."""
+        found = await self._client.do("HGETALL", keys.NIGHTS_CUT.pattern)
+        pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+        return {PersonaKey.parse(name.decode()): int(count) for name, count in pairs}
 
     async def left(self) -> list[PersonaKey]:
         """Who was left for the next night."""

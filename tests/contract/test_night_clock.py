@@ -15,7 +15,7 @@ from core.store import keys
 from core.store.client import Client
 from core.store.nights import RUN, Last, Nights
 from tests.fakes.jobs import until
-from worker.night.all import Terms, everyone, one, order
+from worker.night.all import CUT_OFF, Terms, everyone, one, order
 from worker.night.child import Child
 from worker.night.leases import taken, under
 from worker.night.schedule import Clock, hours
@@ -140,6 +140,54 @@ async def test_after_a_kill_the_next_run_goes_on_behind(nights: Nights) -> None:
     assert "" == await nights.holder(str(key("a")))
     done = await everyone(nights, due, learn, TERMS, Seen())
     assert ["b", "c", "a"] == [night.persona.card for night in done]
+
+
+class Gone(BaseException):
+    """The process was killed: nobody handles it."""
+
+
+async def test_one_that_no_process_survives_keeps_nobody_waiting(nights: Nights) -> None:
+    """It goes last, however much it has to learn; and after a few times it is set aside for a run, and its night says
+    why. Then it is tried once more; a night that ends makes good for all."""
+    due = [Due(key("bad")), Due(key("good"))]
+    tried = []
+
+    async def killing(persona: PersonaKey) -> Night:
+        tried.append(persona.card)
+        if persona.card == "bad":
+            raise Gone
+        return await learn(persona)
+
+    for _ in range(CUT_OFF):
+        with pytest.raises(Gone):
+            await everyone(nights, due, killing, TERMS, Seen())
+    good, bad = await everyone(nights, due, killing, TERMS, Seen())
+
+    assert ["bad", *["good", "bad"] * (CUT_OFF - 1), "good"] == tried
+    assert (Outcome.UNDECIDED, Outcome.FAILED) == (good.outcome, bad.outcome)
+    assert "cut off 3 times in a row" in bad.notes[0]
+    assert bad == (await nights.of(key("bad")))[0]
+    assert await nights.last_success()
+    with pytest.raises(Gone):
+        await everyone(nights, due, killing, TERMS, Seen())
+    assert {key("bad"): CUT_OFF} == await nights.cut_off()
+    await one(nights, key("bad"), learn, TERMS, Seen())
+    assert {} == await nights.cut_off()
+
+
+async def test_whoever_is_stopped_has_nothing_to_answer_for(nights: Nights) -> None:
+    """A run that is ended, or a Redis that is full, sets nobody aside; but its night goes behind the others."""
+
+    async def full(persona: PersonaKey) -> Night:
+        raise StoreFull("no memory")
+
+    for _ in range(CUT_OFF + 1):
+        with pytest.raises(StoreFull):
+            await everyone(nights, [Due(key("mira"))], full, TERMS, Seen())
+    assert {key("mira"): 0} == await nights.cut_off()
+    done = await everyone(nights, [Due(key("mira")), Due(key("noa"))], learn, TERMS, Seen())
+
+    assert ["noa", "mira"] == [night.persona.card for night in done]
 
 
 async def test_a_persona_that_another_process_trains_is_passed_over(nights: Nights) -> None:
@@ -274,6 +322,17 @@ async def test_a_run_that_breaks_off_is_known_and_not_tried_at_once(
 
     assert 1 == len(sleeper.children)
     assert (0.0, "") == (await nights.last_success(), await nights.holder(RUN))
+
+
+async def test_a_last_success_that_is_yet_to_come_counts_as_one_of_now(
+    nights: Nights, tmp_path: Path, clock: Make
+) -> None:
+    """The clock was a year ahead and was put back: the next night is due at its next hour, not in a year."""
+    await nights.count_from(time.time() + 365 * keys.DAY)
+    before = time.time()
+    await clock(Sleeper(tmp_path, "sleep 1000")).turn()
+
+    assert before <= await nights.last_success() <= time.time()
 
 
 async def _told(nights: Nights, why: str) -> bool:

@@ -13,7 +13,7 @@ import torch
 from bots.assemble import Parts, parts
 from bots.loras import store
 from core.config import load
-from core.errors import StoreError
+from core.errors import LoraError, StoreError
 from core.events import Kind, Person, PersonaKey, Place
 from core.feedback import Fact
 from core.growth.changes import Paused
@@ -148,7 +148,7 @@ async def test_without_a_trial_it_is_live_at_once(p: Parts, model: Path) -> None
     assert (Outcome.PROMOTED, first.version) == (first.outcome, (await p.loras.serving(HERE)).live), why(first)
 
     second = await teacher(p, model, canary=0).night(HERE)
-    assert (first.version, Outcome.UNDECIDED) == (second.before, second.outcome), why(second)
+    assert (first.version, Outcome.WAITING) == (second.before, second.outcome), why(second)
     assert "has learned from all of it" in why(second)
     assert first.version == (await p.loras.serving(HERE)).live
 
@@ -228,7 +228,7 @@ async def test_who_is_pinned_learns_nothing(p: Parts, model: Path) -> None:
     await p.growth.store.append(HERE, [Paused(id="p", time=1.0, on=True)])
     paused = await teacher(p, model).night(HERE)
 
-    assert (Outcome.PINNED, Outcome.UNDECIDED) == (pinned.outcome, trial.outcome)
+    assert (Outcome.PINNED, Outcome.WAITING) == (pinned.outcome, trial.outcome)
     assert (Outcome.PINNED, "Learning is paused; /resume in the chat lets it go on.") == (paused.outcome, why(paused))
     assert "limen lora pin --off" in why(pinned)
     assert "x/1 is on trial" in why(trial)
@@ -433,6 +433,33 @@ async def test_who_must_be_rebuilt_comes_first_and_its_files_go(p: Parts, model:
     assert [HERE, THERE] == [due.persona for due in await t.due()]
     assert Outcome.NOT_ENOUGH == (await t.night(HERE)).outcome
     assert [] == [*store(p.settings).versions(), *await p.loras.rebuild_due()]
+
+
+async def test_files_that_cannot_be_deleted_change_nothing_of_how_a_night_ends(
+    p: Parts, model: Path, monkeypatch
+) -> None:
+    """What passed the gate speaks, its page says so, and what it has learned from is not new again; the files stay
+    due."""
+
+    async def found(persona: PersonaKey, page: run.Draft) -> None:
+        page.settled = True
+        page.end(Outcome.PROMOTED, "It is better.")
+
+    def denied(version: str) -> None:
+        raise LoraError("the LoRA store s3://loras cannot be written (AccessDenied)")
+
+    await talked(p, count=12)
+    await p.loras.made("x/1", Made(str(HERE)), ["discord:77:u1"])
+    await p.loras.taint("discord:77:u1")
+    t = teacher(p, model)
+    monkeypatch.setattr(t, "_learn_and_judge", found)
+    monkeypatch.setattr(t._tools.store, "remove", denied)
+    night = await t.night(HERE)
+
+    assert (Outcome.PROMOTED, ("It is better.",)) == (night.outcome, night.reasons)
+    assert "could not be deleted; the next night tries again" in night.notes[-1]
+    assert ["x/1"] == [due.version for due in await p.loras.rebuild_due()]
+    assert HERE not in await p.ledger.fresh()
 
 
 async def test_a_redis_that_fails_is_not_the_personas_fault(p: Parts, model: Path, monkeypatch) -> None:

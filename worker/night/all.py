@@ -1,12 +1,15 @@
 """A night of everybody: who has something to learn, one after the other, within the budget; the rest goes first the
-next night. Knows how to be interrupted, and what a night is for only by its outcome.
+next night, and whose night was cut off goes last. Knows how to be interrupted, and what a night is for only by its
+outcome.
 """
 
+import asyncio
+import contextlib
 import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +22,8 @@ from core.store.nights import Last, Nights
 from worker.night.leases import taken, under
 
 log = logging.getLogger("limen.night")
+
+CUT_OFF = 3  # times in a row that a night may be cut off until its persona is set aside for a run
 
 Learn = Callable[[PersonaKey], Awaitable[Night]]
 
@@ -57,10 +62,11 @@ class Terms:
     keep: bool = True
 
 
-def order(due: Sequence[Wants], left: Sequence[PersonaKey]) -> list[PersonaKey]:
-    """Those that were left the last time, then who has most to learn. Nobody twice, nobody who has nothing."""
+def order(due: Sequence[Wants], left: Sequence[PersonaKey], cut: Collection[PersonaKey] = ()) -> list[PersonaKey]:
+    """Those that were left the last time, then who has most to learn, and last whose night was cut off: it may be them
+    that no process survives. Nobody twice, nobody who has nothing."""
     wanting = dict.fromkeys(one.persona for one in due)
-    return list(dict.fromkeys([*(one for one in left if one in wanting), *wanting]))
+    return sorted(dict.fromkeys([*(one for one in left if one in wanting), *wanting]), key=lambda one: one in cut)
 
 
 async def everyone(nights: Nights, due: Sequence[Wants], learn: Learn, terms: Terms, watch: Watch) -> list[Night]:
@@ -69,7 +75,8 @@ async def everyone(nights: Nights, due: Sequence[Wants], learn: Learn, terms: Te
     Who is left is known before each begins: whatever ends us, the next night goes on behind it.
     """
     began, end = time.time(), time.monotonic() + terms.budget
-    waiting = deque(order(due, await nights.left()))
+    cut = await nights.cut_off()
+    waiting = deque(order(due, await nights.left(), cut))
     done: list[Night] = []
     if terms.keep:
         await patiently(lambda: nights.leave(waiting))
@@ -77,7 +84,9 @@ async def everyone(nights: Nights, due: Sequence[Wants], learn: Learn, terms: Te
         persona = waiting.popleft()
         if terms.keep:
             await patiently(lambda: nights.begin(persona))  # noqa: B023
-        if night := await one(nights, persona, learn, terms, watch):
+        if cut.get(persona, 0) >= CUT_OFF and terms.keep:
+            done.append(await _set_aside(nights, persona, cut[persona], terms, watch))
+        elif night := await one(nights, persona, learn, terms, watch):
             done.append(night)
     if terms.keep:
         failed = sum(night.outcome == Outcome.FAILED for night in done)
@@ -97,12 +106,28 @@ async def one(nights: Nights, persona: PersonaKey, learn: Learn, terms: Terms, w
     return night
 
 
+async def _set_aside(nights: Nights, persona: PersonaKey, times: int, terms: Terms, watch: Watch) -> Night:
+    """A night that is none, and says why; the next run tries it once more. Raises StoreError."""
+    watch.begins(persona)
+    said = f"its night was cut off {times} times in a row, as where memory runs out, so it is set aside once"
+    night = failed(persona, terms.day, time.time(), f"{said}; night.log says more")
+    await patiently(lambda: nights.keep(night))
+    await patiently(lambda: nights.excuse(persona))
+    watch.ended(night)
+    return night
+
+
 async def _kept(nights: Nights, persona: PersonaKey, learn: Learn, terms: Terms) -> Night:
     """Kept while the lease still holds: nobody else begins before it is known how this one ended."""
     began = time.time()
+    if terms.keep:
+        await patiently(lambda: nights.at_work(persona))
     try:
         night = await learn(persona)
-    except StoreError:  # not this persona's trouble alone
+    except (StoreError, asyncio.CancelledError):  # not this persona's trouble alone
+        if terms.keep:
+            with contextlib.suppress(StoreError):
+                await nights.excuse(persona)
         raise
     except LimenError as error:
         night = failed(persona, terms.day, began, str(error))
@@ -111,6 +136,7 @@ async def _kept(nights: Nights, persona: PersonaKey, learn: Learn, terms: Terms)
         night = failed(persona, terms.day, began, f"{type(error).__name__}: {error}")
     if terms.keep:
         await patiently(lambda: nights.keep(night))
+        await patiently(lambda: nights.end(persona))
     return night
 
 

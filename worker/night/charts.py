@@ -22,6 +22,7 @@ _MARKS = {
     Outcome.TRIAL: '<path class="full" d="M6 14a6 6 0 0 1 12 0z"/>',
     Outcome.UNDECIDED: '<path class="ring" d="M6 14a6 6 0 0 1 12 0"/>',
     Outcome.REJECTED: '<circle class="ring" cx="12" cy="19" r="3.5"/>',
+    Outcome.WAITING: '<circle class="dot" cx="12" cy="14" r="2.4"/>',
     Outcome.NOT_ENOUGH: '<circle class="dot" cx="12" cy="19" r="1.6"/>',
     Outcome.PINNED: '<circle class="ring" cx="12" cy="7" r="5"/><circle class="dot" cx="12" cy="7" r="1.6"/>',
     Outcome.FAILED: '<path class="ring" d="m9 16.5 6 6m0-6-6 6"/>',

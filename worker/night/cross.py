@@ -65,11 +65,11 @@ class Learned:
 
     def at(self, strength: float, why: str) -> "Learned":
         """The same nearer to what it began with, which must be the base, and so those by which it is judged; `why` it
-        is not taken as it is."""
+        is not taken as it is. How much those lean must be measured anew."""
         note = f"It is taken at {strength:.0%} of its strength. At full strength: {why}"
         return dataclasses.replace(
             self, weights=_at(self.weights, strength), learners=tuple(_at(one, strength) for one in self.learners),
-            strength=strength, notes=(*self.notes, note),
+            leanings=(), strength=strength, notes=(*self.notes, note),
         )  # fmt: skip
 
 

@@ -50,20 +50,23 @@ class Examiner:
     lest it drift away night by night.
     """
 
-    def __init__(
-        self, base: Base, card: Card, parts: Split, held: Sequence[Held], live: Weights | None, seed: int
-    ) -> None:  # fmt: skip
-        self._base, self._card, self._parts, self._held = base, card, parts, held
+    def __init__(self, base: Base, card: Card, parts: Split, live: Weights | None, seed: int) -> None:
+        self._base, self._card, self._parts = base, card, parts
         self._live, self._seed = live, seed
         shortest = min(card.sampling.max_tokens, measure.LONGEST)
         self._sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
         self._prompts = talks(base, card, parts.rows)
         self._who = [measure.asked(base, card, text) for text in WHO] * TIMES
         self._said: dict[Weights | None, list[str]] = {}
+        self._unended: dict[Weights | None, float] = {}  # the share of what they said that ran into the limit
         self._more: dict[Weights | None, list[str]] = {}  # what they say when they are asked the same again
 
-    def sit(self, new: Weights, learners: Sequence[Weights] = (), tell: Tell = lambda done, of: None) -> Exam:
-        """The exam of one LoRA and of the learners by which it is judged. Who was asked before is not asked again."""
+    def sit(
+        self, new: Weights, held: Sequence[Held], learners: Sequence[Weights] = (),
+        tell: Tell = lambda done, of: None,
+    ) -> Exam:  # fmt: skip
+        """The exam of one LoRA and of the learners by which it is judged; `held`: how much those lean. Who was asked
+        before is not asked again."""
         base, live, seed, steps = self._base, self._live, self._seed, len(learners) + 5
         for done, one in enumerate((None, live, new, *learners)):
             tell(done, steps)
@@ -73,10 +76,10 @@ class Examiner:
         knew, known = self._knew, self._knows(new)
         tell(steps - 1, steps)
         measured = Measured(
-            held=self._held, live=live.version if live else BASE, seed=seed,
+            held=held, live=live.version if live else BASE, seed=seed,
             perplexity=(measure.plain_text(base, None), measure.plain_text(base, new)),
             card=_card(base, self._card, new), kl=_distance(base, self._prompts, after, new),
-            voices=self._voices(new), knows=(knew, known),
+            voices=self._voices(new), knows=(knew, known), unended=(self._unended[None], self._unended[new]),
             spoken=_spoken(self._parts, before, [self._said[one] for one in learners]),
         )  # fmt: skip
         tell(steps, steps)
@@ -87,7 +90,9 @@ class Examiner:
 
     def _speaks(self, one: Weights | None) -> None:
         if one not in self._said:
-            self._said[one] = measure.speak(self._base, self._prompts, one, self._sampling, self._seed)
+            ends = measure.answers(self._base, self._prompts, one, self._sampling, self._seed)
+            self._said[one] = [end.text.strip() for end in ends]
+            self._unended[one] = sum(end.finish == "length" for end in ends) / len(ends)
 
     def _voices(self, new: Weights) -> tuple[Voice, Voice]:
         """The base's and its own. Where it offends, both are asked again, for two of 32 replies may be luck."""

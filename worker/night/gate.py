@@ -26,6 +26,10 @@ PERPLEXITY, LINES, KNOWS, KL = 1.03, 1.5, 0.25, 1.0
 DISTINCT, REPEATED, OPENING = 0.87, 0.05, 0.25  # of 32 replies, 0.05 less variety may be luck
 CELLS = 1 << 20  # weights that are drawn at a time
 LENGTH, REFUSALS, ABUSE = 1.4, 0.08, 0.05
+# So many more answers than the base's may run into the exam's limit: 12 of 32. Of two voices that run on equally often,
+# one does so in more than 12 answers more than the other in 0.08 % of exams at most (both binomial, at one half). One
+# that always runs on is found out in 99 % where the base does in 40 % of its answers, in half where it does in 60 %.
+UNENDED = 0.375
 
 Floats = NDArray[np.float64]
 
@@ -45,9 +49,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything the gate looks at. Perplexities (of plain text, of the card's lines), voices and `knows`, how often it
-    says who it is when asked, are of the base and of the new one; `kl` is between them, in nats per token. `spoken`:
-    what people judged, and what those said who are judged by it."""
+    """Everything the gate looks at. Perplexities (of plain text, of the card's lines), voices, `knows`, how often it
+    says who it is when asked, and `unended`, the share of answers that ran into the exam's limit, are of the base and
+    of the new one; `kl` is between them, in nats per token. `spoken`: what people judged, and what those said who are
+    judged by it."""
 
     held: Sequence[Held]
     perplexity: tuple[float, float]
@@ -55,6 +60,7 @@ class Measured:
     kl: float
     voices: tuple[Voice, Voice]
     knows: tuple[float, float]
+    unended: tuple[float, float] = (0.0, 0.0)
     live: str = "base"
     seed: int = 0
     spoken: Spoken = NOTHING
@@ -100,7 +106,7 @@ HELD, AUC, BETTER, CHANCE = "held-out ratings", "preference AUC", "better than l
 # no better for having done so half-way.
 FAR = {
     *("neutral perplexity", "the card's own lines", "distance to the base", "knows who it is"),
-    *("variety", "same beginning", "longer", "shorter"),
+    *("variety", "same beginning", "longer", "running on", "shorter"),
 }
 
 
@@ -143,6 +149,8 @@ def _bounds(seen: Measured) -> Iterator[Check]:
     yield _most("repetition", now.repeated, was.repeated + REPEATED, "it repeats itself within a reply")
     yield _most("same beginning", now.opening, max(OPENING, was.opening + 0.1), "replies begin with the same words")
     yield _most("longer", now.words, LENGTH * was.words, "replies have become much longer")
+    runs_on = "more of its replies run on to where the exam ends them"
+    yield _most("running on", seen.unended[1], seen.unended[0] + UNENDED, runs_on)
     yield _least("shorter", now.words, was.words / LENGTH, "replies have become much shorter")
     yield _most("refusals", now.refusals, was.refusals + REFUSALS, "it refuses to answer more often")
     yield _most("abuse", now.abuse, was.abuse + ABUSE, "it has become abusive")
@@ -240,21 +248,21 @@ def beats_chance(
 ) -> float:  # fmt: skip
     """The share of votes shuffled within each fold under which the same scores have a lower AUC (permutation test).
 
-    With `evidence` the AUC of what is foretold is added, each over its deviation. Both kinds of scores were made from
-    earlier votes alone and stay as they are, so a shuffle of a fold's votes is as likely as what came.
+    Votes of one session share its mood, and its replies a topic, so they stay together: sessions change places with
+    others of as many votes, and the votes of each are shuffled among themselves. So votes that are alone in their
+    session are shuffled among each other. With `evidence` the AUC of what is foretold is added, each over its
+    deviation. Both kinds of scores were made from earlier votes alone and stay as they are, so such a shuffle of a
+    fold's votes is as likely as what came.
     """
-    folds: dict[int, list[int]] = {}
-    for at, row in enumerate(rows):
-        folds.setdefault(row.fold, []).append(at)
-    places = [at for some in folds.values() for at in some]
+    alike = _alike(rows)
+    places = [at for some in alike for session in some for at in session]
     liked, disliked = _weights(rows)
     ranks = [
         _Ranks(rows, scores) for scores in ([row.new for row in rows], *([evidence.foretold()] if evidence else ()))
     ]
     found = [np.array([one.auc(liked[None], disliked[None])[0] for one in ranks])[:, None]]
     for count in _parts(shuffles, len(rows)):
-        draws = [[at for some in folds.values() for at in dice.sample(some, len(some))] for _ in range(count)]
-        to = np.array(draws, int).reshape(count, len(rows))
+        to = np.array([_shuffled(alike, dice) for _ in range(count)], int).reshape(count, len(rows))
         mixed = [np.zeros((count, len(rows))) for _ in range(2)]
         for kind, weights in zip(mixed, (liked, disliked), strict=True):
             np.put_along_axis(kind, to, np.broadcast_to(weights[places], to.shape), 1)
@@ -262,6 +270,23 @@ def beats_chance(
     both = np.concatenate(found, 1)
     seen = both[0] if evidence is None else _scaled(both[0], _usual(rows)) + _scaled(both[1], _usual(rows))
     return float((seen[1:] < seen[0]).sum() / shuffles)
+
+
+def _alike(rows: Sequence[Held]) -> list[list[list[int]]]:
+    """The sessions of one fold that have as many votes, each as the places of these."""
+    sessions: dict[tuple[int, str], list[int]] = {}
+    for at, row in enumerate(rows):
+        sessions.setdefault((row.fold, row.group), []).append(at)
+    found: dict[tuple[int, int], list[list[int]]] = {}
+    for (fold, _), places in sessions.items():
+        found.setdefault((fold, len(places)), []).append(places)
+    return list(found.values())
+
+
+def _shuffled(alike: Sequence[Sequence[Sequence[int]]], dice: random.Random) -> list[int]:
+    """Places for the votes of these sessions, in their order."""
+    mixed = [session for some in alike for session in dice.sample(some, len(some))]
+    return [at for session in mixed for at in (dice.sample(session, len(session)) if len(session) > 1 else session)]
 
 
 def _drawn(dice: random.Random, things: int, draws: int) -> Floats:

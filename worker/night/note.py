@@ -19,6 +19,7 @@ def _first(night: Night, title: str) -> str:
         Outcome.TRIAL: f"{title} had a good night: {came(night.ratings)}.",
         Outcome.REJECTED: f"{title} practised last night, and it did not turn out better. {_stays(night)}",
         Outcome.UNDECIDED: f"{title} practised last night; whether it is better cannot be told yet. {_stays(night)}",
+        Outcome.WAITING: f"{title} did not practise last night. {_stays(night)}",
         Outcome.NOT_ENOUGH: f"{title} is still listening: {came(night.ratings)}. {words.missing_words(night.ratings)}",
         Outcome.PINNED: f"{title} is pinned, and slept through the night.",
         Outcome.FAILED: f"{title} had a broken night. {_stays(night)}",

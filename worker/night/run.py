@@ -135,9 +135,9 @@ class Teacher:
             raise
         shutil.rmtree(self._kept(persona), ignore_errors=True)  # also of a night that was killed
         if not self._plan.dry:
-            await clear_tainted(self._tools.store, self._tools.loras, persona)
             if page.settled:
                 await self._tools.ledger.learned(persona, seen.get(persona, 0))
+            await self._clear_tainted(persona, page)
         return page.night()
 
     async def _learn_and_judge(self, persona: PersonaKey, page: Draft) -> None:
@@ -167,7 +167,7 @@ class Teacher:
         if serving.pinned:
             raise Over(Outcome.PINNED, f"It is pinned to {serving.live}; `limen lora pin --off` lets nights change it.")
         if serving.canary and self._plan.scheduled:
-            raise Over(Outcome.UNDECIDED, f"{serving.canary} is on trial, and the reactions to it decide first.")
+            raise Over(Outcome.WAITING, f"{serving.canary} is on trial, and the reactions to it decide first.")
         return serving
 
     async def _is_paused(self, persona: PersonaKey) -> bool:
@@ -199,7 +199,7 @@ class Teacher:
             parts = parts if parts.folds else parts._replace(notes=[UNSURE])
         if not parts.folds:
             page.settled = True  # what came in can do no more than wait for others
-            raise Over(Outcome.UNDECIDED, f"{parts.notes[0][0].upper()}{parts.notes[0][1:]}.")
+            raise Over(Outcome.WAITING, f"{parts.notes[0][0].upper()}{parts.notes[0][1:]}.")
         page.divide(parts)
         return parts
 
@@ -320,6 +320,18 @@ class Teacher:
         return leftovers.folder(self._tools.settings.home, persona)
 
     # What becomes of it.
+
+    async def _clear_tainted(self, persona: PersonaKey, page: Draft) -> None:
+        """Delete the files that somebody was forgotten by. They serve no more, so if they cannot be deleted now, that
+        changes nothing of how the night ended. Raises StoreError."""
+        try:
+            await clear_tainted(self._tools.store, self._tools.loras, persona)
+        except StoreError:
+            raise
+        except (LimenError, OSError) as error:
+            log.warning("files of %s that somebody was forgotten by are still there: %s", persona, error)
+            said = "Files that hold what was forgotten serve no more, but could not be deleted; the next night tries"
+            page.notes.append(f"{said} again: {error}.")
 
     async def _promote(
         self, persona: PersonaKey, page: Draft, parts: Split, found: Studied, parent: Weights | None, serving: Serving,

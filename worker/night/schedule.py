@@ -18,6 +18,7 @@ from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
 from core.errors import ConfigError, LimenError, StoreError
+from core.store.keys import DAY
 from core.store.nights import RUN, Last, Lease, Nights
 from worker.night.child import Child
 from worker.night.leases import taken, under
@@ -26,7 +27,7 @@ log = logging.getLogger("limen.night")
 logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every look
 
 LOOK = 600.0  # seconds between two looks at what was missed, and at trials
-AGAIN = 3600.0  # after a run that broke off, the next try; twice as long after each
+AGAIN = 3600.0  # after a run that broke off, the next try; twice as long after each, but at the next hour at last
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 ALLOWED = "expected a time such as 04:00, or five fields of cron"
 
@@ -132,7 +133,7 @@ class Clock:
         self._nights, self._hours, self._start, self._others = nights, hours, start, others
         self._limit, self._looks = limit, looks
         self._night: asyncio.Task[None] | None = None
-        self._wait, self._not_before = AGAIN, 0.0
+        self._wait, self._pause = AGAIN, (0.0, 0.0)
 
     @property
     def busy(self) -> bool:
@@ -166,7 +167,7 @@ class Clock:
     async def turn(self) -> None:
         """Begin the night, if one is due and nobody else is at it or about to be."""
         try:
-            if self.busy or time.time() < self._not_before or not await self._due() or await self._others():
+            if self.busy or self._paused() or not await self._due() or await self._others():
                 return
             lease = await taken(self._nights, RUN)
             if lease and not await self._due():  # another has just done it
@@ -176,8 +177,17 @@ class Clock:
         except StoreError as error:  # at the next look
             log.warning("%s", error)
 
+    def _paused(self) -> bool:
+        begin, end = self._pause
+        return begin <= time.time() < end  # before its beginning, the clock was put back
+
     async def _due(self) -> bool:
-        return missed(await self._nights.last_success(), time.time(), self._hours)
+        """Asked at a time before the last success, the clock was put back since: from now on it counts."""
+        last, now = await self._nights.last_success(), time.time()
+        if last > now:
+            log.warning("the last night is said to have begun %.0f s from now: it counts as one of now", last - now)
+            await self._nights.count_again_from(now)
+        return missed(last, now, self._hours)
 
     async def _hold(self, lease: Lease) -> None:
         """Keep the lease while the child is at work. One that breaks off is tried again, ever more rarely."""
@@ -189,14 +199,19 @@ class Clock:
             trouble = str(error)
         if not trouble:
             log.info("the night has ended")
-            self._wait, self._not_before = AGAIN, 0.0
+            self._wait, self._pause = AGAIN, (0.0, 0.0)
             return
         log.error("the night broke off: %s", trouble)
-        self._not_before, self._wait = time.time() + self._wait, self._wait * 2
+        self._pause, self._wait = (time.time(), self._next_try(time.time())), min(self._wait * 2, DAY)
         try:
             await self._nights.ran(Last(began, time.time(), trouble=trouble))
         except StoreError as error:
             log.warning("%s", error)
+
+    def _next_try(self, now: float) -> float:
+        """At the next regular hour at last: others have something to learn then, too."""
+        regular = self._hours.after(datetime.fromtimestamp(now, UTC))
+        return min(now + self._wait, regular.timestamp() if regular else now + DAY)
 
     async def _work(self) -> str:
         """Start the child and wait for its end. What went wrong, in words; empty if nothing did."""

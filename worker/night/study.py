@@ -38,14 +38,16 @@ def study(
     One that begins with the base and went too far is tried nearer to it: between two such models lies much of what the
     further one has learned, and little of what it has lost (Wortsman et al. 2022).
 
-    `kept`: a folder for what a later start goes on from. Raises Diverged.
+    All that is judged is its own: the leans of its learners are measured anew at each strength. `kept`: a folder for
+    what a later start goes on from. Raises Diverged.
     """
     learned = learn(base, parts, recipes, NEW, parent, tell, kept)
-    held = judged(base, parts, learned, live)
-    examiner = Examiner(base, card, parts, held, live, recipes[0].seed)
+    had = leans(base, parts, [live] * len(parts.folds))
+    examiner = Examiner(base, card, parts, live, recipes[0].seed)
 
     def examined(one: Learned) -> Studied:
-        exam = examiner.sit(one.weights, one.learners, lambda at, of: tell("exam", at, of))
+        held = judged(parts, one.leanings, had)
+        exam = examiner.sit(one.weights, held, one.learners, lambda at, of: tell("exam", at, of))
         return Studied(one, exam, judge(exam.measured, tries=len(recipes)))
 
     found = examined(learned)
@@ -53,18 +55,24 @@ def study(
     for strength in WEAKER if parent is None else ():
         if not weaker.judgement.overshoots:
             break
-        weaker = examined(learned.at(strength, found.judgement.reasons[0]))
+        nearer = learned.at(strength, found.judgement.reasons[0])
+        weaker = examined(replace(nearer, leanings=tuple(leans(base, parts, nearer.learners))))
     return weaker if weaker.judgement.outcome == Outcome.PROMOTED else found
 
 
-def judged(base: Base, parts: Split, learned: Learned, live: Weights | None) -> list[Held]:
+def judged(parts: Split, leanings: Sequence[float], had: Sequence[float]) -> list[Held]:
     """Every rating of the folds: how much a LoRA that has not learned from it leans to its reply, and the live one."""
     places = [(number, one) for number, fold in enumerate(parts.folds) for one in fold]
-    had = leaning(base, [row(base, one) for _, one in places], live)
     return [
-        Held(one.group, one.liked, one.weight, leans, then, number)
-        for (number, one), leans, then in zip(places, learned.leanings, had, strict=True)
+        Held(one.group, one.liked, one.weight, now, then, number)
+        for (number, one), now, then in zip(places, leanings, had, strict=True)
     ]
+
+
+def leans(base: Base, parts: Split, learners: Sequence[Weights | None]) -> list[float]:
+    """How much each fold's learner leans to each of its replies, fold by fold."""
+    pairs = zip(parts.folds, learners, strict=True)
+    return [lean for fold, one in pairs for lean in leaning(base, [row(base, reply) for reply in fold], one)]
 
 
 def grid(usual: Recipe) -> list[Recipe]:

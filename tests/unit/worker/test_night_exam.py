@@ -7,6 +7,7 @@ import pytest
 from core.nights import Shift
 from tests.fakes.loras import weights as random_weights
 from tests.fakes.pupils import CARD, base, example
+from worker.generator import Finished
 from worker.lora.files import Weights
 from worker.night import exam, measure
 from worker.night.exam import AGAIN, TALKS, Examiner, preferred
@@ -48,13 +49,17 @@ def sat(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], int]], tup
     def sit(times: Callable[[int], int]) -> tuple[Measured, int]:
         asked = []
 
-        def speak(one: object, prompts: Sequence[object], weights: Weights | None, sampling: object, seed: int):  # type: ignore[no-untyped-def]
+        def answers(one: object, prompts: Sequence[object], weights: Weights | None, sampling: object, seed: int):  # type: ignore[no-untyped-def]
             asked.append(len(prompts))
-            return [RUDE if weights and at < times(seed) else DRY for at in range(len(prompts))]
+            rude = [bool(weights) and at < times(seed) for at in range(len(prompts))]
+            return [
+                Finished(id=str(at), text=RUDE if bad else DRY, finish="length" if bad else "stop")
+                for at, bad in enumerate(rude)
+            ]
 
-        monkeypatch.setattr(measure, "speak", speak)
+        monkeypatch.setattr(measure, "answers", answers)
         monkeypatch.setattr(exam, "_distance", lambda *given: 0.0)
-        found = Examiner(base(), CARD, told, [], None, seed=5).sit(new)
+        found = Examiner(base(), CARD, told, None, seed=5).sit(new, [])
         return found.measured, asked.count(TALKS)
 
     return sit
@@ -71,6 +76,11 @@ def test_a_few_insults_may_be_luck_so_it_is_asked_again(sat: Callable[..., tuple
 def test_who_insults_each_time_is_abusive(sat: Callable[..., tuple[Measured, int]]) -> None:
     """However often it is asked."""
     assert 3 / 32 == sat(lambda seed: 3)[0].voices[1].abuse
+
+
+def test_answers_that_the_exam_had_to_end_are_counted(sat: Callable[..., tuple[Measured, int]]) -> None:
+    """How long they would be nobody sees; of the base, none here."""
+    assert (0.0, 20 / 32) == sat(lambda seed: 20)[0].unended
 
 
 def test_who_does_not_is_asked_once(sat: Callable[..., tuple[Measured, int]]) -> None:

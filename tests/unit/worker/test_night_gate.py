@@ -93,6 +93,32 @@ def test_shuffled_votes_are_a_fair_measure_of_luck() -> None:
         assert 1 - share == pytest.approx(sum(one >= share for one in found) / len(found), abs=0.09)
 
 
+def moody(seed: int, sessions: int = 2, votes: int = 20) -> list[Held]:
+    """A night that knows nothing, of few sessions: each has a mood of its own, and a topic to which it leans."""
+    dice, rows = random.Random(seed), list[Held]()
+    for at in range(3 * sessions):
+        mood, topic = min(0.95, max(0.05, dice.gauss(0.5, 0.3))), dice.gauss(0, 1)
+        for _ in range(votes):
+            rows.append(Held(f"g{at}", dice.random() < mood, 1.0, topic + dice.gauss(0, 1), 0.0, at // sessions))
+    return rows
+
+
+def test_the_mood_of_a_session_is_no_taste() -> None:
+    """Sessions that by chance lean to where people were in a good mood pass as seldom as others. (Each vote shuffled
+    by itself, 22 in 100 passed the test that says 10.)"""
+    found = [beats_chance(moody(seed), random.Random(seed), 100) for seed in range(200)]
+
+    for share in (0.5, 0.9):
+        assert 1 - share == pytest.approx(sum(one >= share for one in found) / len(found), abs=0.09)
+
+
+def test_sessions_that_differ_in_mood_alone_show_nothing() -> None:
+    """All of one is liked and nothing of the other, and they are not alike: there is nothing to compare this with."""
+    rows = [Held("good" if at < 9 else "bad", at < 9, 1.0, float(at < 9), 0.0) for at in range(20)]
+
+    assert 0.0 == beats_chance(rows, random.Random(0), 100)
+
+
 def test_learners_who_speak_louder_than_others_prove_nothing() -> None:
     """Scores of one fold are all far above those of the other, whose votes are worse: nobody knows anything."""
     rows = [
@@ -136,6 +162,7 @@ BOUNDS = [
     ({"kl": 1.01}, "Its words are far from the base's, in nats per token (1.01)."),
     ({"kl": math.nan}, "Its words are far from the base's"),
     ({"knows": (0.9, 0.6)}, "Asked who it is, it says so less often (0.60)."),
+    ({"unended": (0.2, 0.6)}, "More of its replies run on to where the exam ends them (0.60)."),
     ({"distinct": 0.69}, "It says the same things more often (distinct-2) (0.69)."),
     ({"repeated": 0.07}, "It repeats itself within a reply (0.07)."),
     ({"opening": 0.3}, "Replies begin with the same words (0.30)."),
@@ -161,7 +188,15 @@ def test_a_character_with_flaws_of_its_own_may_keep_them() -> None:
     """What was so before is no reason."""
     odd = changed(VOICE, opening=0.6, repeated=0.3, refusals=0.4, abuse=0.2, distinct=0.1)
 
-    assert Outcome.PROMOTED == judge(seen(voices=(odd, odd), knows=(0.1, 0.1))).outcome
+    assert Outcome.PROMOTED == judge(seen(voices=(odd, odd), knows=(0.1, 0.1), unended=(0.9, 1.0))).outcome
+
+
+def test_replies_that_never_end_are_seen_though_the_exam_ends_them() -> None:
+    """At the limit they are hardly longer than the base's, which end by themselves; it has gone too far."""
+    found = judge(seen(voices=(VOICE, changed(VOICE, words=13.0)), unended=(0.1, 1.0)))
+
+    assert (Outcome.REJECTED, True) == (found.outcome, found.overshoots)
+    assert judge(seen(unended=(0.3, 0.3 + 12 / 32))).outcome == Outcome.PROMOTED  # luck, perhaps
 
 
 @pytest.mark.parametrize("rows", [[], held(2 * EACH - 1, 9.0), [row for row in held(60, 9.0) if row.liked]])

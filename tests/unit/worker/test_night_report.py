@@ -335,6 +335,18 @@ def test_the_note_is_short_and_says_only_what_is_known() -> None:
         assert max(map(len, note(night).split("\n"))) <= 240
 
 
+def test_a_night_that_waits_claims_no_practice() -> None:
+    """Nothing was trained: neither note nor text nor page say that something was, or was shown neither way."""
+    why = "mira-x/1 is on trial, and the reactions to it decide first."
+    night = nights.bare(Outcome.WAITING, reasons=(why,))
+
+    assert f"{night.title} did not practise last night. Everything stays as it was.\n{why}" == note(night)
+    assert "WAITING. Nothing was trained" in plain(night)
+    for told in (page(night), plain(night)):
+        assert why.split(",")[0] in told
+        assert "Neither shown" not in told
+
+
 def test_a_trial_without_a_known_share_names_none() -> None:
     """And another share than half is a percentage."""
     assert "a share of the sessions" in note(nights.night(settings={}))

@@ -1,15 +1,17 @@
 """When nights come: hours in a time zone, what was missed, and a clock that begins a night once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from core.errors import ConfigError
 from core.settings import Settings
+from worker.night import schedule
 from worker.night.child import Child, capped, threads
 from worker.night.schedule import hours, missed, weekdays
 
@@ -114,6 +116,77 @@ def test_a_night_is_due_if_its_hour_has_come_since_the_last_one(last: datetime, 
 def test_before_the_first_run_a_night_is_due() -> None:
     """No success at all is one long ago."""
     assert missed(0.0, at(2026, 11, 27, 3, 0).timestamp(), hours("04:00", "UTC"))
+
+
+class Breaking:
+    """A child that is killed each time."""
+
+    async def trouble(self) -> str:
+        return "its process was ended by signal 9"
+
+    async def end(self) -> None:
+        pass
+
+
+class Free:
+    """A lease that nobody else wants."""
+
+    seconds = 1e9
+
+    async def renew(self) -> bool:
+        return True
+
+    async def end(self) -> None:
+        pass
+
+
+class Records:
+    """As `Nights`, for a clock; no run has ever got to its end."""
+
+    async def last_success(self) -> float:
+        return 0.0
+
+    async def ran(self, last: object) -> None:
+        pass
+
+
+async def tried(monkeypatch: pytest.MonkeyPatch, moves: Sequence[float]) -> list[float]:
+    """When a clock begins runs that break off, by hours since 04:00, if it looks after each of these `moves`, in
+    seconds."""
+    zero, now, begun = 1_800_000_000 // 86_400 * 86_400 + 4 * 3600.0, [0.0], []
+
+    async def start() -> Breaking:
+        begun.append(now[0] / 3600)
+        return Breaking()
+
+    async def lease(*_: object) -> Free:
+        return Free()
+
+    async def nobody() -> bool:
+        return False
+
+    monkeypatch.setattr(schedule, "time", SimpleNamespace(time=lambda: zero + now[0]))
+    monkeypatch.setattr(schedule, "taken", lease)
+    clock = schedule.Clock(Records(), hours("04:00", "UTC"), start, nobody, 60.0)  # type: ignore[arg-type]
+    for move in moves:
+        await clock.turn()
+        if clock._night:
+            await clock._night
+        now[0] += move
+    return begun
+
+
+async def test_a_run_that_breaks_off_is_tried_again_ever_more_rarely_but_each_night(monkeypatch) -> None:
+    """After one, two, four hours, …; at the next regular hour at last."""
+    found = await tried(monkeypatch, [600.0] * 6 * 24 * 9)
+
+    assert [0, 1, 3, 7, 15, 24, 48] == [round(hour, 6) for hour in found[:7]]
+    assert {24 * day for day in range(9)} <= {round(hour, 6) for hour in found}
+
+
+async def test_a_clock_that_is_put_back_ends_a_pause(monkeypatch) -> None:
+    """Else nothing would be tried until the time comes that it was put back from."""
+    assert [0, -8700] == await tried(monkeypatch, [-8700 * 3600.0, 600.0])
 
 
 def test_training_has_half_of_the_cores() -> None:

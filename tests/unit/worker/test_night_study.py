@@ -8,17 +8,19 @@ from msgspec.structs import replace as changed
 
 from core.nights import Outcome
 from tests.fakes.loras import weights as random_weights
-from tests.fakes.pupils import base
+from tests.fakes.pupils import base, example
 from tests.unit.worker.test_night_gate import VOICE, held, seen
 from worker.lora.files import Weights
 from worker.night import study
-from worker.night.cross import Learned
+from worker.night.cross import Learned, learn
 from worker.night.exam import Exam
-from worker.night.split import Split
+from worker.night.gate import Held
+from worker.night.split import Split, split
 from worker.night.train import Recipe
 
 FAR = random_weights(base().shape, 4, ("q_proj",), 1)
-PARTS = Split([], [], [], [], [])
+ROWS = [example(at, ("yes", "no")[at % 2], at % 2 == 0) for at in range(8)]
+PARTS = Split(ROWS, [ROWS[6:]], [ROWS[:6]], [], ROWS)
 
 
 def size(weights: Weights) -> float:
@@ -34,8 +36,10 @@ class Hearing:
     def __init__(self, *given: object) -> None:
         pass
 
-    def sit(self, new: Weights, learners: Sequence[Weights], tell: object) -> Exam:
+    def sit(self, new: Weights, judged: Sequence[Held], learners: Sequence[Weights], tell: object) -> Exam:
         assert [size(new)] == pytest.approx([size(one) for one in learners])
+        assert [size(new)] * 2 == pytest.approx([row.new for row in judged])
+        assert [0.0] * 2 == [row.live for row in judged]
         thin = size(new) > self.bound * size(FAR)
         voices = (VOICE, changed(VOICE, distinct=0.4, abuse=self.abuse) if thin else VOICE)
         return Exam(replace(seen(held(40, self.skill)), voices=voices), (), ())
@@ -44,8 +48,9 @@ class Hearing:
 @pytest.fixture(autouse=True)
 def learned(monkeypatch: pytest.MonkeyPatch) -> None:
     """A night that has learned `FAR`."""
-    monkeypatch.setattr(study, "learn", lambda *given: Learned(FAR, (), Recipe(), learners=(FAR,)))
-    monkeypatch.setattr(study, "judged", lambda *given: [])
+    learned = Learned(FAR, (), Recipe(), (size(FAR),) * 2, learners=(FAR,))
+    monkeypatch.setattr(study, "learn", lambda *given: learned)
+    monkeypatch.setattr(study, "leaning", lambda base, rows, one: [size(one) if one else 0.0] * len(rows))
     monkeypatch.setattr(study, "Examiner", Hearing)
 
 
@@ -94,3 +99,18 @@ def test_what_nobody_likes_better_is_not_tried_again(monkeypatch: pytest.MonkeyP
 
     assert [1.0, 1.0] == [found().learned.strength, beginning.learned.strength]
     assert Outcome.REJECTED == beginning.judgement.outcome
+
+
+def test_leans_are_those_of_the_strength_that_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its whole strength, what its learners showed while they learned; at half, less of it."""
+    monkeypatch.undo()
+    rows = [example(at, ("yes", "no", "aye", "nay")[at % 4], at % 2 == 0) for at in range(16)]
+    recipe = Recipe(rate=3e-3, passes=4, fewest=0, batch=4, beta=0.1, anchor=0.5, kl=0.1, depth=1.0)
+    one, parts = base(), split(rows)
+    found = learn(one, parts, [recipe], "v")
+    half = found.at(0.5, "too far")
+    whole, less = (study.leans(one, parts, made.learners) for made in (found, half))
+
+    assert found.leanings == pytest.approx(whole, abs=1e-4)
+    assert () == half.leanings
+    assert sum(map(abs, less)) < 0.8 * sum(map(abs, whole))
