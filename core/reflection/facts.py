@@ -190,7 +190,9 @@ _OF = re.compile(rf"^\W*my (?P<other>(?:[\w-]+ ){{0,2}}?(?:{_KIN}|{_ANIMAL}))\b"
 
 
 def about(sentence: str, sort: Sort | None, slot: str) -> str:
-    """The slot of a sentence whose words have `slot` (of `core.memory.slot`): a sister's home is not one's own."""
+    """The slot of a sentence whose words have `slot` (of `core.memory.slot`): a sister's home is not one's own, and
+    cheese is the same cheese when it is liked no more."""
+    slot = _ANY_MORE.sub("", slot)
     other = _OF.match(sentence)
     slot = (
         "" if slot.rpartition(":")[2] in ("is", "are", "was", "were") else slot
@@ -201,4 +203,5 @@ def about(sentence: str, sort: Sort | None, slot: str) -> str:
     return f"{whose}/{slot}" if slot and not re.match(r"(?:other|second|younger|older|new|old)\b", whose) else ""
 
 
+_ANY_MORE = re.compile(r"(?: (?:any ?more|any longer|no more|at all|now|these days|nowadays|so much|very much))+$")
 _OWN_SLOTS = {sort.slot for sort in SORTS if sort.slot}
