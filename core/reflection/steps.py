@@ -90,7 +90,8 @@ def fact(statement: Statement) -> Output | None:
         step=Step.FACTS, text=statement.text, sources=(statement.turn.id,), person=statement.turn.author.id,
         name=statement.name, slot=about, weight=sort.weight if sort else 0.4, time=statement.turn.time,
     )  # fmt: skip
-    doubt = "it is more like talk of the moment" if sort and likely is not None and likely < VETO else ""
+    vetoed = likely is not None and likely < VETO and not facts.certain(statement.said)
+    doubt = "it is more like talk of the moment" if sort and vetoed else ""
     return _judged(made, vetting.first(against(made, [statement.turn.text], told=[statement.said]), doubt))
 
 

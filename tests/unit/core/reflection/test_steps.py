@@ -58,6 +58,7 @@ def test_a_fact_has_its_source_its_slot_and_its_weight() -> None:
     ("first", "later"),
     [
         ("I like cheese.", "I don't like cheese any more."),
+        ("I like cheese.", "I no longer like cheese."),
         ("I like cheese.", "I don’t like cheese anymore!"),
         ("I don't like cheese.", "I like cheese very much now."),
     ],
@@ -114,6 +115,30 @@ def test_meaning_overrules_words_only_when_it_is_sure(likely: float | None) -> N
     assert one is not None
     assert (likely != 0.0) == one.kept
     assert (likely == 1.3) == (other is not None and other.kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("My birthday is on May 3rd.", True),
+        ("My birthday's the 3rd of May.", True),
+        ("I was born in Graz.", True),
+        ("I don't eat meat.", True),
+        ("I don’t like cheese any more.", True),
+        ("I no longer like cheese.", True),
+        ("My birthday was great fun.", False),
+        ("My birthday is in 3 days.", False),
+        ("I don't drink coffee right now.", False),
+        ("I live in Graz.", False),
+    ],
+)
+def test_no_embedder_overrules_a_date_of_birth_or_what_holds_no_longer(text: str, kept: bool) -> None:
+    """These are facts by their words alone."""
+    [said] = steps.statements([turn(text)])
+    made = steps.fact(msgspec.structs.replace(said, likely=0.0))
+
+    assert made is not None
+    assert ("" if kept else "it is more like talk of the moment") == made.why
 
 
 def test_a_summary_takes_what_tells_most_in_the_order_it_was_said() -> None:
