@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-_ADVERB = r"(?:(?:\w+ly|also|always|often|usually|just|still|never|even|so|very much|do|absolutely)\s+)*"
+_ADVERB = r"(?:(?:\w+ly|also|always|often|usually|just|still|never|no longer|even|so|very much|do|absolutely)\s+)*"
 _I_AM = rf"\bI(?:\s+am|['’]m)\s+{_ADVERB}"
 _I = rf"\bI(?:['’]ve)?\s+{_ADVERB}"
 _KIN = (
@@ -111,6 +111,16 @@ _PASSING = re.compile(
     r"tomorrow|yesterday|last night|just now|later)\b",
     re.IGNORECASE,
 )
+_DATE = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
+    r"nov(?:ember)?|dec(?:ember)?|\d{1,2}(?:st|nd|rd|th)?(?!\d| (?:days|weeks|months|hours)))\b"
+)
+_CERTAIN = re.compile(
+    rf"\bmy birthday(?:['’]s| is| falls)(?: always)?(?: on| in)?(?: the)? {_DATE}|\bI was born (?:on|in)\b|"
+    r"\bI (?:don['’]t|do not|never|no longer) (?:eat|drink|smoke)\b|\bI no longer\b|"
+    r"\bI (?:don['’]t|do not|can['’]t|cannot) .*\b(?:any ?more|any longer)\W*$",
+    re.IGNORECASE,
+)
 _TURNING = ("turn", "status", "home", "work", "people", "animals", "birthday", "age", "health")
 
 
@@ -123,6 +133,12 @@ def lasting(sentence: str) -> Sort | None:
     if found and _PASSING.search(sentence) and found.name not in _TURNING:
         return None
     return found
+
+
+def certain(sentence: str) -> bool:
+    """Do its words leave no doubt that it lasts, whatever an embedder takes it for? A date of birth, what somebody does
+    not eat, or what holds no longer."""
+    return bool(_CERTAIN.search(sentence)) and not _PASSING.search(sentence)
 
 
 def stands_alone(sentence: str) -> bool:
@@ -190,7 +206,9 @@ _OF = re.compile(rf"^\W*my (?P<other>(?:[\w-]+ ){{0,2}}?(?:{_KIN}|{_ANIMAL}))\b"
 
 
 def about(sentence: str, sort: Sort | None, slot: str) -> str:
-    """The slot of a sentence whose words have `slot` (of `core.memory.slot`): a sister's home is not one's own."""
+    """The slot of a sentence whose words have `slot` (of `core.memory.slot`): a sister's home is not one's own, and
+    cheese is the same cheese when it is liked no more."""
+    slot = _ANY_MORE.sub("", slot)
     other = _OF.match(sentence)
     slot = (
         "" if slot.rpartition(":")[2] in ("is", "are", "was", "were") else slot
@@ -201,4 +219,5 @@ def about(sentence: str, sort: Sort | None, slot: str) -> str:
     return f"{whose}/{slot}" if slot and not re.match(r"(?:other|second|younger|older|new|old)\b", whose) else ""
 
 
+_ANY_MORE = re.compile(r"(?: (?:any ?more|any longer|no more|at all|now|these days|nowadays|so much|very much))+$")
 _OWN_SLOTS = {sort.slot for sort in SORTS if sort.slot}

@@ -90,8 +90,9 @@ def fact(statement: Statement) -> Output | None:
         step=Step.FACTS, text=statement.text, sources=(statement.turn.id,), person=statement.turn.author.id,
         name=statement.name, slot=about, weight=sort.weight if sort else 0.4, time=statement.turn.time,
     )  # fmt: skip
-    doubt = "it is more like talk of the moment" if sort and likely is not None and likely < VETO else ""
-    return _judged(made, vetting.first(against(made, [statement.turn.text]), doubt))
+    vetoed = likely is not None and likely < VETO and not facts.certain(statement.said)
+    doubt = "it is more like talk of the moment" if sort and vetoed else ""
+    return _judged(made, vetting.first(against(made, [statement.turn.text], told=[statement.said]), doubt))
 
 
 def _introduces(statement: Statement) -> bool:
@@ -100,8 +101,9 @@ def _introduces(statement: Statement) -> bool:
     return sort is not None and sort.name == "name" and statement.name.lower() in statement.said.lower()
 
 
-def against(made: Output, said: Sequence[str], known: Iterable[str] = ()) -> str:
-    """Why a fact or an episode must not be kept; empty if it may."""
+def against(made: Output, said: Sequence[str], known: Iterable[str] = (), told: Sequence[str] = ()) -> str:
+    """Why a fact or an episode must not be kept; empty if it may. `told`: what of `said` it retells, if that is known
+    more closely."""
     least, most = FACT if made.step == Step.FACTS else EPISODE
     return vetting.first(
         vetting.size(made.text, least, most),
@@ -110,7 +112,7 @@ def against(made: Output, said: Sequence[str], known: Iterable[str] = ()) -> str
         "it was said along with an instruction" if any(map(vetting.order, said)) else "",
         vetting.secret(made.text),
         vetting.language(made.text, said),
-        vetting.support(made.text, said, [made.name, *known]),
+        vetting.support(made.text, told or said, [made.name, *known]),
     )
 
 
@@ -156,13 +158,17 @@ def summary(session: Sequence[Memory], said: Sequence[Statement], scores: Mappin
     anything."""
     good = [at for at, one in enumerate(said) if facts.stands_alone(one.said) and not _introduces(one)]
     good = [at for at in good if scores.get(at, 0.0) > 0]
-    good = [at for at in good if not against(_told(session, [said[at]]), [said[at].turn.text], [said[at].name])]
+    good = [at for at in good if not _speaks_against(session, [said[at]])]
     best = sorted(sorted(good, key=lambda at: -scores[at])[:TOLD])
     chosen = [said[at] for at in best]
     if not chosen:
         return None
-    made = _told(session, chosen)
-    return _judged(made, against(made, [one.turn.text for one in chosen], [one.name for one in chosen]))
+    return _judged(_told(session, chosen), _speaks_against(session, chosen))
+
+
+def _speaks_against(session: Sequence[Memory], chosen: Sequence[Statement]) -> str:
+    said, told = [one.turn.text for one in chosen], [one.said for one in chosen]
+    return against(_told(session, chosen), said, [one.name for one in chosen], told)
 
 
 def _told(session: Sequence[Memory], chosen: Sequence[Statement]) -> Output:

@@ -61,7 +61,7 @@ _ADVERBS = (
     "currently recently mostly mainly normally generally particularly especially simply finally once soon now "
     "honestly definitely certainly quite very rather kinda sorta"
 )
-_SKIP = rf"(?P<skip>(?:(?:{'|'.join(_ADVERBS.split())}|\w+ly)\s+)*)"
+_SKIP = rf"(?P<skip>(?:(?:{'|'.join(_ADVERBS.split())}|no longer|\w+ly)\s+)*)"
 _FIRST = re.compile(rf"\bI\b(?P<tail>['’](?:m|ve|ll))?(?P<gap>\s+){_SKIP}(?P<verb>[A-Za-z]+(?:['’]t)?)?")
 _FIXED = {  # verbs that do not simply take an s, or take nothing
     "am": "is", "was": "was", "were": "was", "have": "has", "do": "does", "don't": "doesn't", "don’t": "doesn’t",

@@ -55,7 +55,7 @@ _SMALL = """the be to of and a in that have it for not on with as do at this but
     few lot lots kind says said say told tells tell talked talks talk spoke speaks mentioned mentions
     shared shares named called things thing something someone somebody person people time day today
     lately recently theirs themself him hers us enjoys enjoy likes loves thinks feels wants i'm i've
-    it's that's they're he's she's ones one's"""
+    it's that's they're he's she's ones one's doesn't hasn't isn't"""
 _FILLER = frozenset(_SMALL.split())
 _NOT = re.compile(r"\b(?:not|never|no|none|neither|nor|cannot|without|hardly|\w+n['’]t)\b", re.IGNORECASE)
 
@@ -125,13 +125,13 @@ def support(
     allowed = {_root(word) for name in known for word in _WORD.findall(name.lower())}
     said = {_root(word) for source in sources for word in _WORD.findall(source.lower())} | allowed
     words = _WORD.findall(text)
-    new = [word for word in words if word.lower() not in _FILLER and _root(word.lower()) not in said]
+    new = [word for word in words if not _small(word) and _root(word.lower()) not in said]
     strict = [
         word for at, word in enumerate(words) if word in new and (word[0].isdigit() or (at and word[0].isupper()))
     ]
     if strict:
         return f"nobody said {strict[0]!r}"
-    heavy = [word for word in words if word.lower() not in _FILLER]
+    heavy = [word for word in words if not _small(word)]
     if heavy and len(new) > (1 - least) * len(heavy):
         return f"too much of it was not said: {', '.join(new[:4])}"
     return "it turns what was said around" if denials and _turned(text, sources) else ""
@@ -150,17 +150,29 @@ def marked(text: str) -> set[str]:
 
 def roots(text: str) -> set[str]:
     """The stems of its words, without those that say little by themselves."""
-    return {_root(word) for word in _WORD.findall(text.lower()) if word not in _FILLER}
+    return {_root(word) for word in _WORD.findall(text.lower()) if not _small(word)}
 
 
 def _turned(text: str, sources: Sequence[str]) -> bool:
-    """Is a no where there was none, or the other way round?"""
-    ours = roots(text)
+    """Is a no where there was none, or the other way round? Each sentence is held against the nearest that was said."""
+    parts = [part for source in sources for part in _PART.split(source)]
+    return any(_denied_otherwise(sentence, parts) for sentence in _PART.split(text))
+
+
+def _denied_otherwise(sentence: str, parts: Sequence[str]) -> bool:
+    ours = roots(sentence)
     if not ours:
         return False
-    parts = [part for source in sources for part in re.split(r"(?<=[.!?;])\s+|\n", source)]
     nearest = max(parts, key=lambda part: len(ours & {_root(word) for word in _WORD.findall(part.lower())}), default="")
-    return denies(text) != denies(nearest)
+    return denies(sentence) != denies(nearest)
+
+
+_PART = re.compile(r"(?<=[.!?;])\s+|\n")
+
+
+def _small(word: str) -> bool:
+    """Does it say little by itself? A no does, here: whether one was said is looked at sentence by sentence."""
+    return word.lower().replace("’", "'") in _FILLER
 
 
 def _root(word: str) -> str:

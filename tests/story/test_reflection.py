@@ -113,6 +113,18 @@ async def test_a_newer_fact_takes_the_place_of_an_older_one(house: House) -> Non
     assert "" == (await made(house))["Ann lives in Graz."].superseded_by
 
 
+async def test_what_somebody_likes_no_more_takes_the_place_of_what_they_liked(house: House) -> None:
+    """A no is a fact, too."""
+    async with house.at_work():
+        later = msgspec.structs.replace(say("I don't like cheese any more.", 2), time=2000.0)
+        await house.talk(say("I like cheese.", 1), later)
+    await clock(house).look()
+    found = await made(house)
+
+    assert found["Ann likes cheese."].superseded_by == found["Ann doesn't like cheese any more."].id
+    assert not found["Ann doesn't like cheese any more."].superseded_by
+
+
 async def test_an_edited_message_is_reflected_on_again(house: House) -> None:
     """What it said before is not known any more."""
     first = say("I live in Graz.", 1)

@@ -54,6 +54,24 @@ def test_a_fact_has_its_source_its_slot_and_its_weight() -> None:
     assert 0.8 == made.weight
 
 
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ("I like cheese.", "I don't like cheese any more."),
+        ("I like cheese.", "I no longer like cheese."),
+        ("I like cheese.", "I don’t like cheese anymore!"),
+        ("I don't like cheese.", "I like cheese very much now."),
+    ],
+)
+def test_a_no_is_kept_and_takes_the_place_of_the_yes(first: str, later: str) -> None:
+    """And the other way round."""
+    one, other = facts(first, later)
+
+    assert ("", "") == (one.why, other.why)
+    assert one.slot
+    assert one.slot == other.slot
+
+
 def test_the_same_said_twice_is_one_fact_of_the_later_line() -> None:
     """And none where it is known from there already."""
     first, second = facts("I live in Graz.", "I LIVE in Graz!")
@@ -99,6 +117,30 @@ def test_meaning_overrules_words_only_when_it_is_sure(likely: float | None) -> N
     assert (likely == 1.3) == (other is not None and other.kept)
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("My birthday is on May 3rd.", True),
+        ("My birthday's the 3rd of May.", True),
+        ("I was born in Graz.", True),
+        ("I don't eat meat.", True),
+        ("I don’t like cheese any more.", True),
+        ("I no longer like cheese.", True),
+        ("My birthday was great fun.", False),
+        ("My birthday is in 3 days.", False),
+        ("I don't drink coffee right now.", False),
+        ("I live in Graz.", False),
+    ],
+)
+def test_no_embedder_overrules_a_date_of_birth_or_what_holds_no_longer(text: str, kept: bool) -> None:
+    """These are facts by their words alone."""
+    [said] = steps.statements([turn(text)])
+    made = steps.fact(msgspec.structs.replace(said, likely=0.0))
+
+    assert made is not None
+    assert ("" if kept else "it is more like talk of the moment") == made.why
+
+
 def test_a_summary_takes_what_tells_most_in_the_order_it_was_said() -> None:
     """Small talk and orders are left out; nothing is left: no summary."""
     session = [
@@ -112,6 +154,16 @@ def test_a_summary_takes_what_tells_most_in_the_order_it_was_said() -> None:
     assert "Ann went to Rome yesterday. Ann has a new dog. Ann married Tom last week." == made.text
     assert ("x/1", "x/3", "x/5") == made.sources
     assert steps.summary(session[:1], said[:1], {0: 0.0}) is None
+
+
+def test_a_summary_says_yes_and_no_beside_each_other() -> None:
+    """Each sentence is held against what it retells."""
+    session = [turn("I went to Rome yesterday. I don't eat meat.", 0), turn("I have a new dog.", 1)]
+    said = steps.statements(session)
+    made = steps.summary(session, said, dict.fromkeys(range(len(said)), 1.0))
+
+    assert made is not None
+    assert ("Ann went to Rome yesterday. Ann doesn't eat meat. Ann has a new dog.", "") == (made.text, made.why)
 
 
 def test_relationships_grow_with_what_was_told_and_with_the_tone_within_bounds() -> None:

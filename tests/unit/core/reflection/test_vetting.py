@@ -86,6 +86,21 @@ def test_only_what_was_said_is_kept(text: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Ann doesn't eat meat.", ""),
+        ("Ann doesn’t eat meat. Ann lives in Graz.", ""),
+        ("Ann eats meat.", "it turns what was said around"),
+        ("Ann lives in Graz. Ann eats meat.", "it turns what was said around"),
+        ("Ann doesn't live in Graz.", "it turns what was said around"),
+    ],
+)
+def test_a_no_stays_a_no_however_its_verb_turns(text: str, why: str) -> None:
+    """In each sentence by itself."""
+    assert why == vetting.support(text, ["I live in Graz. I don't eat meat."], ["Ann"])
+
+
+@pytest.mark.parametrize(
     ("text", "sources", "fits"),
     [
         ("Ann lives in Graz.", ["I live in Graz"], True),

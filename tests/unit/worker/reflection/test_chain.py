@@ -71,6 +71,18 @@ async def test_without_a_model_rules_find_what_was_said_and_it_describes_itself_
     assert {"x/2", "x/4"} == {name for one in outputs if one.step == Step.SELF and one.kept for name in one.sources}
 
 
+async def test_what_is_denied_is_told_checked_and_kept() -> None:
+    """Through the whole chain, as a dry run shows it: beside what was liked before, under the same slot."""
+    turns = (turn("I like cheese.", 1), turn("I don't like cheese any more. I don't eat meat.", 86_400))
+    outputs = await chain(mind(), Matter(card=HAZEL, turns=turns))
+    slots = {one.text: one.slot for one in outputs if one.step == Step.FACTS}
+
+    assert [] == [(one.text, one.why) for one in outputs if not one.kept]
+    assert {"liking:cheese"} == {slots["Ann likes cheese."], slots["Ann doesn't like cheese any more."]}
+    assert "Ann doesn't eat meat." in slots
+    assert "Ann doesn't like cheese any more. Ann doesn't eat meat." in of(outputs, Step.SUMMARY)
+
+
 async def test_a_model_adds_facts_and_writes_the_rest_and_all_of_it_is_checked() -> None:
     """What it makes up, turns around, mixes or takes for an order is dropped, and said why."""
     model = Written(
