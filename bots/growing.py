@@ -91,13 +91,13 @@ def history(ctx: click.Context, /, since: str, last: int, as_json: bool, **optio
         return await asked.reasons.since(asked.key, asked.card, day), asked.p.settings.timezone
 
     found, zone = _do(ctx, options, act)
-    entries = found.entries[-last:]
+    entries = [*zip(found.entries, found.moved, strict=True)][-last:]
     if as_json:
-        show_json([{"stream": entry.id, **msgspec.to_builtins(entry.change)} for entry in entries])
+        show_json([{"stream": one.id, **msgspec.to_builtins(one.change), "moved": by} for one, by in entries])
         return
     quote, who = telling.quoting(found.texts), telling.names(found.changes, found.now)
-    for entry in entries:
-        row = f"{_moment(entry.change, zone)}  {telling.told(entry.change, who, quote)}"
+    for entry, moved in entries:
+        row = f"{_moment(entry.change, zone)}  {telling.told(entry.change, moved, who, quote)}"
         click.echo(wrapped(row, " " * 18))
     if not entries:
         click.echo(f"Nothing has changed it since {since}. It grows with who talks to it; `limen chat` is a beginning.")
