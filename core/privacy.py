@@ -1,8 +1,8 @@
 """Consent, export and forgetting: whose words these are, and what they may ask of us.
 
-Training on somebody's words needs a recorded yes (a *basis*). In the terminal and for imported files the operator's
-own statement stands in, recorded once with its date and wording. Whoever says no is not asked again, and nobody's
-statement stands in for them. Pooling with other scopes is a separate yes, which the terminal does not give.
+Training on somebody's words needs a recorded yes (a *basis*). For the terminal's owner and for imported files the
+operator's own statement stands in, recorded once with its date and wording. Whoever says no is not asked again, and
+nobody's statement stands in for them. Pooling with other scopes is a separate yes, which the terminal does not give.
 """
 
 import time
