@@ -23,6 +23,7 @@ from core.growth.reasons import Account, Reasons
 from personas.card import Card
 
 T = TypeVar("T")
+WEEK = "7"  # days ago
 OPERATOR = "operator"  # who it is that acts by the shell
 
 
@@ -76,7 +77,10 @@ def _do(ctx: click.Context, options: dict[str, Any], act: Callable[[_Asked], Awa
 
 @click.command(epilog="Example: limen persona history --persona mira --since yesterday")
 @whose()
-@click.option("--since", type=Day(), metavar="DAY", default="7", help="Only what happened on that day or later.")
+@click.option(
+    "--since", type=Day(), metavar="DAY", default=WEEK, show_default="7 days ago",
+    help="Only what happened on that day or later.",
+)  # fmt: skip
 @click.option("-n", "--last", type=click.IntRange(1, 20_000), default=50, show_default=True, help="At most so many.")
 @json_option
 @click.pass_context
@@ -86,21 +90,25 @@ def history(ctx: click.Context, /, since: str, last: int, as_json: bool, **optio
     The latest come last. DAY is today, yesterday, tuesday, a number of days ago or 2026-05-01.
     """
 
-    async def act(asked: _Asked) -> tuple[Account, str]:
-        day = reasons.before(asked.day(since))
-        return await asked.reasons.since(asked.key, asked.card, day), asked.p.settings.timezone
+    async def act(asked: _Asked) -> tuple[Account, str, str]:
+        day = asked.day(since)
+        found = await asked.reasons.since(asked.key, asked.card, reasons.before(day))
+        return found, asked.p.settings.timezone, asked.shown(day)
 
-    found, zone = _do(ctx, options, act)
-    entries = found.entries[-last:]
+    found, zone, first = _do(ctx, options, act)
+    entries = [*zip(found.entries, found.moved, strict=True)][-last:]
     if as_json:
-        show_json([{"stream": entry.id, **msgspec.to_builtins(entry.change)} for entry in entries])
+        show_json([{"stream": one.id, **msgspec.to_builtins(one.change), "moved": by} for one, by in entries])
         return
     quote, who = telling.quoting(found.texts), telling.names(found.changes, found.now)
-    for entry in entries:
-        row = f"{_moment(entry.change, zone)}  {telling.told(entry.change, who, quote)}"
+    for entry, moved in entries:
+        row = f"{_moment(entry.change, zone)}  {telling.told(entry.change, moved, who, quote)}"
         click.echo(wrapped(row, " " * 18))
     if not entries:
-        click.echo(f"Nothing has changed it since {since}. It grows with who talks to it; `limen chat` is a beginning.")
+        click.echo(f"Nothing has changed it since {first}. It grows with who talks to it; `limen chat` is a beginning.")
+    elif (more := len(found.entries) - len(entries)) or since == WEEK:
+        left = f"; {many(more, 'earlier change')} left out, -n shows more" if more else ""
+        click.echo(f"Since {first}, --since DAY goes further back{left}.", err=True)
 
 
 def _moment(change: AnyChange, zone: str) -> str:

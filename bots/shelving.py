@@ -87,7 +87,16 @@ def list_(ctx: click.Context, persona: str, as_json: bool) -> None:
 @click.argument("file")
 @click.pass_context
 def remove(ctx: click.Context, persona: str, file: str) -> None:
-    """Take a text away, by the name that `list` shows."""
+    """Take a text away, by the name that `list` shows.
+
+    One that the card names itself goes when its `knowledge.files` no longer names it.
+    """
+    named = cards.load(persona, library.folders(settings(ctx).home)).knowledge.files
+    if file in {Path(name).name for name in named}:
+        raise InputError(
+            f"the card of {persona} names {file} itself, so it would come back",
+            "take it out of `knowledge.files` in the card; at the next start it is gone",
+        )
 
     async def act(shelf: Knowledge, card: str) -> tuple[bool, list[File]]:
         return await shelf.remove(card, file), await shelf.files(card)

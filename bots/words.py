@@ -1,4 +1,6 @@
-"""Numbers as people read them in a terminal: sizes, spans of time, counts. Pure."""
+"""Numbers as people read them in a terminal: sizes, spans of time, counts; and what they may have meant. Pure."""
+
+from collections.abc import Iterable
 
 
 def size(count: float) -> str:
@@ -25,3 +27,9 @@ def many(number: int, word: str) -> str:
     """`1 reply`, `2 replies`, `1,200 lines`."""
     plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
     return f"{number:,} {word if number == 1 else plural}"
+
+
+def meant(others: Iterable[str]) -> str:
+    """` Did you mean discord:901?`, if there is anything else that may have been meant."""
+    said = " or ".join(others)
+    return f" Did you mean {said}?" if said else ""

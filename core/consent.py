@@ -1,7 +1,8 @@
 """The one question that everybody is asked once: may the persona learn from you? In its voice, and what it means.
 
 Until somebody says yes nothing of theirs trains anything, asked or not. Who was asked, when and in which words is
-kept with their consent (`core/store/consents.py`). In the terminal the operator's own statement stands in.
+kept with their consent (`core/store/consents.py`). For the terminal's owner the operator's own statement stands in;
+guests there are asked when they come in.
 """
 
 import asyncio
@@ -57,7 +58,15 @@ class Asking:
         person = done.author
         if person is None or person.is_bot or not self._suits(done) or (asks := self._asks(done)) is None:
             return
-        claim = await self._consents.claim(person.id, _room(done.place) if self._hints(done) else "")
+        await self._put(person, asks, _room(done.place) if self._hints(done) else "", show)
+
+    async def enter(self, person: Person, card: Card, show: Show) -> None:
+        """The same for somebody who comes in to talk alone, before anything is said."""
+        if self._when != "never":
+            await self._put(person, question(card), "", show)
+
+    async def _put(self, person: Person, asks: Answer, room: str, show: Show) -> None:
+        claim = await self._consents.claim(person.id, room)
         if claim is None:
             return
         is_shown = False

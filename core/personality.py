@@ -108,6 +108,18 @@ def replay(state: State, changes: Iterable[AnyChange]) -> State:
     return fold.state()
 
 
+def steps(state: State, changes: Iterable[AnyChange]) -> list[dict[str, float]]:
+    """How far each of these changes moved the dials: what its band let through of what it asked for."""
+    fold, moved = _Fold(state), list[dict[str, float]]()
+    was = state.traits
+    for change in changes:
+        fold.take(change)
+        now = traits(fold.dials, fold.drift)
+        moved.append({name: now[name] - was[name] for name in now.keys() & was.keys() if now[name] != was[name]})
+        was = now
+    return moved
+
+
 def _gap(last: float, now: float) -> float:
     return min(max(now - last, 0.0), LONGEST_GAP) if last else 0.0
 

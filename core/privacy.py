@@ -1,8 +1,8 @@
 """Consent, export and forgetting: whose words these are, and what they may ask of us.
 
-Training on somebody's words needs a recorded yes (a *basis*). In the terminal and for imported files the operator's
-own statement stands in, recorded once with its date and wording. Whoever says no is not asked again, and nobody's
-statement stands in for them. Pooling with other scopes is a separate yes, which the terminal does not give.
+Training on somebody's words needs a recorded yes (a *basis*). For the terminal's owner and for imported files the
+operator's own statement stands in, recorded once with its date and wording. Whoever says no is not asked again, and
+nobody's statement stands in for them. Pooling with other scopes is a separate yes, which the terminal does not give.
 """
 
 import time
@@ -95,6 +95,13 @@ class Privacy:
             ],
             "jobs": [msgspec.to_builtins(job) for job in await self._jobs(person)],
         }
+
+    async def alike(self, person: str) -> list[str]:
+        """Whose id may have been meant: something is kept of them, and it is written otherwise, or goes on before."""
+        begin, _, _ = keys.CONSENT("").rpartition(":")
+        known = {name.removeprefix(begin).rpartition(":")[0] for name in await self._client.scan(f"{begin}*")}
+        said = person.strip().casefold()
+        return sorted(one for one in known - {person} if f":{one.casefold()}".endswith(f":{said}"))
 
     async def _conversation(self, talk: str, person: str) -> dict[str, Any]:
         """One's own lines, and what was said to one: not what others said to others."""
@@ -224,6 +231,15 @@ def talked_with(talk: str, person: str) -> Iterator[PersonaKey]:
         case [platform, workspace, channel, *thread]:
             for scope in scopes_of(Place(platform, workspace, channel, "".join(thread)), Person(person)):
                 yield PersonaKey(account, unquote(card), scope)
+
+
+def is_any_kept(data: Mapping[str, Any]) -> bool:
+    """Is there anything of somebody in what was exported of them?"""
+    return any(map(_is_filled, (of for name, of in data.items() if name != "person")))
+
+
+def _is_filled(value: Any) -> bool:
+    return any(map(_is_filled, value.values())) if isinstance(value, dict) else bool(value)
 
 
 def part(night: Night, person: str) -> dict[str, Any]:

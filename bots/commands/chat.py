@@ -13,7 +13,7 @@ from typing import Any
 import click
 import msgspec
 
-from adapters.console import ACCOUNT, PLACE, Console, somebody
+from adapters.console import ACCOUNT, PERSON, PLACE, Console, somebody
 from adapters.terminal.files import typed
 from adapters.terminal.plain import Plain
 from adapters.terminal.screen import Screen, Status
@@ -22,7 +22,9 @@ from bots.assemble import Parts, parts, settings
 from bots.options import persona_option
 from bots.run import beside, converse
 from core import cards
+from core.commands.answers import Answer
 from core.commands.desk import Desk
+from core.consent import Asking
 from core.delivery import Delivery
 from core.errors import LimenError, StoreError, StoreUnreachable
 from core.events import Person, PersonaKey
@@ -98,10 +100,21 @@ class Talk:
                 await self.notes.release()
 
     async def _talk(self, intake: Intake, desk: Desk) -> None:
-        if await self.p.privacy.consent(self.console.person.id, "operator", TERMINAL):
+        if self.console.person.id == PERSON and await self.p.privacy.consent(PERSON, "operator", TERMINAL):
             await self.console.screen.aside(TERMINAL)
         await self.console.welcome(self.console.status.who.card)
+        if self.console.person.id != PERSON:
+            await self._ask()
         await converse(self.console, intake, desk)
+
+    async def _ask(self) -> None:
+        """A guest is asked what everybody is asked once: the owner's word is not theirs."""
+
+        async def show(person: Person, question: Answer) -> None:
+            await self.console.screen.aside(question.text)
+
+        asking = Asking(self.p.privacy.consents, self.p.settings.consent.ask, self.p.card, whispers=True)
+        await asking.enter(self.console.person, self.p.card(self.console.status.who.card), show)
 
     async def _kept(self, card: str) -> int:
         return await self.p.conversations.count(self._key(card).conversation(PLACE))

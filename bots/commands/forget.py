@@ -8,7 +8,7 @@ import click
 from bots import nights, up
 from bots.assemble import parts, settings
 from bots.options import account_option, persona_option, scope_option
-from bots.words import many
+from bots.words import many, meant
 from core.errors import InputError
 from core.events import PersonaKey
 from core.settings import Settings
@@ -35,8 +35,10 @@ def command(ctx: click.Context, user: str, persona: str | None, scope: str | Non
     if found is None:
         click.echo("Nothing was erased.", err=True)
         ctx.exit(1)
-    went, stopped = found
+    went, stopped, alike = found
     click.echo(f"Forgotten: {', '.join(f'{number:,} {name}' for name, number in went.items())}.")
+    if alike:
+        click.echo(f"There was nothing of {user!r}.{meant(alike)}", err=True)
     for version in stopped:
         click.echo(f"{version} speaks no more; the next night trains one without them.")
 
@@ -53,8 +55,9 @@ def _sure(user: str, persona: PersonaKey | None, kept: str) -> bool:
 
 async def _forget(
     settings: Settings, user: str, persona: PersonaKey | None, yes: bool
-) -> tuple[dict[str, int], list[str]] | None:
-    """What went, in numbers, and the LoRAs that stopped; None if it was not wanted after all. Raises UnknownPersona."""
+) -> tuple[dict[str, int], list[str], list[str]] | None:
+    """What went, in numbers, the LoRAs that stopped, and, if nothing went, whose id may have been meant; None if it was
+    not wanted after all. Raises UnknownPersona."""
     url = await up.ensure_redis(settings)
     async with parts(settings, url) as p:
         if persona and persona not in await p.ledger.personas():
@@ -67,4 +70,4 @@ async def _forget(
         stopped = await p.loras.of_person(user, persona)
         went = await p.privacy.forget(user, persona)
         await nights.clear_left(p)
-        return went, stopped
+        return went, stopped, [] if any(went.values()) else await p.privacy.alike(user)

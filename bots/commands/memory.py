@@ -18,10 +18,12 @@ from bots.options import json_option, show_json, whose
 from bots.progress import progress
 from bots.words import many
 from core import cards
+from core.commands.remembering import find
 from core.engine import new_id
 from core.errors import InputError
 from core.events import Person, PersonaKey
 from core.memory import Kind, Memory, note
+from core.recall.when import span
 from core.settings import Settings
 from personas import library
 
@@ -160,11 +162,12 @@ def search(
     """
     s = settings(ctx)
     key, title = _key(s, persona, scope, account)
-    if bool(words) == bool(source):
+    text = " ".join(words).strip()
+    if bool(text) == bool(source):
         raise InputError("say what to search for", "limen memory search WORDS, or limen memory search --in FILE")
     if source:
         ctx.exit(1 if asyncio.run(_search_file(s, key, source, count, out)) else 0)
-    hits = asyncio.run(_search(s, key, " ".join(words), count))
+    hits = asyncio.run(_search(s, key, text, count))
     if as_json:
         show_json([{**memories.plain(memory), "score": round(score, 4)} for memory, score in hits])
         return
@@ -172,9 +175,16 @@ def search(
 
 
 async def _search(s: Settings, key: PersonaKey, text: str, count: int) -> list[tuple[Memory, float]]:
-    async with recalling(s) as (_, recall):
+    """Nothing where no memory has a word of it, none is near it, and it names no time."""
+    from core.recall.question import near
+
+    async with recalling(s) as (p, recall):
         await _vectors(recall, key)
-        return [(hit.memory, hit.score) for hit in await recall.search(key, text, count)]
+        hits = await recall.search(key, text, count)
+        touched = any(map(near, hits)) or span(text, time.time(), ZoneInfo(s.timezone)) is not None
+        if touched or find(await p.memories.every(key), text, 1):
+            return [(hit.memory, hit.score) for hit in hits]
+        return []
 
 
 async def _search_file(s: Settings, key: PersonaKey, source: str, count: int, out: str) -> int:

@@ -215,7 +215,7 @@ async def _latest(desk: Desk, reply_id: str, user: str) -> str:
 
 
 async def forget(desk: Desk, command: Command) -> Answer:
-    """erase what is kept of you: /forget here, /forget everything; or only the last thing: /forget that"""
+    """erase what this character keeps of you, or all: /forget everything, or the last thing: /forget that"""
     words = command.args.lower().split()
     if words in (["that"], ["undo"]):
         act = remembering.forget_that if words == ["that"] else remembering.unforget

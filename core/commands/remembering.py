@@ -130,8 +130,9 @@ def _may_read(command: Command, key: PersonaKey, one: Memory) -> bool:
 def find(memories: Sequence[Memory], text: str, count: int) -> list[Memory]:
     """The memories that share the rarest words with a text, the best first; of equals, the later one. No numpy."""
     wanted, starts = set(terms(text)), {word[:4] for word in words(text)}
-    likely = [one for one in memories if any(start in one.text.lower() for start in starts)]
-    shared = {one.id: wanted & set(terms(f"{one.author.name} {one.text}")) for one in likely}
+    told = {one.id: f"{one.author.name} {one.text}" for one in memories}
+    likely = [one for one in memories if any(start in told[one.id].lower() for start in starts)]
+    shared = {one.id: wanted & set(terms(told[one.id])) for one in likely}
     counts = {term: sum(term in held for held in shared.values()) for term in wanted}
     rarity = {term: math.log(1 + len(memories) / (1 + number)) for term, number in counts.items()}
 

@@ -54,8 +54,9 @@ async def why(desk: "Desk", command: Command) -> Answer:
     if not rows:
         what = f"My {dial} is" if dial else "I am"
         rows = [f"{what} as {'it' if dial else 'I'} was {since}."]
-        last = [change for change in found.changes if not dial or telling.concerns(change, dial)][-3:]
-        rows += [f"  {telling.told(change, who, quote)}" for change in last]
+        pairs = zip(found.changes, found.moved, strict=True)
+        last = [(change, by) for change, by in pairs if not dial or telling.concerns(change, dial)][-3:]
+        rows += [f"  {telling.told(change, by, who, quote)}" for change, by in last]
     return Answer(text="\n".join([*rows, *([] if dial else _now(found.now, desk, command))]))
 
 

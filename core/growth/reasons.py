@@ -12,7 +12,7 @@ from core import days
 from core.events import PersonaKey
 from core.growth.changes import AnyChange, Rated, Talked
 from core.growth.growing import Growth
-from core.personality import State
+from core.personality import State, steps
 from core.store.conversations import Conversations
 from core.store.ledger import Ledger
 from core.store.personalities import Entry
@@ -34,6 +34,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def changes(self) -> list[AnyChange]:
         """What happened, oldest first."""
         return [entry.change for entry in self.entries]
+
+    @property
+    def moved(self) -> list[dict[str, float]]:
+        """How far each of them moved the dials."""
+        return steps(self.before, self.changes)
 
 
 class Reasons:

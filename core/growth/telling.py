@@ -11,7 +11,7 @@ from core.days import name
 from core.growth.bonds import described
 from core.growth.changes import AnyChange, Born, Mended, Paused, Rated, Reflected, Reset, Rolled, Talked, Tuned
 from core.growth.mood import mood, octant
-from core.personality import State, bond
+from core.personality import State, bond, steps
 from core.text import shorten
 
 LEAST = 0.005  # a dial that has moved less than this is where it was
@@ -19,6 +19,7 @@ QUOTED = 48  # characters of a message or reply
 SHOWN = 3  # causes of each dial
 
 Names = Mapping[str, str]
+Moved = Mapping[str, float]  # how far a change moved each dial (`core.personality.steps`)
 Quote = Callable[[AnyChange], str]
 """What was said or rated, empty if it is no longer kept or not to be shown here."""
 
@@ -44,27 +45,30 @@ class Move(msgspec.Struct, frozen=True):
 def moves(before: State, now: State, changes: Sequence[AnyChange], quote: Quote) -> list[Move]:
     """The dials that moved between two states, the farthest first. `changes`: what happened between the two."""
     was, found, who = before.traits, list[Move](), names(changes, now)
+    moved = steps(before, changes)
     for dial, value in now.traits.items():
         start = was.get(dial, now.dials[dial].value)
         if abs(value - start) >= LEAST:
-            causes = _causes(dial, changes, who, quote)
+            causes = _causes(dial, changes, moved, who, quote)
             found.append(Move(dial, start, value, now.dials[dial].value, causes))
     return sorted(found, key=lambda move: -abs(move.now - move.before))
 
 
-def _causes(dial: str, changes: Sequence[AnyChange], who: Names, quote: Quote) -> tuple[Cause, ...]:
+def _causes(
+    dial: str, changes: Sequence[AnyChange], moved: Sequence[Moved], who: Names, quote: Quote
+) -> tuple[Cause, ...]:  # fmt: skip
     """What moved a dial since it was last set back as a whole: ratings by reply, talk by person, each turn by hand."""
-    sums: dict[tuple[str, ...], list[AnyChange]] = {}
-    for change in changes:
+    sums: dict[tuple[str, ...], list[tuple[AnyChange, float]]] = {}
+    for change, by in zip(changes, moved, strict=True):
         if isinstance(change, Reset | Rolled):
-            sums = {("back",): [change]}
+            sums = {("back",): [(change, 0.0)]}
         elif _push(change, dial):
-            sums.setdefault(_kind(change), []).append(change)
+            sums.setdefault(_kind(change), []).append((change, by.get(dial, 0.0)))
     causes = []
-    for some in sums.values():
-        by = sum(_push(change, dial) for change in some)
+    for pairs in sums.values():
+        some, by = [change for change, _ in pairs], sum(by for _, by in pairs)
         if abs(by) >= LEAST / 5 or isinstance(some[-1], Reset | Rolled):
-            causes.append(Cause(by, _because(some, who, quote), len(some)))
+            causes.append(Cause(by, _because(some, who, quote, {dial: by}), len(some)))
     return tuple(sorted(causes, key=lambda cause: -abs(cause.by)))
 
 
@@ -74,6 +78,7 @@ def concerns(change: AnyChange, dial: str) -> bool:
 
 
 def _push(change: AnyChange, dial: str) -> float:
+    """How far a change would have had it; its band may have let less through."""
     if isinstance(change, Tuned):
         return change.by if change.trait == dial else 0.0
     return change.pushes.get(dial, 0.0) if isinstance(change, Talked | Rated | Reflected) else 0.0
@@ -90,7 +95,7 @@ def _kind(change: AnyChange) -> tuple[str, ...]:
     return "tuned", change.person, change.id
 
 
-def _because(some: Sequence[AnyChange], known: Names, quote: Quote) -> str:
+def _because(some: Sequence[AnyChange], known: Names, quote: Quote, moved: Moved) -> str:
     last = some[-1]
     who, said = person(last, known), _quoted(quote(last))
     match last:
@@ -102,7 +107,7 @@ def _because(some: Sequence[AnyChange], known: Names, quote: Quote) -> str:
             return f"how {who} speaks ({times}{said and f', such as {said}'})"
         case Reflected():
             return "what I made of it all at night"
-    return told(last, known)
+    return told(last, moved, known)
 
 
 def _quoted(text: str) -> str:
@@ -122,20 +127,21 @@ def person(change: AnyChange, known: Names) -> str:
     return known.get(change.person) or change.person.rsplit(":", 1)[-1]
 
 
-def told(change: AnyChange, known: Names, quote: Quote = lambda change: "") -> str:
-    """One change of a history in a line."""
+def told(change: AnyChange, moved: Moved, known: Names, quote: Quote = lambda change: "") -> str:
+    """One change of a history in a line. `moved`: how far it moved each dial."""
     who, said = person(change, known), _quoted(quote(change))
     match change:
         case Born():
             return f"lives by the card {change.card[:8]} from now on"
         case Talked():
             times = "something" if change.lines == 1 else f"{change.lines} things"
-            return f"{who} said {times}{said and f': {said}'}{_effects(change)}"
+            return f"{who} said {times}{said and f': {said}'}{_effects(moved)}"
         case Rated():
             what = change.emoji if change.value else f"took {change.emoji} back"
-            return f"{who} {what}{said and f' on {said}'}{_effects(change)}"
+            return f"{who} {what}{said and f' on {said}'}{_effects(moved)}"
         case Tuned():
-            return f"{who} turned {change.trait} by {change.by:+.2f}"
+            by = moved.get(change.trait, 0.0)
+            return f"{who} turned {change.trait} by {by:+.2f}{'' if by else ': it was at the end of its band'}"
         case Paused():
             return f"{who} {'paused learning' if change.on else 'let it learn again'}"
         case Reset():
@@ -143,7 +149,7 @@ def told(change: AnyChange, known: Names, quote: Quote = lambda change: "") -> s
         case Rolled():
             return f"{who} took it back to the end of {name(change.to, change.day)}"
         case Reflected():
-            return f"it reflected{_effects(change)}{_made(change, known)}"
+            return f"it reflected{_effects(moved)}{_made(change, known)}"
         case Mended():
             return f"{change.lost or 'some'} changes were found missing; it goes on without them"
 
@@ -158,9 +164,9 @@ def _made(change: Reflected, known: Names) -> str:
     return f": {'; '.join(parts)}" if parts else ""
 
 
-def _effects(change: Talked | Rated | Reflected) -> str:
-    moved = sorted(change.pushes.items(), key=lambda pair: -abs(pair[1]))
-    shown = ", ".join(f"{dial} {by:+.3f}" for dial, by in moved[:SHOWN] if abs(by) >= 0.0005)
+def _effects(moved: Moved) -> str:
+    most = sorted(moved.items(), key=lambda pair: (-abs(pair[1]), pair[0]))
+    shown = ", ".join(f"{dial} {by:+.3f}" for dial, by in most[:SHOWN] if abs(by) >= 0.0005)
     return f" ({shown})" if shown else ""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from core import days
 from core.events import Command, Person, PersonaKey, Place
 from core.growth.changes import Born, Rated, Talked
 from core.personality import State, bond, replay
@@ -346,6 +347,7 @@ async def test_the_shell_shows_a_history_and_goes_back(
     whose = ("--persona", "mira", "--account", done.persona.account, "--scope", done.persona.scope)
 
     listed = await meanwhile("persona", "history", *whose)
+    short = await meanwhile("persona", "history", *whose, "-n", "1", "--since", "today")
     plain = json.loads((await meanwhile("persona", "history", *whose, "--json")).out)
     differs = await meanwhile("persona", "diff", "yesterday", "today", *whose)
     data = json.loads((await meanwhile("persona", "diff", "today", "yesterday", *whose, "--json")).out)
@@ -357,6 +359,9 @@ async def test_the_shell_shows_a_history_and_goes_back(
 
     assert ["Born", "Talked", "Rated"] == [row["type"] for row in plain]
     assert [done.reply_id, ["m-1"]] == [plain[2]["reply"], plain[1]["causes"]]
+    week = days.date(days.day_of(time.time() - 7 * 86_400, "UTC")).isoformat()
+    assert f"Since {week}, --since DAY goes further back.\n" == listed.err
+    assert "Since today, --since DAY goes further back; 2 earlier changes left out, -n shows more.\n" == short.err
     assert "Ann 👍 on “I heard 1 lines." in listed.out
     assert "Ann said something: “I love you dear friend" in listed.out
     assert "warmth" in differs.out
@@ -381,6 +386,7 @@ async def test_the_shell_knows_a_persona_that_nobody_has_met(
     said = await meanwhile("persona", "history", "--persona", "orrin")
     nobody = await meanwhile("persona", "history", "--persona", "orin")
 
-    assert (0, True) == (said.status, "Nothing has changed it" in said.out)
+    week = days.date(days.day_of(time.time() - 7 * 86_400, "UTC")).isoformat()
+    assert (0, True) == (said.status, f"Nothing has changed it since {week}." in said.out)
     assert (1, True) == (nobody.status, "orrin" in nobody.err)
     assert [] == await house.p.client.scan("limen:self:*")

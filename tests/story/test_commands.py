@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from bots.assemble import Parts
+from core.events import Person, PersonaKey
+from core.memory import note
 from core.store import server
 from core.store.queue import Offer
 from tests.fakes.commands import jsonl, limen, loaded, meanwhile, opened, working
 from tests.fakes.jobs import job
+
+MIRA = PersonaKey("console:local", "mira", "console:local:user:me")
 
 
 @pytest.fixture
@@ -152,7 +156,7 @@ async def test_a_person_gets_all_that_is_kept_of_them(p: Parts, home: Path):
     assert "operator" == printed["consent"]["basis"]
     assert printed == json.loads((home / "anna.json").read_text("utf-8"))
     assert "Grüß dich" in (home / "anna.json").read_text("utf-8")
-    assert "1 replies and 1 ratings" in filed.err
+    assert "1 reply, 1 rating, 0 memories, in " in filed.err
 
 
 async def test_of_a_stranger_nothing_is_kept(p: Parts):
@@ -160,6 +164,32 @@ async def test_of_a_stranger_nothing_is_kept(p: Parts):
     said = await meanwhile("export", "--user", "nobody")
 
     assert (0, "Nothing is kept of 'nobody'.\n") == (said.status, said.err)
+
+
+async def test_what_is_only_remembered_of_somebody_is_kept_of_them(p: Parts, home: Path):
+    """Nobody is told that there is nothing while there is."""
+    await p.memories.add(MIRA, [note("note/1", "Ben likes bees", Person("console:local:ben", "Ben"), 1.0)])
+
+    said = await meanwhile("export", "--user", "console:local:ben", "--out", home / "ben.json")
+
+    assert (0, False) == (said.status, "Nothing is kept" in said.err)
+    assert "0 replies, 0 ratings, 1 memory, in " in said.err
+    assert "bees" in (home / "ben.json").read_text("utf-8")
+
+
+async def test_an_id_that_is_written_otherwise_is_named(p: Parts):
+    """By what gives and by what erases: else it seems that there is nothing to erase."""
+    for name in ("console:local:ben", "console:local:reuben"):
+        await p.memories.add(MIRA, [note(f"note/{name}", "I like bees", Person(name, "Ben"), 1.0)])
+
+    said = [
+        await meanwhile("export", "--user", "console:local:Ben"), await meanwhile("export", "--user", "ben"),
+        await meanwhile("forget", "--user", "console:local:Ben", "--yes"),
+    ]  # fmt: skip
+
+    assert ["Did you mean console:local:ben?"] * 3 == [one.err.strip().partition(". ")[2] for one in said]
+    assert 1 == (await p.privacy.forget("console:local:ben"))["memories"]
+    assert "Did you mean" not in (await meanwhile("forget", "--user", "console:local:ben", "--yes")).err
 
 
 async def test_a_person_is_forgotten_once_somebody_says_yes(p: Parts, home: Path):

@@ -28,6 +28,8 @@ from worker.echo import Echo
 
 ROOT = Path(__file__).parents[2]
 SCOPE = "console:local:user:me"
+OWNER = Person(PERSON, "Tom")
+BEN = Person(f"{ACCOUNT}:ben", "Ben")
 
 
 @pytest.fixture
@@ -37,10 +39,12 @@ async def p(redis_url: str, home: Path) -> AsyncIterator[Parts]:
 
 
 @asynccontextmanager
-async def talking(p: Parts, persona: str = "mira", one_by_one: bool = False) -> AsyncIterator[Sheet]:
+async def talking(
+    p: Parts, persona: str = "mira", one_by_one: bool = False, who: Person = OWNER
+) -> AsyncIterator[Sheet]:  # fmt: skip
     """Somebody at a terminal, until the block ends."""
     sheet = Sheet()
-    task = asyncio.create_task(Talk(p, sheet, Person(PERSON, "Tom"), persona, one_by_one).run())
+    task = asyncio.create_task(Talk(p, sheet, who, persona, one_by_one).run())
     await sheet.wait(lambda: sheet.said("greeting") or sheet.said("aside"))
     yield sheet
     sheet.type(None)
@@ -106,6 +110,28 @@ async def test_the_wording_of_consent_is_shown_once(p: Parts):
     assert len(first.said("greeting")) == 1
     assert second.said("aside") == ["Captain Mira Flint remembers 2 messages. Welcome back."]
     assert await p.privacy.basis(PERSON) == "operator"
+
+
+async def test_a_guest_is_asked_and_nobody_answers_for_them(p: Parts):
+    """Once, in the persona's voice. Who had all forgotten, a no as well, is asked anew: no yes comes of it."""
+    async with working(p), talking(p, who=BEN) as sheet:
+        await sheet.wait(lambda: sheet.said("aside"))
+        before = await ask(sheet, "/privacy")
+        await ask(sheet, "/privacy train no")
+    async with talking(p, who=BEN) as again:
+        no = await ask(again, "/privacy")
+        await ask(again, "/forget everything yes")
+    async with talking(p, who=BEN) as anew:
+        await anew.wait(lambda: anew.said("aside"))
+        after = await ask(anew, "/privacy")
+
+    assert p.card("mira").consent.strip() in sheet.said("aside")[0]
+    assert "/privacy train yes" in sheet.said("aside")[0]
+    assert [1, 0, 1] == [sum("Yes means" in text for text in one.said("aside")) for one in (sheet, again, anew)]
+    assert ["Training this character here on it: not allowed"] * 3 == [
+        said.splitlines()[2].split(" since")[0].split(". ")[0] for said in (before, no, after)
+    ]
+    assert "" == await p.privacy.basis(BEN.id)
 
 
 async def test_another_reply_takes_the_place_of_the_last(p: Parts):

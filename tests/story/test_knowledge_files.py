@@ -143,11 +143,15 @@ async def test_a_card_brings_its_own_texts(house: House, home: Path) -> None:
 
     await shelving.bring(house.p)
     both = [(file.name, file.of_card) for file in await Knowledge(house.p.client).files("ada")]
+    refused = await meanwhile("persona", "knowledge", "remove", "ada", "trains.txt")
+    kept = [file.name for file in await Knowledge(house.p.client).files("ada")]
     card.write_text(text, encoding="utf-8")
     await shelving.bring(house.p)
     left = [file.name for file in await Knowledge(house.p.client).files("ada")]
 
     assert [("tides.md", False), ("trains.txt", True)] == both
+    assert (1, True) == (refused.status, "take it out of `knowledge.files`" in refused.err), "it would come back"
+    assert ["tides.md", "trains.txt"] == kept
     assert ["tides.md"] == left
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.fakes.commands import jsonl, limen
 
+FAR = "zzzqqq beekeeping"
+
 
 @pytest.fixture(autouse=True)
 def _here(redis_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +41,21 @@ def test_turns_come_in_from_a_file_and_questions_find_them(turns: Path, tmp_path
     assert (0, [7, "q"], "a1") == (found.status, [row["id"] for row in hits], hits[0]["hits"][0])
     assert {"a2", "a3"} == set(hits[1]["hits"])
     assert 0 == len(limen("memory", "search", "bees", "--scope", "discord:77:channel:1").out.splitlines()[1:])
+
+
+def test_what_nothing_touches_finds_nothing(turns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As /memory does in a chat; a name and a day are touched. A question of a file always has its hits."""
+    monkeypatch.setenv("LIMEN_EMBEDDER", "hash")
+    limen("memory", "add", "--in", turns)
+    questions = jsonl(tmp_path / "q.jsonl", {"id": "q", "text": FAR})
+    far = limen("memory", "search", "--in", questions).rows[0]["hits"]
+
+    assert far, "it has something in common with one, or this proves nothing"
+    assert "Nothing that it remembers touches that.\n" == limen("memory", "search", FAR).out
+    assert [] == json.loads(limen("memory", "search", FAR, "--json").out)
+    assert (1, True) == (limen("memory", "search", "").status, "say what" in limen("memory", "search", " ").err)
+    assert "My sister Clara" in limen("memory", "search", "Ann").out.splitlines()[0]
+    assert "I keep bees" in limen("memory", "search", "on May 2nd 2026").out
 
 
 def test_what_is_remembered_is_listed_and_deleted(turns: Path):

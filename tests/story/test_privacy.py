@@ -1,6 +1,7 @@
 """What people may ask of us: to see everything that is kept of them, and that nothing of it is left."""
 
 import json
+import re
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -236,10 +237,10 @@ async def test_consent_is_recorded_once_with_its_wording(house: House) -> None:
     assert "" == await house.p.privacy.basis(HERS)
 
 
-async def ask(house: House, args: str = "", who: Person = ANN) -> str:
-    """`/privacy ARGS`, and what it answers."""
+async def ask(house: House, args: str = "", who: Person = ANN, name: str = "privacy") -> str:
+    """`/privacy ARGS`, or another command, and what it answers."""
     desk: Desk = house.p.desk(house.engine)
-    command = Command(id=new_id(), account=BOT, place=ROOM, author=who, time=1.0, name="privacy", args=args)
+    command = Command(id=new_id(), account=BOT, place=ROOM, author=who, time=1.0, name=name, args=args)
     return (await desk.answer(command)).text
 
 
@@ -287,3 +288,14 @@ async def test_training_here_is_not_training_elsewhere(house: House) -> None:
     assert {HERS, "cy"} == await consents.allowing(people)
     assert {"cy"} == await consents.allowing(people, pool=True)
     assert "" == await house.p.privacy.basis(HERS, Purpose.POOL)
+
+
+async def test_forgetting_understands_what_help_says_of_it(house: House) -> None:
+    """Every word that it names is one that is accepted."""
+    (row,) = [row for row in (await ask(house, name="help")).splitlines() if row.startswith("/forget")]
+    offered = re.findall(r"/forget\b ?([a-z]*)", row.removeprefix("/forget"))
+
+    said = [await ask(house, word, name="forget") for word in offered]
+
+    assert ["everything", "that"] == offered
+    assert [] == [text for text in said if "I can forget you alone" in text]

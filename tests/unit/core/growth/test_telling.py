@@ -15,7 +15,7 @@ from core.growth.changes import (
     redacted,
 )
 from core.growth.telling import moves, names, quoting, standing, told, why
-from core.personality import State, replay
+from core.personality import State, replay, steps
 
 DIALS = {"warmth": Dial(0.5, 0.0, 1.0), "humour": Dial(0.5, 0.0, 1.0)}
 BORN = replay(State(), [Born(id="b", time=1000.0, day=20260506, card="c1", dials=DIALS)])
@@ -33,6 +33,13 @@ LIKED = Rated(
 TUNED = Tuned(id="u", time=1002.0, day=20260507, person="x:bob", trait="humour", by=-0.1)
 
 
+BAND = Dial(0.8, 0.5, 0.9)
+
+
+def redated(change: Tuned, id: str, by: float) -> Tuned:
+    return Tuned(id=id, time=change.time + 1, day=change.day, person=change.person, trait=change.trait, by=by)
+
+
 def reasons(*changes: AnyChange) -> list[str]:
     now = replay(BORN, changes)
     return why(moves(BORN, now, changes, quoting(SAID)), "since yesterday")
@@ -47,6 +54,25 @@ def test_a_move_names_its_causes_the_weightiest_first() -> None:
         "  +0.03  Ann 👍 on “Arr, welcome aboard, matey! And a word that is…”",
         "  +0.02  how Ann speaks (2 messages, such as “Hello”)",
     ] == reasons(talked(1, 0.01), talked(2, 0.01), LIKED, TUNED)
+
+
+def test_what_the_band_held_back_is_not_told() -> None:
+    """Whatever was asked for: causes add up to what the dial moved by."""
+    up = Tuned(id="u1", time=1002.0, day=20260507, person="x:ann", trait="warmth", by=0.9)
+    more, down = redated(up, "u2", 0.1), redated(up, "u3", -0.9)
+    narrow = replay(State(), [Born(id="b", time=1000.0, day=20260506, card="c1", dials={"warmth": BAND})])
+    changes = [up, more, LIKED, down]
+    now = replay(narrow, changes)
+
+    assert [
+        "warmth fell by 0.30 since yesterday, to 0.50 (my card: 0.80)",
+        "  -0.40  ann turned warmth by -0.40",
+        "  +0.10  ann turned warmth by +0.10",
+    ] == why(moves(narrow, now, changes, quoting({})), "since yesterday")
+    assert [
+        "ann turned warmth by +0.10", "ann turned warmth by +0.00: it was at the end of its band", "ann 👍",
+        "ann turned warmth by -0.40",
+    ] == [told(change, by, {}) for change, by in zip(changes, steps(narrow, changes), strict=True)]  # fmt: skip
 
 
 def test_what_hardly_moved_is_not_told() -> None:
@@ -86,7 +112,9 @@ def test_every_change_can_be_told() -> None:
         "Ann paused learning", "Ann let it learn again", "Ann reset it to its card",
         "4 changes were found missing; it goes on without them", "Ann said something",
         "Ann 👍 on “Arr, welcome aboard, matey! And a word that is…” (warmth +0.030)",
-    ] == [told(change, known, quoting(SAID)) for change in changes]  # fmt: skip
+    ] == [
+        told(change, moved, known, quoting(SAID)) for change, moved in zip(changes, steps(BORN, changes), strict=True)
+    ]  # fmt: skip
 
 
 def test_what_came_of_a_reflection_is_told() -> None:
@@ -94,9 +122,9 @@ def test_what_came_of_a_reflection_is_told() -> None:
     made = Reflected(id="r", time=1.0, about="I love rain.", bonds={"x:ann": (1.0, 0.1)})
     silent = Reflected(id="r", time=1.0, silent=True)
 
-    assert "it reflected: it knows Ann better; it says of itself “I love rain.”" == told(made, {"x:ann": "Ann"})
-    assert "it reflected: it says of itself no more what rested on a message that is gone" == told(silent, {})
-    assert "it reflected" == told(Reflected(id="r", time=1.0), {})
+    assert "it reflected: it knows Ann better; it says of itself “I love rain.”" == told(made, {}, {"x:ann": "Ann"})
+    assert "it reflected: it says of itself no more what rested on a message that is gone" == told(silent, {}, {})
+    assert "it reflected" == told(Reflected(id="r", time=1.0), {}, {})
 
 
 def test_how_it_stands_is_told() -> None:
