@@ -75,7 +75,8 @@ class Parts:
         put("reflections", Reflections(self.client))
         put("quotas", Quotas(self.client))
         put("growth", Growth(self.client, self.ledger, self.settings))
-        put("privacy", Privacy(self.client, self.queue, self.conversations, self.ledger))
+        embedded = not self.settings.redis_url
+        put("privacy", Privacy(self.client, self.queue, self.conversations, self.ledger, embedded))
 
     @cached_property
     def folders(self) -> tuple[Path, ...]:

@@ -5,12 +5,14 @@ operator's own statement stands in, recorded once with its date and wording. Who
 nobody's statement stands in for them. Pooling with other scopes is a separate yes, which the terminal does not give.
 """
 
+import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from core.errors import StoreError
 from core.events import Person, PersonaKey, Place, unquote
 from core.jobs import Generate
 from core.memory import channel_of, turn_id
@@ -20,6 +22,7 @@ from core.store import keys
 from core.store.client import Client
 from core.store.consents import Consents, Purpose
 from core.store.conversations import Conversations
+from core.store.erasing import erase_log
 from core.store.ledger import Entry, Ledger
 from core.store.loras import Loras, common
 from core.store.memories import Memories
@@ -27,6 +30,8 @@ from core.store.nights import Nights
 from core.store.personalities import Personalities
 from core.store.queue import Queue, decode_result
 from core.store.reflections import Reflections
+
+log = logging.getLogger("limen.privacy")
 
 TERMINAL = (
     "What you say here is kept in this home folder, for the conversation, and may train this persona on this machine. "
@@ -42,10 +47,13 @@ WORDING = {
 
 
 class Privacy:
-    """Every method raises StoreError. `person` is a stable platform id."""
+    """Every method raises StoreError. `person` is a stable platform id. `embedded`: the Redis is our own."""
 
-    def __init__(self, client: Client, queue: Queue, conversations: Conversations, ledger: Ledger) -> None:
+    def __init__(
+        self, client: Client, queue: Queue, conversations: Conversations, ledger: Ledger, embedded: bool = False
+    ) -> None:  # fmt: skip
         self._client, self._queue, self._conversations, self._ledger = client, queue, conversations, ledger
+        self._embedded = embedded
         self._nights, self._loras = Nights(client), Loras(client)
         self._personalities, self._memories = Personalities(client), Memories(client)
         self._reflections = Reflections(client)
@@ -146,7 +154,18 @@ class Privacy:
             await self._client.do("DEL", *(key(person) for key in theirs))
         stopped |= await self._stop(person, persona)  # again: a night may have kept one meanwhile
         await self._loras.release(person, sorted(stopped))
+        if self._embedded:
+            await self._erase_log()
         return {**went, "LoRAs": len(stopped)}
+
+    async def _erase_log(self) -> None:
+        """All is forgotten, whatever comes of this; so nobody is told that it failed."""
+        try:
+            done, trouble = await erase_log(self._client), "it takes long"
+        except StoreError as error:
+            done, trouble = False, str(error)
+        if not done:
+            log.warning("what was forgotten may stand in Redis' file until that is next written anew: %s", trouble)
 
     async def _stop(self, person: str, persona: PersonaKey | None) -> set[str]:
         """No reply more from weights that have learned from somebody: one that is being written begins anew."""

@@ -59,11 +59,11 @@ def _causes(
 ) -> tuple[Cause, ...]:  # fmt: skip
     """What moved a dial since it was last set back as a whole: ratings by reply, talk by person, each turn by hand."""
     sums: dict[tuple[str, ...], list[tuple[AnyChange, float]]] = {}
-    for change, by in zip(changes, moved, strict=True):
+    for change, effect in zip(changes, moved, strict=True):
         if isinstance(change, Reset | Rolled):
             sums = {("back",): [(change, 0.0)]}
         elif _push(change, dial):
-            sums.setdefault(_kind(change), []).append((change, by.get(dial, 0.0)))
+            sums.setdefault(_kind(change), []).append((change, effect.get(dial, 0.0)))
     causes = []
     for pairs in sums.values():
         some, by = [change for change, _ in pairs], sum(by for _, by in pairs)
