@@ -35,7 +35,7 @@ def _sort(name: str, pattern: str, weight: float, slot: str = "") -> Sort:
 
 SORTS = (
     _sort("name", rf"\bmy name(?:['’]s| is)\b|{_I_AM}(?:called|named)\b", 0.9, "name"),
-    Sort("name", re.compile(r"^I['’]m (?!Irish|Catholic|Christian|Jewish|Muslim|[A-Z]\w+(?:an|ese|"
+    Sort("name", re.compile(r"^I(?:['’]m| am) (?!Irish|Catholic|Christian|Jewish|Muslim|[A-Z]\w+(?:an|ese|"
     r"ish)\b)[A-Z][a-z]{2,15}[.!]*$"), 0.9, "name"),
     _sort("health", rf"{_I_AM}(?:allergic|vegetarian|vegan|diabetic|pregnant|disabled|deaf|blind|lactose|celiac|"
           rf"asthmatic|autistic|dyslexic|sober)|{_I}have (?:asthma|diabetes|adhd|epilepsy|cancer|anxiety|depression)"

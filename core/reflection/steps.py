@@ -83,7 +83,7 @@ def fact(statement: Statement) -> Output | None:
     sort, likely = facts.lasting(statement.said), statement.likely
     if sort is None and (likely is None or likely < SURE or not facts.timeless(statement.said)):
         return None
-    if _introduces(statement):
+    if telling.introduces(statement.said, statement.name):
         return None
     about = facts.about(statement.said, sort, slot(statement.text))
     made = Output(
@@ -93,12 +93,6 @@ def fact(statement: Statement) -> Output | None:
     vetoed = likely is not None and likely < VETO and not facts.certain(statement.said)
     doubt = "it is more like talk of the moment" if sort and vetoed else ""
     return _judged(made, vetting.first(against(made, [statement.turn.text], told=[statement.said]), doubt))
-
-
-def _introduces(statement: Statement) -> bool:
-    """Does it say what is known from whoever speaks: their name?"""
-    sort = facts.lasting(statement.said)
-    return sort is not None and sort.name == "name" and statement.name.lower() in statement.said.lower()
 
 
 def against(made: Output, said: Sequence[str], known: Iterable[str] = (), told: Sequence[str] = ()) -> str:
@@ -156,7 +150,9 @@ TOLD = 3  # sentences
 def summary(session: Sequence[Memory], said: Sequence[Statement], scores: Mapping[int, float]) -> Output | None:
     """The statements that say most of a session, in their order. `scores` by place in `said`; None if none says
     anything."""
-    good = [at for at, one in enumerate(said) if facts.stands_alone(one.said) and not _introduces(one)]
+    good = [
+        at for at, one in enumerate(said) if facts.stands_alone(one.said) and not telling.introduces(one.said, one.name)
+    ]
     good = [at for at in good if scores.get(at, 0.0) > 0]
     good = [at for at in good if not _speaks_against(session, [said[at]])]
     best = sorted(sorted(good, key=lambda at: -scores[at])[:TOLD])

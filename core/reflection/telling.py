@@ -166,8 +166,38 @@ def _finish(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
+_NAMING = r"(?i:my name(?:['’]s| is)|I(?:['’]m| am)(?: called| named)?|(?:(?:people|friends) )?call me)"
+_NAME = r"[^\W\d_][\w'’-]*(?: [A-Z][\w'’-]*){0,2}"
+_INTRODUCTION = re.compile(rf"{_NAMING} (?P<name>{_NAME})(?:,? (?:by the way|here))?\W*$")
+_BEGINNING = re.compile(rf"(?P<naming>{_NAMING}) (?P<name>{_NAME})(?:,? and|[,;]| [–—-]) (?=(?:I|[Mm]y)\b)")
+
+
+def introduces(sentence: str, name: str) -> bool:
+    """Does it say nothing but the name that we know already?"""
+    found = _INTRODUCTION.match(sentence)
+    return found is not None and _known(found["name"], name)
+
+
+def _known(said: str, name: str) -> bool:
+    return said.split()[0].casefold() in name.casefold().split()
+
+
+def _parted(sentence: str, name: str) -> list[str]:
+    """A sentence without the introduction that it begins with, which is a sentence of its own."""
+    found = _BEGINNING.match(sentence)
+    if found and (_known(found["name"], name) or found["name"][0].isupper() or "name" in found["naming"].lower()):
+        rest = sentence[found.end() :]
+        if not plain(rest):
+            return [f"{found['naming']} {found['name']}.", rest]
+    named = re.match(r"(?P<am>I(?:['’]m| am)) (?P<name>[\w'’-]+),? (?=(?:from|an?) )", sentence)
+    if named and _known(named["name"], name):  # "I'm Ann from Graz"
+        return [f"{named['am']} {sentence[named.end() :]}"]
+    return [sentence]
+
+
 def told(text: str, name: str) -> Iterator[tuple[str, str]]:
     """(sentence, the same of `name`) for each sentence of a text that can be retold."""
     for sentence in sentences(text):
         if not plain(sentence):
-            yield sentence, third(sentence, name)
+            for part in _parted(sentence, name):
+                yield part, third(part, name)

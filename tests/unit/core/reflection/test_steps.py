@@ -141,6 +141,30 @@ def test_no_embedder_overrules_a_date_of_birth_or_what_holds_no_longer(text: str
     assert ("" if kept else "it is more like talk of the moment") == made.why
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("My name is Ann and I work as a plumber.", ["Ann works as a plumber."]),
+        ("my name's ann, and my cat is called Whiskers!", ["Ann’s cat is called Whiskers."]),
+        ("Hello, I am Ann. I live in Graz.", ["Ann lives in Graz."]),
+        ("Hi, I'm Ann and I have two cats.", ["Ann has two cats."]),
+        ("I'm Ann Miller, I live in Graz.", ["Ann lives in Graz."]),
+        ("I'm Ann, a nurse from Linz.", ["Ann is a nurse from Linz."]),
+        ("I am Ann from Graz.", ["Ann is from Graz."]),
+        ("My name is Joanna and I live in Graz.", ["Ann’s name is Joanna.", "Ann lives in Graz."]),
+        ("I'm Irish and I love beer.", ["Ann is Irish.", "Ann loves beer."]),
+        ("I'm annoyed and I live in Graz.", ["Ann is annoyed and they live in Graz."]),
+    ],
+)
+def test_an_introduction_is_no_fact_but_what_comes_with_it_is(text: str, expected: list[str]) -> None:
+    """Nobody is told that Ann is Ann, however sure the embedder is; that she is called otherwise is news."""
+    said = [msgspec.structs.replace(one, likely=1.3) for one in steps.statements([turn(text)])]
+    made = [one for each in said if (one := steps.fact(each))]
+
+    assert expected == [one.text for one in made if one.kept]
+    assert len(expected) == len(made)
+
+
 def test_a_summary_takes_what_tells_most_in_the_order_it_was_said() -> None:
     """Small talk and orders are left out; nothing is left: no summary."""
     session = [
