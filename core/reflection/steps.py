@@ -64,12 +64,12 @@ def shown(person: Person, own: Collection[str] = ()) -> str:
 
 
 def statements(turns: Iterable[Memory]) -> list[Statement]:
-    """Every sentence of these turns that can be retold."""
+    """Every sentence of these turns that can be retold; of one that joins lasting facts, each of them."""
     return [
         Statement(said=said, text=text, turn=turn, name=name)
         for turn in turns
         for name in [shown(turn.author)]
-        for said, text in telling.told(turn.text, name)
+        for said, text in telling.told(turn.text, name, lambda clause: facts.lasting(clause) is not None)
     ]
 
 
@@ -150,10 +150,8 @@ TOLD = 3  # sentences
 def summary(session: Sequence[Memory], said: Sequence[Statement], scores: Mapping[int, float]) -> Output | None:
     """The statements that say most of a session, in their order. `scores` by place in `said`; None if none says
     anything."""
-    good = [
-        at for at, one in enumerate(said) if facts.stands_alone(one.said) and not telling.introduces(one.said, one.name)
-    ]
-    good = [at for at in good if scores.get(at, 0.0) > 0]
+    good = [at for at, one in enumerate(said) if facts.stands_alone(one.said) and scores.get(at, 0.0) > 0]
+    good = [at for at in good if not telling.introduces(said[at].said, said[at].name)]
     good = [at for at in good if not _speaks_against(session, [said[at]])]
     best = sorted(sorted(good, key=lambda at: -scores[at])[:TOLD])
     chosen = [said[at] for at in best]

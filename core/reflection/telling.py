@@ -5,7 +5,7 @@ whatever is said to the persona rather than of oneself) is left alone. Knows not
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 SHORTEST, LONGEST = 8, 180  # characters of a sentence
 
@@ -171,6 +171,8 @@ _NAME = r"[^\W\d_][\w'’-]*(?: [A-Z][\w'’-]*){0,2}"
 _INTRODUCTION = re.compile(rf"{_NAMING} (?P<name>{_NAME})(?:,? (?:by the way|here))?\W*$")
 _BEGINNING = re.compile(rf"(?P<naming>{_NAMING}) (?P<name>{_NAME})(?:,? and|[,;]| [–—-]) (?=(?:I|[Mm]y)\b)")
 
+_HALF = re.compile(r"[Mm]y (?:[\w-]+ ){0,2}[\w-]+['’]s (?:is|was|are)\b")  # "my brother's is Tom"
+
 
 def introduces(sentence: str, name: str) -> bool:
     """Does it say nothing but the name that we know already?"""
@@ -187,7 +189,7 @@ def _parted(sentence: str, name: str) -> list[str]:
     found = _BEGINNING.match(sentence)
     if found and (_known(found["name"], name) or found["name"][0].isupper() or "name" in found["naming"].lower()):
         rest = sentence[found.end() :]
-        if not plain(rest):
+        if not plain(rest) and not _HALF.match(rest):
             return [f"{found['naming']} {found['name']}.", rest]
     named = re.match(r"(?P<am>I(?:['’]m| am)) (?P<name>[\w'’-]+),? (?=(?:from|an?) )", sentence)
     if named and _known(named["name"], name):  # "I'm Ann from Graz"
@@ -195,9 +197,50 @@ def _parted(sentence: str, name: str) -> list[str]:
     return [sentence]
 
 
-def told(text: str, name: str) -> Iterator[tuple[str, str]]:
-    """(sentence, the same of `name`) for each sentence of a text that can be retold."""
+# Two clauses that each say something by themselves: "I live in Graz and my dog is called Rex".
+
+_HOLDS = (
+    r"(?:is|was|has|had|lives|lived|works|worked|studies|likes|loves|hates|plays|comes|came|died|got)\b|"
+    r"(?<=[a-z]s )(?:are|were|have|live|work|study|like|love|hate|play|come)\b"
+)
+_OF_MINE = rf"[Mm]y (?:[\w’'-]+ ){{1,3}}(?<!['’]s )(?:{_HOLDS})"
+_WHOLE = re.compile(rf"I(?:['’](?:m|ve))? +\w+|{_OF_MINE}|[Mm]y (?:[\w-]+ ){{1,3}}and I \w+")
+_JOINT = re.compile(r"(?:[,;]? and|;) (?=(?:I|[Mm]y)\b)")
+_INNER = re.compile(rf"\bI\b|{_OF_MINE}")
+_HANGS = re.compile(  # on the rest of the sentence: a subclause, or what somebody thinks, sees and fears
+    r"\b(?:when|while|because|since|that|who|whom|whose|which|where|after|before|until|till|although|though|as if|"
+    r"whenever|how|why|what|whether|so|but|than|either|neither|both|between|or)\b|"
+    r"\bI (?:\w+ ){0,2}(?:think|thought|know|knew|hoped?|believed?|guess|doubt|dream\w*|feel|felt|fear|see|saw|hear|"
+    r"heard|mean|say|find|found|remember|forgot|notice\w*|decided|learn\w*|let|make|made|watch\w*)\b|"
+    r"\bI(?:['’]m| am) (?:\w+ )?(?:sure|glad|happy|afraid|sorry|sad|proud|certain) (?:I|my)\b"
+)
+_POINTS = re.compile(  # at what was named before
+    r"\b(?:he|she|it|they|him|her|his|its|them|their|there|then|this|that|these|those|such|same|therefore)\b"
+)
+
+
+def _clauses(sentence: str, alone: Callable[[str], bool]) -> list[str]:
+    """A sentence as the clauses that it joins, if each is whole, hangs on nothing and is `alone`; or as it is."""
+    for joint in _JOINT.finditer(sentence):
+        head, tail = sentence[: joint.start()] + ".", sentence[joint.end() :]
+        if _whole(head) and not _POINTS.search(tail) and _WHOLE.match(tail):
+            rest = _clauses(tail, alone)
+            if all(map(alone, [head, *rest])):
+                return [head, *rest]
+    return [sentence]
+
+
+def _whole(clause: str) -> bool:
+    """Is it one clause, and no more?"""
+    found = _WHOLE.match(clause)
+    return found is not None and not _HANGS.search(clause) and not _INNER.search(clause, found.end())
+
+
+def told(text: str, name: str, alone: Callable[[str], bool] = lambda _: False) -> Iterator[tuple[str, str]]:
+    """(sentence, the same of `name`) for each sentence of a text that can be retold. `alone`: whether a clause says
+    something by itself; those that do are sentences of their own."""
     for sentence in sentences(text):
         if not plain(sentence):
             for part in _parted(sentence, name):
-                yield part, third(part, name)
+                for clause in _clauses(part, alone):
+                    yield clause, third(clause, name)

@@ -125,6 +125,18 @@ async def test_what_somebody_likes_no_more_takes_the_place_of_what_they_liked(ho
     assert not found["Ann doesn't like cheese any more."].superseded_by
 
 
+async def test_of_two_facts_in_one_sentence_a_newer_one_replaces_one(house: House) -> None:
+    """The colour stays when the home changes."""
+    async with house.at_work():
+        later = msgspec.structs.replace(say("I live in Vienna now.", 2), time=2000.0)
+        await house.talk(say("I live in Graz and my favourite colour is green.", 1), later)
+    await clock(house).look()
+    found = {text: one for text, one in (await made(house)).items() if one.kind == Kind.FACT}
+
+    assert found["Ann lives in Graz."].superseded_by == found["Ann lives in Vienna now."].id
+    assert not found["Ann’s favourite colour is green."].superseded_by
+
+
 async def test_an_edited_message_is_reflected_on_again(house: House) -> None:
     """What it said before is not known any more."""
     first = say("I live in Graz.", 1)

@@ -144,6 +144,63 @@ def test_no_embedder_overrules_a_date_of_birth_or_what_holds_no_longer(text: str
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        (
+            "I live in Graz and my favourite colour is green.",
+            {"Ann lives in Graz.": "home", "Ann’s favourite colour is green.": "favourite:colour"},
+        ),
+        (
+            "My sister is called Ida, and my dog is called Rex!",
+            {"Ann’s sister is called Ida.": "sister/name", "Ann’s dog is called Rex.": "dog/name"},
+        ),
+        (
+            "I work as a cook and I don't eat meat and my cats are old.",
+            {"Ann works as a cook.": "work", "Ann doesn't eat meat.": "", "Ann’s cats are old.": ""},
+        ),
+        ("I'm 34 and I live in Graz.", {"Ann is 34.": "age", "Ann lives in Graz.": "home"}),
+        (
+            "My wife and I live in Linz and my brother is a doctor.",
+            {"Ann’s wife and Ann live in Linz.": "wife/home", "Ann’s brother is a doctor.": ""},
+        ),
+        (
+            "My name is Ann and I live in Graz and I love jazz.",
+            {"Ann lives in Graz.": "home", "Ann loves jazz.": "liking:jazz"},
+        ),
+    ],
+)
+def test_two_facts_in_one_sentence_are_two_facts(text: str, expected: dict[str, str]) -> None:
+    """Each with what it is about, so that a newer one takes the place of that one alone."""
+    made = facts(text)
+
+    assert [""] * len(expected) == [one.why for one in made]
+    assert expected == {one.text: one.slot for one in made}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I hate it when my boss yells and I play the banjo.",
+        "My mother and my father live in Linz.",
+        "My name is Ann and my brother's is Tom.",
+        "My mother lives in Graz and my father in Linz.",
+        "My sister is called Ida and I visit her every week.",
+        "I like my sister and my brother's wife.",
+        "I know my sister and my brother have two cats.",
+        "I have a wife and my son and my dog have two beds.",
+        "I was ten when my father died and my mother lives in Linz.",
+        "I live in Graz and I slept well.",
+        "I live in Graz, I work as a cook and my cat is called Tom.",
+        "I am afraid my dog is ill and my cat is old.",
+        "I have a photo of my wife and my dog is in it.",
+    ],
+)
+def test_what_cannot_safely_be_parted_stays_one_sentence(text: str) -> None:
+    """Subclauses, halves of a sentence, and what points back."""
+    assert [text] == [one.said for one in steps.statements([turn(text)])]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("My name is Ann and I work as a plumber.", ["Ann works as a plumber."]),
         ("my name's ann, and my cat is called Whiskers!", ["Ann’s cat is called Whiskers."]),
         ("Hello, I am Ann. I live in Graz.", ["Ann lives in Graz."]),
