@@ -10,6 +10,7 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,13 +140,12 @@ def _watched(name: str, size: int, told: Tell) -> Path:
 
 
 def bytes_below(folder: Path) -> int:
-    """Bytes of all files below; one that vanishes meanwhile counts nothing."""
+    """Bytes of all files below; a file or folder that vanishes meanwhile, as those of pip do, counts nothing."""
     total = 0
-    for file in folder.rglob("*"):
-        try:
-            total += file.stat().st_size if file.is_file() and not file.is_symlink() else 0
-        except FileNotFoundError:
-            continue
+    for place, _, names in os.walk(folder):
+        for file in (Path(place, name) for name in names):
+            with suppress(FileNotFoundError):
+                total += file.stat().st_size if file.is_file() and not file.is_symlink() else 0
     return total
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.hub import SHA, Hub, hub
-from worker.hub import PROBE_SECONDS
+from worker.hub import PROBE_SECONDS, bytes_below
 
 REPO = "somebody/tiny"
 FILES = {
@@ -150,3 +150,20 @@ def test_both_ways_are_named_when_neither_works(tmp_path: Path, repo: Hub) -> No
 def test_a_reference_of_another_form_is_refused(tmp_path: Path, repo: Hub, ref: str) -> None:
     """Without a traceback."""
     assert obtain(tmp_path, repo.url, ref)["hint"]
+
+
+def test_bytes_are_counted_though_a_folder_goes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip makes folders and deletes them while its progress is told."""
+    (tmp_path / "kept").write_bytes(b"12345")
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "file").write_bytes(b"123")
+    scandir = os.scandir
+
+    def vanishing(path: Path | str) -> object:
+        if Path(path).name == "gone":
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", vanishing)
+
+    assert 5 == bytes_below(tmp_path)
