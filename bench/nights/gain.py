@@ -51,8 +51,8 @@ def gain(base: Base, name: str, taste: Taste, asked: Asked, keep: Callable[[dict
 
 def one(world: World, asked: Asked, before: float, distinct: float) -> dict[str, Any]:
     """A night: learn, pass the gate or not, and measure what serves then."""
-    rows, unit = world.rows()
-    found: dict[str, Any] = {"labels": round(sum(row.weight for row in rows) / unit, 1), "examples": len(rows)}
+    came = world.collected()
+    found: dict[str, Any] = {"labels": round(came.effective, 1), "examples": len(came.examples)}
     studied = world.learn(replace(asked.recipe, seed=asked.seed))
     found["outcome"] = str(studied.judgement.outcome)
     found["scores"] = studied.judgement.scores

@@ -35,11 +35,11 @@ class Reply:
     lora: str = "base"
 
 
-def crowd(random_share: float = 0.3, clique_share: float = 0.0, size: int = 20) -> list[Rater]:
-    """So many people, of whom some rate at random and some against the taste."""
+def crowd(random_share: float = 0.3, clique_share: float = 0.0, size: int = 20, named: str = "p") -> list[Rater]:
+    """So many people, of whom some rate at random and some against the taste; `named` so, with a number."""
     kinds = ["random"] * round(size * random_share) + ["clique"] * round(size * clique_share)
     kinds += ["honest"] * (size - len(kinds))
-    return [Rater(f"discord:77:p{at:02}", kind) for at, kind in enumerate(kinds)]
+    return [Rater(f"discord:77:{named}{at:02}", kind) for at, kind in enumerate(kinds)]
 
 
 Cast = list[tuple[int, Rater, bool]]

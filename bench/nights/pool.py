@@ -5,8 +5,6 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from msgspec.structs import replace as changed
-
 from bench.nights.gain import Asked, closed
 from bench.nights.people import Taste, crowd
 from bench.nights.world import World
@@ -14,28 +12,30 @@ from bench.report import say
 from core.settings import Settings
 from worker.lora.files import Weights
 from worker.night.base import Base
-from worker.night.examples import Example
+from worker.night.examples import Collected
+from worker.night.pooling import together
 from worker.night.split import Split, split
 from worker.night.study import Studied, study
 
 SCOPES, RATINGS, PEOPLE = 20, 15, 4  # of each scope: ratings, and people who gave them
+EACH = 1000  # replies that a scope may have, so that no two bear one number
 TRIED = 3  # scopes that are trained alone although they have too little
 
 
 def pool(base: Base, taste: Taste, asked: Asked, scopes: int = SCOPES) -> dict[str, Any]:
     """The like-rate with no night at all, with each scope by itself, and with what all of them taught the card."""
     worlds = [_scope(base, taste, asked, number) for number in range(scopes)]
-    rows, labels = _all(worlds)
-    say(f"pool: {len(rows)} examples, {sum(labels):.0f} labels, {statistics.mean(labels):.1f} in a scope")
+    labels, found = [world.collected().effective for world in worlds], gathered(worlds)
+    say(f"pool: {len(found.examples)} examples, {found.effective:.0f} labels, {statistics.mean(labels):.1f} in a scope")
     least = Settings().night.least
     before = _rate(worlds[0], None, asked)
-    parts = split(rows)
-    studied = _learn(base, worlds[0], parts.judged_by(_all(worlds, parts.known)[0]), asked)
+    parts = split(found.examples)
+    studied = _learn(base, worlds[0], parts.judged_by(gathered(worlds, parts.known).examples), asked)
     forced = [_rate(worlds[0], _alone(base, world, asked), asked) for world in worlds[:TRIED]]
     after = _rate(worlds[0], studied.learned.weights, asked)
     return {
-        "scopes": scopes, "ratings": RATINGS, "labels": round(sum(labels), 1), "base": before,
-        "enough_alone": sum(one >= least for one in labels), "enough_pooled": sum(labels) >= least,
+        "scopes": scopes, "ratings": RATINGS, "labels": round(found.effective, 1), "base": before,
+        "enough_alone": sum(one >= least for one in labels), "enough_pooled": found.effective >= least,
         "alone_anyway": [closed(before, one) for one in forced], "after": after,
         "outcome": str(studied.judgement.outcome), "gain": closed(before, after), "scores": studied.judgement.scores,
     }  # fmt: skip
@@ -43,20 +43,16 @@ def pool(base: Base, taste: Taste, asked: Asked, scopes: int = SCOPES) -> dict[s
 
 def _scope(base: Base, taste: Taste, asked: Asked, number: int) -> World:
     """A scope with its own people and its own talk; all ask about the same things, and not those of the test."""
-    world = World(base, taste, crowd(size=PEOPLE), asked.seed * 1000 + number)
+    raters = crowd(size=PEOPLE, named=f"{number}-")
+    world = World(base, taste, raters, asked.seed * 1000 + number, first=number * EACH)
     world.asked, world.unseen = world.stage.prompts(asked.seed)
     world.day(RATINGS)
     return world
 
 
-def _all(worlds: list[World], known: Collection[str] | None = None) -> tuple[list[Example], list[float]]:
-    """Everybody's examples, each read by its own scope's people, and the labels in each scope."""
-    rows, labels = [], []
-    for number, world in enumerate(worlds):
-        mine, unit = world.rows(known and {one.split(":", 1)[1] for one in known if one.startswith(f"{number}:")})
-        rows += [changed(one, reply=f"{number}:{one.reply}", group=f"{number}:{one.group}") for one in mine]
-        labels.append(sum(one.weight for one in mine) / unit)
-    return sorted(rows, key=lambda one: one.time), labels
+def gathered(worlds: list[World], known: Collection[str] | None = None) -> Collected:
+    """What all scopes found, each read by its own people, as the product puts it together."""
+    return together([world.collected(known) for world in worlds])
 
 
 def _learn(base: Base, world: World, parts: Split, asked: Asked) -> Studied:

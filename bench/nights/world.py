@@ -19,7 +19,7 @@ from worker.lora.files import Weights
 from worker.model import Loaded, load
 from worker.night import measure
 from worker.night.base import Base, prepare
-from worker.night.examples import Example, examples
+from worker.night.examples import Collected, Example, examples
 from worker.night.measure import Asked
 from worker.night.reading import read
 from worker.night.sight import people, seen
@@ -86,7 +86,8 @@ def as_they_are(replies: Sequence[Reply], dice: random.Random) -> list[Reply]:
 
 @dataclass(eq=False)
 class World:
-    """One persona, its people and what has happened so far. `live` is what it speaks with."""
+    """One persona, its people and what has happened so far. `live` is what it speaks with; `first` the number of its
+    first reply, so that those of several have names of their own."""
 
     base: Base
     taste: Taste
@@ -94,6 +95,7 @@ class World:
     seed: int
     stage: Stage = PIRATE
     live: Weights | None = None
+    first: int = 0
     learned: frozenset[str] = frozenset()
     night: int = 0
     ledger: list[Entry] = field(default_factory=list)
@@ -107,7 +109,7 @@ class World:
         texts = [self.dice.choice(self.asked) for _ in range(rows * 2 // 3)]
         replies = rewritten(self.speak(texts, self.live, self.seed * 1000 + self.night), self.dice)
         cast = voting(replies, self.raters, self.taste, rows, self.dice)
-        self.ledger += entries(replies, cast, self.stage.system, self.dice, len(self.ledger))
+        self.ledger += entries(replies, cast, self.stage.system, self.dice, self.first + len(self.ledger))
         self.night += 1
 
     def speak(self, texts: Sequence[str], weights: Weights | None, seed: int) -> list[Reply]:
@@ -120,15 +122,18 @@ class World:
         name = weights.version if weights else "base"
         return [Reply(text, end.text, self.night, end.finish, name) for text, end in zip(texts, ends, strict=True)]
 
-    def rows(self, known: Collection[str] | None = None) -> tuple[list[Example], float]:
-        """What a night would learn from now, and the weight of one label. `known`: see `worker.night.reading.read`."""
+    def collected(self, known: Collection[str] | None = None) -> Collected:
+        """What a night would learn from now. `known`: see `worker.night.reading.read`."""
         reading = read(seen(self.ledger), polarity.ours(), shared=True, now=self.night * DAY, known=known)
-        return self.examples(reading), reading.unit
+        replies, reactions = len(reading.verdicts), sum(len(one.votes) for one in reading.verdicts)
+        return Collected(
+            examples=self.examples(reading), reading=reading, refused={}, replies=replies, reactions=reactions
+        )
 
     def parts(self) -> Split:
         """What learns and what judges."""
-        parts = split(self.rows()[0], self.learned)
-        return parts.judged_by(self.rows(parts.known)[0], self.learned) if parts.folds else parts
+        parts = split(self.collected().examples, self.learned)
+        return parts.judged_by(self.collected(parts.known).examples, self.learned) if parts.folds else parts
 
     def examples(self, reading: Reading) -> list[Example]:
         """The rows of a reading; everybody has said yes."""
@@ -142,7 +147,7 @@ class World:
     def promote(self, weights: Weights) -> None:
         """It goes live."""
         self.live = replace(weights, version=f"night-{self.night}")
-        self.learned = frozenset(one.reply for one in self.rows()[0])
+        self.learned = frozenset(one.reply for one in self.collected().examples)
 
     def test(self, weights: Weights | None, count: int) -> tuple[list[bool], list[str]]:
         """Replies to prompts that nobody has asked: whether each is to people's taste, and what it was."""

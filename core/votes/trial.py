@@ -7,7 +7,8 @@ on the one that is better loses nothing but luck if it is not: the stake then gr
 differences are seen soon and small ones in the end.
 
 Where hardly anybody votes on the live one, votes without a partner are bet against how it was liked before the trial.
-That is known only so well, so the bet is on more than it may have been, or on less.
+That is known only so well, so the bet is on more than it may have been, or on less. Once enough vote on the live one
+only pairs count: that is a second bet, so where both were made, luck decides in 1/10 at most.
 
 Sources: J. Ville, *Étude critique de la notion de collectif* (1939); S. Shekhar and A. Ramdas, "Nonparametric
 two-sample testing by betting", IEEE Transactions on Information Theory 70 (2024); I. Waudby-Smith and A. Ramdas,

@@ -129,7 +129,7 @@ class Teacher:
         except StoreError:
             raise
         except LimenError as error:
-            page.end(Outcome.FAILED, f"{error}. Nothing was changed.")
+            page.end(Outcome.FAILED, f"{error}.")
         except Exception:
             shutil.rmtree(self._kept(persona), ignore_errors=True)  # else it would break the next one, too
             raise

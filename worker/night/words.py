@@ -34,7 +34,7 @@ def verdict(night: Night) -> str:
         Outcome.WAITING: f"Nothing was trained: something else has to come first. {stays}",
         Outcome.NOT_ENOUGH: f"Nothing was trained. {missing_words(night.ratings)}",
         Outcome.PINNED: f"Somebody fixed the version, so nothing was trained. {stays}",
-        Outcome.FAILED: f"Something went wrong, and nothing was changed. {stays}",
+        Outcome.FAILED: "Something went wrong, and the night changed nothing of how it speaks.",
         Outcome.DRY_RUN: "Trained and judged, as asked, and nothing of it was kept.",
     }[night.outcome]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.nights import compare, language, poison
+from bench.nights import compare, language, poison, pool
 from bench.nights.clique import cost
 from bench.nights.cost import one_each
 from bench.nights.figures import figures
@@ -183,6 +183,23 @@ def test_net_thumbs_know_no_trust() -> None:
     world.ledger, world.night = entries(REPLIES[:3], cast, "You are somebody.", random.Random(0)), 1
 
     assert [True, False] == [one.liked for one in compare.net_thumbs(world)]
+
+
+def test_scopes_are_pooled_as_the_product_pools_them() -> None:
+    """Each has its own people and replies, so nobody is taken for somebody elsewhere."""
+    worlds = []
+    for number in range(2):
+        raters = crowd(size=4, named=f"{number}-")
+        world = World(None, exclaims, raters, number, first=number * pool.EACH)  # type: ignore[arg-type]
+        cast = votes(REPLIES, raters, exclaims, 15, random.Random(number))
+        world.ledger = entries(REPLIES, cast, "You are somebody.", random.Random(number), world.first)
+        world.night = 1
+        worlds.append(world)
+    both, parts = pool.gathered(worlds), [world.collected() for world in worlds]
+
+    assert [len(both.examples), 8] == [sum(len(one.examples) for one in parts), len(both.reading.voters)]
+    total = sum(one.effective for one in parts)
+    assert total / 2 < both.effective <= total  # less what some have beyond their share
 
 
 def test_every_reply_can_be_rated_once() -> None:
