@@ -75,15 +75,16 @@ class Learned:
 
 def learn(
     base: Base, parts: Split, recipes: Sequence[Recipe], name: str, parent: Weights | None = None,
-    tell: Telling = lambda what, done, steps: None, kept: Path | None = None,
+    tell: Telling = lambda what, done, steps: None, kept: Path | None = None, itself: Sequence[Row] = (),
 ) -> Learned:  # fmt: skip
     """A LoRA from all rows with the best of the recipes, by what the folds say of it, and what they say.
 
-    `kept`: a folder from which it goes on if it was ended in the middle. Raises Diverged if no recipe came to an end.
+    `kept`: a folder from which it goes on if it was ended in the middle. `itself`: who it says it is, which no learner
+    may change. Raises Diverged if no recipe came to an end.
     """
     best: Crossed | None = None
     notes: list[str] = []
-    rows = Rows(base)
+    rows = Rows(base, itself)
     way = Way(tell, sum(_steps(parts, recipe) for recipe in recipes) + recipes[0].steps(len(parts.taught)))
     for at, recipe in enumerate(recipes):
         try:
@@ -100,7 +101,9 @@ def learn(
     upto = (best.best + 1) / len(best.costs) if best.costs else 1.0
     file = kept / "whole.pt" if kept else None
     last = way.part(best.recipe.steps(len(parts.taught)))
-    weights, curve, _ = train(base, rows.of(parts.taught), (), best.recipe, name, parent, last, file, upto, rows.shelf)
+    weights, curve, _ = train(
+        base, rows.of(parts.taught), (), best.recipe, name, parent, last, file, upto, rows.shelf, rows.itself
+    )
     learners = best.learners if upto == 1.0 else _shorter(rows, parts, best.recipe, upto, kept)
     found = tuple(best.looks[best.best].leanings) if best.looks else ()
     said = tuple(notes) if len(recipes) > 1 else ()
@@ -122,7 +125,7 @@ def crossed(rows: "Rows", parts: Split, recipe: Recipe, way: "Way | None" = None
         said = way.part(recipe.steps(len(before))) if way else _silent
         file = kept / f"{_stem(recipe)}-{number}.pt" if kept else None
         name = f"fold-{number}"
-        learner, _, found = train(rows.base, before, held, recipe, name, None, said, file, shelf=rows.shelf)
+        learner, _, found = train(rows.base, before, held, recipe, name, None, said, file, 1.0, rows.shelf, rows.itself)
         learners.append(learner)
         for look, costing, seen in zip(looks, costs, found, strict=True):
             if not all(map(math.isfinite, (*seen.gains, *seen.leanings))):
@@ -137,16 +140,20 @@ def _shorter(rows: "Rows", parts: Split, recipe: Recipe, upto: float, kept: Path
     """The learners of the folds as they were after the part `upto` of their way: how far the one that serves goes."""
     files = [kept / f"{_stem(recipe)}-{number}-short.pt" if kept else None for number in range(len(parts.folds))]
     return [
-        train(rows.base, rows.of(before), (), recipe, f"fold-{number}", None, _silent, file, upto, rows.shelf)[0]
+        train(
+            rows.base, rows.of(before), (), recipe, f"fold-{number}", None, _silent, file, upto, rows.shelf, rows.itself
+        )[0]
         for number, (before, file) in enumerate(zip(parts.before, files, strict=True))
     ]
 
 
 @dataclass(eq=False)
 class Rows:
-    """The examples of a night in tokens, the same for all its learners, with what was found out of them."""
+    """The examples of a night in tokens, the same for all its learners, with what was found out of them. `itself`: what
+    the persona says of who it is."""
 
     base: Base
+    itself: Sequence[Row] = ()
     shelf: Shelf = field(default_factory=Shelf)
     _known: dict[str, Row] = field(default_factory=dict, init=False)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from core.nights import Outcome
 from personas.card import Card
 from worker.lora.files import Weights
+from worker.night import identity
 from worker.night.base import Base
 from worker.night.cross import Learned, Telling, learn
 from worker.night.exam import Exam, Examiner
@@ -41,7 +42,8 @@ def study(
     All that is judged is its own: the leans of its learners are measured anew at each strength. `kept`: a folder for
     what a later start goes on from. Raises Diverged.
     """
-    learned = learn(base, parts, recipes, NEW, parent, tell, kept)
+    itself = identity.rows(base, card, recipes[0].seed)
+    learned = learn(base, parts, recipes, NEW, parent, tell, kept, itself)
     had = leans(base, parts, [live] * len(parts.folds))
     examiner = Examiner(base, card, parts, live, recipes[0].seed)
 

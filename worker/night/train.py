@@ -4,7 +4,8 @@ rest stays as it was.
 Each reply is judged alone, for nobody rates pairs: a row's reward is how much likelier it has become than under the
 weights that the night began with (KTO, Ethayarajh et al. 2024; APO-zero, D'Oosterlinck et al. 2024). Three things keep
 that from breaking the language, each of which broke in our first runs without it: liked and disliked rows weigh the
-same in sum; liked replies are learned for themselves, too; and on neutral text the model goes on speaking as the base.
+same in sum; liked replies are learned for themselves, too; and on neutral text, and when it is asked who it is, the
+model goes on speaking as the base.
 """
 
 import hashlib
@@ -26,9 +27,10 @@ from core.errors import LimenError
 from core.nights import Point
 from worker.lora.files import Weights
 from worker.lora.slots import Mix
+from worker.night import neutral
+from worker.night.anchors import Anchor
 from worker.night.base import Base
 from worker.night.below import Shelf
-from worker.night.neutral import Anchor
 from worker.night.rows import Row, Sheet, by_row, leanings, likelihoods, token_logs
 from worker.night.tuning import Tuning
 
@@ -101,21 +103,21 @@ Tell = Callable[[int, int], None]  # steps done, steps in all
 def train(
     base: Base, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe, version: str,
     parent: Weights | None = None, tell: Tell = lambda done, steps: None, kept: Path | None = None, upto: float = 1.0,
-    shelf: Shelf | None = None,
+    shelf: Shelf | None = None, itself: Sequence[Row] = (),
 ) -> tuple[Weights, tuple[Point, ...], list[Look]]:  # fmt: skip
     """A LoRA for these rows, how it came about, and looks at `held`, from which nothing is learned.
 
     Begins with `parent`, if there is one; ends after the part `upto` of the steps.
 
     `kept`: a file from which it goes on if it was ended in the middle. `shelf`: what other trainings have found out of
-    the same rows. Raises Diverged.
+    the same rows. `itself`: who it says it is (`identity.rows`). Raises Diverged.
     """
     tuning = Tuning(base.shape, 1, base.loaded.device, recipe.seed, lowest(base.shape.layers, recipe.depth, parent))
     if parent:
         tuning.begin_with(parent)
     with base.learning(tuning):
         counted = balanced([row for row in rows if row.weight > 0])
-        lesson = Lesson(base, tuning, counted, held, recipe, shelf or Shelf(), own=parent is not None)
+        lesson = Lesson(base, tuning, counted, held, recipe, shelf or Shelf(), itself, own=parent is not None)
         lesson.run(tell, Checkpoint(kept, lesson, upto) if kept else None, upto)
     if not all(bool(part.isfinite().all()) for part in tuning.parameters()):  # no loss tells of the last step
         raise Diverged(f"the weights after step {lesson.course.step} are no numbers")
@@ -140,11 +142,13 @@ class Lesson:
 
     def __init__(
         self, base: Base, tuning: Tuning, rows: Sequence[Rated], held: Sequence[Rated], recipe: Recipe,
-        shelf: Shelf, own: bool = False,
+        shelf: Shelf, itself: Sequence[Row] = (), own: bool = False,
     ) -> None:  # fmt: skip
         self.base, self.tuning, self.rows, self.held, self.recipe = base, tuning, rows, held, recipe
+        self.itself = itself
         self.below = shelf.below(base.loaded.model, tuning.first)
-        self.anchor = Anchor(base, tuning, self.below) if recipe.kl else None
+        held_on = [neutral.rows(base, 0), itself] if recipe.kl else []
+        self.anchors = [Anchor(some, tuning, self.below, base.loaded.device) for some in held_on if some]
         logs = self._logs([one.row for one in (*rows, *held)], {} if own else shelf.logs)
         self.before = torch.stack([one.sum() for one in logs[: len(rows)]]) if rows else torch.zeros(0)
         self.held_parts = parts([one.row for one in held], TOKENS)
@@ -189,8 +193,8 @@ class Lesson:
         gains: list[tuple[int, float]] = []
         for number, part in enumerate(parts([self.rows[at].row for at in batch], TOKENS)):
             picked = [batch[at] for at in part]
-            anchor = self.anchor if number == 0 else None
-            likelihood, strayed = self._read([self.rows[at] for at in picked], anchor, step)
+            anchors = self.anchors if number == 0 else []
+            likelihood, strayed = self._read([self.rows[at] for at in picked], anchors, step)
             gain = likelihood - self.before[picked]
             loss = objective([self.rows[at] for at in picked], gain, likelihood, self.recipe).sum() / len(batch)
             loss = loss + self.recipe.kl * strayed
@@ -201,13 +205,18 @@ class Lesson:
         self.optimizer.zero_grad()
         return total, spread_of([(self.rows[at].liked, gain) for at, gain in gains])
 
-    def _read(self, rows: Sequence[Rated], anchor: Anchor | None = None, step: int = 0) -> tuple[Tensor, Tensor]:
-        """(log-probability of each reply, how far it has strayed on neutral text, which is read with them)"""
-        sheet = Sheet([rated.row for rated in rows], [anchor.row(step)] if anchor else (), self.base.loaded.device)
+    def _read(self, rows: Sequence[Rated], anchors: Sequence[Anchor] = (), step: int = 0) -> tuple[Tensor, Tensor]:
+        """(log-probability of each reply, how far it has strayed on what it holds on to, which is read with them)"""
+        plain, itself = [anchor.row(step) for anchor in anchors[:1]], [anchor.row(step) for anchor in anchors[1:]]
+        sheet = Sheet([*(rated.row for rated in rows), *itself], plain, self.base.loaded.device)
         self.tuning.mix = Mix(runs=((0, sheet.tokens.shape[1], 0),))
         logits = self.below.scores(sheet)
         likelihood = likelihoods(logits, sheet)[: len(rows)]
-        return likelihood, anchor.strayed(step, logits) if anchor else likelihood.new_zeros(())
+        strayed, rest = likelihood.new_zeros(()), logits[sum(len(rated.row.reply) for rated in rows) :]
+        for anchor, row in zip((*anchors[1:], *anchors[:1]), (*itself, *plain), strict=True):
+            strayed = strayed + anchor.strayed(step, rest[: len(row.reply)])
+            rest = rest[len(row.reply) :]
+        return likelihood, strayed
 
     def _logs(self, rows: Sequence[Row], known: dict[Row, Tensor]) -> list[Tensor]:
         """Log-probability of each token of the replies as things stand, where it is not `known`."""
@@ -302,6 +311,8 @@ def fingerprint(lesson: Lesson) -> str:
     digest = hashlib.sha256(repr((lesson.recipe, sizes, lesson.base.loaded.ref, lesson.base.shape)).encode())
     for part in (*lesson.base.loaded.model.parameters(), *lesson.tuning.parameters()):
         digest.update(repr(int(part.detach().contiguous().view(BITS[part.element_size()]).sum())).encode())
+    for row in lesson.itself:
+        digest.update(repr((row.prompt, row.reply)).encode())
     for rated in (*lesson.rows, *lesson.held):
         digest.update(repr((rated.row.prompt, rated.row.reply, rated.liked)).encode())
     return digest.hexdigest()

@@ -8,7 +8,7 @@ from msgspec.structs import replace as changed
 
 from core.nights import Outcome
 from tests.fakes.loras import weights as random_weights
-from tests.fakes.pupils import base, example
+from tests.fakes.pupils import CARD, base, example
 from tests.unit.worker.test_night_gate import VOICE, held, seen
 from worker.lora.files import Weights
 from worker.night import study
@@ -56,7 +56,7 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found(parent: Weights | None = None) -> study.Studied:
     """What comes of it."""
-    return study.study(base(), None, PARTS, [Recipe()], None, parent)  # type: ignore[arg-type]
+    return study.study(base(), CARD, PARTS, [Recipe()], None, parent)
 
 
 def test_what_breaks_a_bound_is_let_in_with_half_of_its_strength() -> None:

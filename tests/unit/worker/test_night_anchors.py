@@ -1,4 +1,6 @@
-"""worker/night/neutral.py: how far a LoRA has strayed from the base on plain text."""
+"""worker/night/anchors.py, neutral.py, identity.py: how far a LoRA has strayed from the base on what it holds on to."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,20 +8,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.fakes.pupils import PLAIN, base
+from tests.fakes.pupils import ALWAYS, CARD, PLAIN, base, rated, row
+from tests.fakes.tiny import Bytes
+from tests.unit.worker.test_night_train import QUICK
+from worker.lora.files import Weights
 from worker.lora.slots import Mix
-from worker.night import neutral
+from worker.night import exam, identity, neutral, train
+from worker.night.anchors import Anchor, divergence, with_rest
 from worker.night.base import Base, passages
 from worker.night.below import Below
-from worker.night.neutral import Anchor, divergence, with_rest
-from worker.night.rows import Sheet
+from worker.night.rows import Row, Sheet
 from worker.night.tuning import Tuning
 
 
 def strayed(one: Base, tuning: Tuning, step: int = 0) -> Tensor:
     below = Below(one.loaded.model, 0)
     with one.learning(tuning):
-        return at(Anchor(one, tuning, below), tuning, below, step)
+        return at(anchored(one, tuning, below), tuning, below, step)
+
+
+def anchored(one: Base, tuning: Tuning, below: Below) -> Anchor:
+    """On the plain text of the tiny model."""
+    return Anchor(neutral.rows(one, 0), tuning, below, "cpu")
 
 
 def at(anchor: Anchor, tuning: Tuning, below: Below, step: int = 0) -> Tensor:
@@ -53,7 +63,7 @@ def test_what_it_began_with_does_not_count_as_the_base() -> None:
     tuning.fill([part.detach() + 0.05 for part in tuning.parameters()])
     with one.learning(tuning):
         below = Below(one.loaded.model, 0)
-        anchor = Anchor(one, tuning, below)  # made when it has changed already
+        anchor = anchored(one, tuning, below)  # made when it has changed already
 
     with one.learning(tuning):
         assert at(anchor, tuning, below) > 0.05
@@ -92,3 +102,35 @@ def test_our_own_text_has_two_halves_that_share_nothing() -> None:
     assert min(len(first), len(second)) >= 12
     assert len({*first, *second}) == len(first) + len(second)
     assert all(len(text) > 100 for text in (*first, *second))
+
+
+def test_who_it_is_is_asked_in_other_words_than_in_the_exam() -> None:
+    """Each question once, by the card and to nobody in particular, with what the base says to it."""
+    rows = identity.rows(base(), CARD, 1)
+    asked = [Bytes().decode(row.prompt) for row in rows]
+
+    assert not {*identity.QUESTIONS} & {*exam.WHO}
+    assert len(identity.QUESTIONS) == len(rows)
+    assert all(
+        text in prompt and CARD.description in prompt for text, prompt in zip(identity.QUESTIONS, asked, strict=True)
+    )
+    assert all(1 <= len(row.reply) <= identity.LONGEST + 1 for row in rows)
+
+
+def test_who_it_says_it_is_stays_where_the_night_holds_on_to_it() -> None:
+    """Rows that nobody rated: without the anchor they change with the rest."""
+    itself, recipe = [row(f"{ALWAYS}who? {at}", "I am Ann.") for at in range(3)], replace(QUICK, kl=1.0)
+    made = [train.train(base(), rated(16), (), recipe, "v", itself=some)[0] for some in ((), itself)]
+    far = [strayed_on(itself, one) for one in made]
+
+    assert far[1] < 0.5 * far[0]
+
+
+def strayed_on(rows: list[Row], weights: Weights) -> float:
+    """Of a LoRA, mean over rows."""
+    one = base()
+    tuning, below = Tuning(one.shape, 1, "cpu", 0), Below(one.loaded.model, 0)
+    with one.learning(tuning), torch.no_grad():
+        anchor = Anchor(rows, tuning, below, "cpu")
+        tuning.begin_with(weights)
+        return sum(float(at(anchor, tuning, below, step)) for step in range(len(rows))) / len(rows)
