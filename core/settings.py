@@ -381,7 +381,9 @@ class Night(Part, frozen=True):
     rate: Annotated[float, Meta(ge=1e-6, le=0.1, description="The learning rate.")] = 1e-3
     beta: Annotated[float, Meta(ge=0.01, le=2, description="How soon a row counts as learned.")] = 0.5
     anchor: Annotated[float, Meta(ge=0, le=5, description="How much the liked replies themselves are learned.")] = 0.1
-    kl: Annotated[float, Meta(ge=0, le=5, description="How much straying from the base on neutral text costs.")] = 1.0
+    kl: Annotated[
+        float, Meta(ge=0, le=5, description="How much straying costs, on neutral text and in who it says it is.")
+    ] = 1.0
     depth: Annotated[
         float, Meta(gt=0, le=1, description="The share of the layers, from the top, that learn: half costs half.")
     ] = 0.5

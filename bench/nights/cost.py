@@ -12,6 +12,7 @@ from bench.nights.people import likes as likes_it
 from bench.nights.world import World
 from bench.report import Spent, say
 from worker.lora.files import Weights
+from worker.night import identity
 from worker.night.base import Base
 from worker.night.cross import Rows, learn
 from worker.night.exam import Examiner
@@ -32,7 +33,7 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
     parts = world.parts()
     recipe = replace(asked.recipe, seed=asked.seed)
     with Spent() as training:
-        made = learn(base, parts, [recipe], "new")
+        made = learn(base, parts, [recipe], "new", itself=identity.rows(base, world.stage.card, asked.seed))
     with Spent() as exam:
         held = judged(parts, made.leanings, leans(base, parts, [None] * len(parts.folds)))
         examiner = Examiner(base, world.stage.card, parts, None, asked.seed)
