@@ -77,7 +77,7 @@ class Ratings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `effective`: labels that the votes are worth together; `unknown` emoji are recorded, not counted. `heard`: how many
     people voted, of whom `people` are the weightiest; 0 where only these were kept.
-    `refused`: rows that were not used, by reason (`no consent`, `deleted`, `other base`, …).
+    `refused`: rows that were not used, by reason (`no consent`, `deleted`, `edited`, …).
     """
 
     reactions: int = 0

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 
 from core.events import Line, PersonaKey, Place
+from core.files import edited
 from core.memory import turn_id
 from core.store.conversations import Conversations
-from core.store.ledger import Ledger
+from core.store.ledger import Entry, Ledger
 from core.store.memories import Memories
 
 BEHIND = 200  # lines that are looked at when one is deleted: more than a prompt holds
@@ -19,9 +20,13 @@ class Unsaying:
         self._conversations, self._memories, self._ledger = conversations, memories, ledger
 
     async def edit(self, persona: PersonaKey, place: Place, message: str, text: str) -> bool:
-        """A message reads so from now on. False if this persona knows nothing of it."""
+        """A message reads so from now on, and what was said on top of other words trains nothing. False if this persona
+        knows nothing of it."""
         talk = persona.conversation(place)
+        lines = await self._conversations.last(talk, BEHIND)
         changed = await self._conversations.edit(talk, message, text)
+        if any(line.id == message and edited(text, line.text) != line.text for line in lines):
+            await self._ledger.retract(await self._on_top(message, lines), edited=True)
         return await self._memories.edit(persona, talk, message, text) or changed
 
     async def delete(self, persona: PersonaKey, place: Place, message: str, ours: str = "") -> bool:
@@ -49,7 +54,11 @@ class Unsaying:
 
     async def _retract(self, message: str, ours: str, lines: Sequence[Line]) -> None:
         """A reply of ours that was deleted trains nothing, nor does one that has a deleted message in its prompt."""
+        gone = await self._on_top(message, lines)
+        await self._ledger.retract([*gone, *(await self._ledger.entries([ours] if ours else []))])
+
+    async def _on_top(self, message: str, lines: Sequence[Line]) -> list[Entry]:
+        """Replies behind a message that have it in their prompt."""
         at = next((at for at, line in enumerate(lines) if line.id == message), len(lines))
         told = await self._ledger.entries([line.reply_id for line in lines[at + 1 :] if line.ours])
-        gone = [entry for entry in told if any(lines[at].text in message.content for message in entry.messages)]
-        await self._ledger.retract([*gone, *(await self._ledger.entries([ours] if ours else []))])
+        return [entry for entry in told if any(lines[at].text in message.content for message in entry.messages)]

@@ -48,7 +48,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     then they train nothing. `limit`: it was told to say that it does not know (`unknown`) or does not discuss this
     (`declined`), which trains nothing either: the card decides that, not votes. Of so many `candidates` taste picked
     it, by that `score`. `emotion` and `action` were shown beside it. `deleted`: the reply, or something in its prompt,
-    was deleted. `recalled`: ids of memories in its prompt.
+    was deleted. `edited`: something in its prompt reads differently now. `recalled`: ids of memories in its prompt.
     """
 
     id: str
@@ -82,6 +82,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     emotion: str = ""
     action: str = ""
     deleted: bool = False
+    edited: bool = False
     recalled: tuple[str, ...] = ()
 
     @property
@@ -333,9 +334,13 @@ class Ledger:
         reply = await self._client.do("GET", keys.MESSAGE(message))
         return reply.decode() if reply else ""
 
-    async def retract(self, entries: Iterable[Entry]) -> None:
-        """Note that these replies, or what they were given on, were deleted: they train nothing any more."""
-        gone = [msgspec.structs.replace(entry.record, deleted=True) for entry in entries]
+    async def retract(self, entries: Iterable[Entry], edited: bool = False) -> None:
+        """Note that these replies, or what they were given on, were deleted, or `edited`: they train nothing any
+        more."""
+        gone = [
+            msgspec.structs.replace(one, edited=edited or one.edited, deleted=not edited or one.deleted)
+            for one in (entry.record for entry in entries)
+        ]
         await self._client.do_all(
             effect
             for one in gone

@@ -11,7 +11,7 @@ from core.feedback import Reading, Seen
 from core.jobs import Done
 from core.store.consents import Purpose
 from core.votes import polarity
-from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, house_at, react, say, unsay
+from tests.fakes.house import ANN, BOB, BOT, DM, OTHER_SERVER, ROOM, House, edit, house_at, react, say, unsay
 from worker.night.examples import Collected, collect
 
 HERE = PersonaKey(BOT, "mira", "discord:77:channel:room")
@@ -124,6 +124,22 @@ async def test_what_is_deleted_on_the_platform_trains_nothing(house: House) -> N
     gone = say("", 1)
     await house.engine.on_deletion(msgspec.structs.replace(unsay(gone), message_id=replies[0].reply_id))
     assert {"deleted": 3} == (await collected(house)).refused
+
+
+async def test_what_reads_differently_now_trains_nothing_as_it_was_said(house: House) -> None:
+    """Every reply with the old words in its prompt, whatever becomes of the new ones; an edit that changes no word (a
+    link that got its picture) is none."""
+    replies = await talk(house)
+    said = say(f"I am {BOB.name} in {ROOM}", f"{ROOM}-1", BOB)
+    await house.engine.on_edit(edit(said, said.text))
+    assert {} == (await collected(house)).refused
+
+    await house.engine.on_edit(edit(said, "something else"))
+    found = await collected(house)
+    assert ([replies[0].reply_id], {"edited": 2}) == ([row.reply for row in found.examples], found.refused)
+
+    await house.engine.on_deletion(unsay(said))
+    assert {"edited": 2} == (await collected(house)).refused
 
 
 async def test_a_night_has_a_bound(house: House) -> None:

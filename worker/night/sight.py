@@ -131,6 +131,8 @@ def record_fault(record: Record, allowed: Collection[str] | None) -> str:
         return "empty"
     if record.deleted:
         return "deleted"
+    if record.edited:
+        return "edited"
     if record.finish == "cancelled":
         return "stopped"
     if record.by:

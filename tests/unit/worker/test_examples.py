@@ -72,6 +72,8 @@ REFUSED = [
     ({"text": " \n"}, "empty"),
     ({"finish": "cancelled"}, "stopped"),
     ({"deleted": True}, "deleted"),
+    ({"edited": True}, "edited"),
+    ({"edited": True, "deleted": True}, "deleted"),
     ({"people": ("ann", "stranger")}, "no consent"),
     ({"author": Person("stranger"), "people": ()}, "no consent"),
 ]
