@@ -26,7 +26,7 @@ class Anchor:
             some = rows[at : at + TOGETHER]
             with torch.no_grad():
                 logits = below.scores(Sheet(some, device=device))
-            self._before += map(_kept, logits.split([len(row.reply) for row in some]))
+            self._before += map(_kept, torch.split_with_sizes(logits, [len(row.reply) for row in some]))
 
     def row(self, step: int) -> Row:
         """The one whose turn it is."""
