@@ -45,6 +45,17 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True):
     held_margin: float | None = None
 
 
+class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the settings that a sweep tried. `held`: what a row held out cost, on average, by look, at even distances
+    of its way; none if it came to no end, and `why` says so. `taken`: with these it was learned."""
+
+    rate: float
+    anchor: float
+    held: tuple[float, ...] = ()
+    taken: bool = False
+    why: str = ""
+
+
 class Sample(msgspec.Struct, frozen=True):
     """The same question, answered before and after."""
 
@@ -145,6 +156,7 @@ class Night(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ratings: Ratings = Ratings()
     rows: Rows = Rows()
     curve: tuple[Point, ...] = ()
+    tried: tuple[Tried, ...] = ()
     checks: tuple[Check, ...] = ()
     samples: tuple[Sample, ...] = ()
     voice: tuple[Shift, ...] = ()

@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from core.events import PersonaKey
-from core.nights import Check, Count, Night, Outcome, Point, Ratings, Rows, Sample, Shift
+from core.nights import Check, Count, Night, Outcome, Point, Ratings, Rows, Sample, Shift, Tried
 
 PERSONA = PersonaKey("discord:1180221", "mira", "discord:7788001:channel:90210901")
 SAMPLES = (
@@ -135,6 +135,13 @@ def rejected() -> Night:
         "The replies became more alike: 83 % of the variety is left, 95 % is wanted.",
     )
     return night(Outcome.REJECTED, checks=worse, reasons=reasons, version="")
+
+
+def swept() -> Night:
+    """Several settings were tried; some of them broke."""
+    held = {(5e-4, 0.1): (0.61, 0.58, 0.56), (1e-3, 0.1): (0.58, 0.52, 0.51), (1e-3, 0.3): (0.58, 0.53, 0.55)}
+    ways = [Tried(rate, anchor, losses, taken=(rate, anchor) == (1e-3, 0.1)) for (rate, anchor), losses in held.items()]
+    return night(Outcome.TRIAL, tried=(*ways, Tried(2e-3, 0.1, why="the loss of step 14 is nan")))
 
 
 def not_enough() -> Night:

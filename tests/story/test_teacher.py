@@ -271,10 +271,11 @@ async def test_a_night_that_goes_wrong_in_one_of_a_grid_goes_on(p: Parts, model:
     monkeypatch.setattr(train, "objective", fragile)
     night = await teacher(p, model, Plan("20261127", dry=True, sweep=True)).night(HERE)
 
-    tried = [note for note in night.notes if note.startswith("Tried rate")]
-    assert 6 == len(tried)
-    assert 2 == sum("nan" in note for note in tried)
-    assert float(str(night.settings["rate"])) <= 1e-3
+    taken = [one for one in night.tried if one.taken]
+    assert 6 == len(night.tried)
+    assert [2e-3, 2e-3] == [one.rate for one in night.tried if "nan" in one.why and not one.held]
+    assert [(night.settings["rate"], night.settings["anchor"])] == [(one.rate, one.anchor) for one in taken]
+    assert min(min(one.held) for one in night.tried if one.held) == min(taken[0].held)
     assert night.outcome != Outcome.FAILED, why(night)
 
 

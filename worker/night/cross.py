@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from core.nights import Point
+from core.nights import Point, Tried
 from worker.lora.files import Weights
 from worker.night.base import Base
 from worker.night.below import Shelf
@@ -45,6 +45,11 @@ class Crossed:
         return max(at for at, costs in enumerate(self.costs) if costs is lowest or not surely_worse(costs, lowest))
 
     @property
+    def held(self) -> tuple[float, ...]:
+        """What a row costs, by look."""
+        return tuple(sum(costs) / len(costs) for costs in self.costs if costs)
+
+    @property
     def loss(self) -> float:
         """What a row costs after the best look."""
         return sum(self.costs[self.best]) / len(self.costs[self.best]) if self.costs else float("nan")
@@ -53,12 +58,13 @@ class Crossed:
 @dataclass(frozen=True)
 class Learned:
     """What a training made. `leanings`: to the replies of the folds, by LoRAs that have not learned from them, which
-    are `learners`, fold by fold."""
+    are `learners`, fold by fold. `tried`: all recipes, where there were several."""
 
     weights: Weights
     curve: tuple[Point, ...]
     recipe: Recipe
     leanings: tuple[float, ...] = ()
+    tried: tuple[Tried, ...] = ()
     notes: tuple[str, ...] = ()
     learners: tuple[Weights, ...] = ()
     strength: float = 1.0
@@ -83,18 +89,18 @@ def learn(
     may change. Raises Diverged if no recipe came to an end.
     """
     best: Crossed | None = None
-    notes: list[str] = []
+    tried: list[Tried] = []
     rows = Rows(base, itself)
     way = Way(tell, sum(_steps(parts, recipe) for recipe in recipes) + recipes[0].steps(len(parts.taught)))
     for at, recipe in enumerate(recipes):
         try:
             one = crossed(rows, parts, recipe, way, kept)
-            notes.append(_tried(recipe, f"held-out loss {one.loss:.4f}"))
+            tried.append(Tried(recipe.rate, recipe.anchor, one.held))
             best = min(filter(None, (best, one)), key=lambda one: one.loss)  # the learners of the others may go
         except Diverged as error:
             if at == len(recipes) - 1 and best is None:
                 raise
-            notes.append(_tried(recipe, str(error)))
+            tried.append(Tried(recipe.rate, recipe.anchor, why=str(error)))
             for left in kept.glob(f"{_stem(recipe)}-*") if kept else ():
                 left.unlink(missing_ok=True)
     assert best, "there is a recipe, at least"
@@ -106,8 +112,9 @@ def learn(
     )
     learners = best.learners if upto == 1.0 else _shorter(rows, parts, best.recipe, upto, kept)
     found = tuple(best.looks[best.best].leanings) if best.looks else ()
-    said = tuple(notes) if len(recipes) > 1 else ()
-    return Learned(weights, _with_looks(curve, best), best.recipe, found, said, tuple(learners))
+    chosen = [replace(one, taken=recipe is best.recipe) for one, recipe in zip(tried, recipes, strict=True)]
+    shown = tuple(chosen) if len(recipes) > 1 else ()
+    return Learned(weights, _with_looks(curve, best), best.recipe, found, shown, learners=tuple(learners))
 
 
 def _at(weights: Weights, strength: float) -> Weights:
@@ -200,7 +207,3 @@ def _silent(done: int, steps: int) -> None:
 def _steps(parts: Split, recipe: Recipe) -> int:
     """Of the learners of all folds."""
     return sum(recipe.steps(len(before)) for before in parts.before)
-
-
-def _tried(one: Recipe, said: str) -> str:
-    return f"Tried rate {one.rate:g}, anchor {one.anchor:g}: {said}."

@@ -4,7 +4,7 @@ import secrets
 import time
 
 from core.events import PersonaKey
-from core.nights import Check, Count, Night, Outcome, Point, Ratings, Rows, Sample, Shift
+from core.nights import Check, Count, Night, Outcome, Point, Ratings, Rows, Sample, Shift, Tried
 from core.settings import Settings
 from core.store.loras import family
 from worker.night.cross import Learned
@@ -32,6 +32,7 @@ class Draft:
         self._reasons: tuple[str, ...] = ()
         self._ratings, self._rows = Ratings(), Rows()
         self._curve: tuple[Point, ...] = ()
+        self._tried: tuple[Tried, ...] = ()
         self._checks: tuple[Check, ...] = ()
         self._samples: tuple[Sample, ...] = ()
         self._voice: tuple[Shift, ...] = ()
@@ -57,7 +58,7 @@ class Draft:
 
     def teach(self, learned: Learned, base: str) -> None:
         """How it was learned."""
-        self._curve, self.base, recipe = learned.curve, base, learned.recipe
+        self._curve, self._tried, self.base, recipe = learned.curve, learned.tried, base, learned.recipe
         self.settings = {
             **{name: getattr(recipe, name) for name in RECIPE},
             "strength": learned.strength,
@@ -84,7 +85,7 @@ class Draft:
         return Night(
             id=self.id, persona=self.persona, title=self.title, day=self.day, began=self.began, ended=time.time(),
             outcome=self.outcome, reasons=self._reasons, notes=tuple(self.notes), before=self.before,
-            version=self.version, ratings=self._ratings, rows=self._rows, curve=self._curve, checks=self._checks,
-            samples=self._samples, voice=self._voice, settings=self.settings, base=self.base, seed=self.seed,
-            cpu_seconds=round(time.process_time() - self._cpu, 1),
+            version=self.version, ratings=self._ratings, rows=self._rows, curve=self._curve, tried=self._tried,
+            checks=self._checks, samples=self._samples, voice=self._voice, settings=self.settings,
+            base=self.base, seed=self.seed, cpu_seconds=round(time.process_time() - self._cpu, 1),
         )  # fmt: skip

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from core.jobs import BASE
-from core.nights import Check, Count, Night, Point, Ratings, Rows, Sample, Shift
+from core.nights import Check, Count, Night, Point, Ratings, Rows, Sample, Shift, Tried
 from core.text import clean, shorten
 from worker.night import words
 
@@ -27,6 +27,7 @@ def plain(night: Night, width: int = 80) -> str:
         _section("Ratings", _ratings(night.ratings)),
         _section("Who counted most", _people(night.ratings.people, width)),
         _section("Training", _training(night.curve, night.rows)),
+        _section("What was tried", map(_try, night.tried)),
         _section("The gate", _gate(night.checks, width)),
         _section("The voice", map(_shift, night.voice)),
         _section("Before and after", (row for one in night.samples[:SAMPLES] for row in _sample(one, width))),
@@ -92,6 +93,11 @@ def _training(curve: Sequence[Point], rows: Rows) -> Iterator[str]:
     for name, values in lines:
         if values:
             yield _row(name, f"{sparks(values)} {words.number(values[0])} → {words.number(values[-1])}")
+
+
+def _try(one: Tried) -> str:
+    held = f"{sparks(one.held)} {' → '.join(map(words.number, one.held))} held out" if one.held else one.why
+    return _row(words.recipe(one), f"{held}{', taken' if one.taken else ''}")
 
 
 def _gate(checks: Sequence[Check], width: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ from importlib import resources
 from string import Template
 
 from core.jobs import BASE
-from core.nights import Check, Count, Night, Outcome, Point, Ratings, Rows, Sample, Shift
+from core.nights import Check, Count, Night, Outcome, Point, Ratings, Rows, Sample, Shift, Tried
 from core.text import clean
 from worker.night import words
 from worker.night.charts import Series, emblem, lines, shift
@@ -46,6 +46,7 @@ def page(night: Night, previous: Sequence[Night] = ()) -> str:
         _ratings(night.ratings),
         _people(night.ratings.people),
         _training(night.curve, night.rows),
+        _tried(night.tried),
         _notes(night.notes),
         _history([*_earlier(night, previous), night]),
         _made(night),
@@ -317,6 +318,27 @@ def _split(rows: Rows) -> str:
     return f"""<h3>{words.many(rows.train, "example")}</h3>{_bar([rows.held / rows.train, 1 - rows.held / rows.train])}
 <p class="keys"><span>{rows.held:,} held out once, to judge a LoRA made without them</span>
 <span>{rows.train - rows.held:,} only learned from</span></p>"""
+
+
+# What a sweep tried
+
+
+def _tried(tried: Sequence[Tried]) -> str:
+    if not tried:
+        return ""
+    ways = [Series(words.recipe(one), [*enumerate(one.held, 1)], "new" if one.taken else "old") for one in tried]
+    chart = f"<figure>{lines('Loss of what was held out', 'look', ways)}</figure>"
+    table = f"""<table><thead><tr><th scope="col">Settings</th><th scope="col" class="figure">Held out, by look</th>
+<th scope="col">Result</th></tr></thead><tbody>{"".join(map(_try, tried))}</tbody></table>"""
+    return _section("What was tried", chart + table, "The ratings held out prefer the one whose loss is lowest.")
+
+
+def _try(one: Tried) -> str:
+    held = " → ".join(map(words.number, one.held)) if one.held else f'<span class="why">{_text(one.why)}</span>'
+    kind, word, drawn = ("holds", "taken", TICK) if one.taken else ("soft", "left", "")
+    sign = f'<svg viewBox="0 0 12 12" aria-hidden="true" focusable="false">{drawn}</svg>' if drawn else ""
+    return f"""<tr><th scope="row">{_text(words.recipe(one))}</th><td class="figure">{held}</td>
+<td class="state {kind}">{sign}{word}</td></tr>"""
 
 
 # What was odd, what was before, and how it was made

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 
 from core.events import PersonaKey, unquote
-from core.nights import Check, Count, Night, Outcome, Ratings
+from core.nights import Check, Count, Night, Outcome, Ratings, Tried
 
 VERDICTS = {
     Outcome.PROMOTED: "Promoted",
@@ -166,6 +166,11 @@ def many(count: int, noun: str) -> str:
 def setting(value: float | int | str) -> str:
     """A setting as it would be written in a file."""
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def recipe(one: Tried) -> str:
+    """What a sweep tried, by the settings in which its recipes differ."""
+    return f"rate {one.rate:g}, anchor {one.anchor:g}"
 
 
 def ranked(counts: Mapping[str, int], shown: int) -> tuple[list[tuple[str, int]], list[int]]:

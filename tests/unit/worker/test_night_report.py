@@ -19,7 +19,7 @@ from worker.night.report import note, page, plain
 
 EMPTY = {"meta", "br", "link", "img", "input", "hr"}
 DRAWN = {"line", "circle", "path", "polyline"}
-WAYS = [nights.night(outcome) for outcome in Outcome] + [nights.bare(outcome) for outcome in Outcome]
+WAYS = [make(outcome) for make in (nights.night, nights.bare) for outcome in Outcome] + [nights.swept()]
 NASTY = "</style><script>alert(\"x\")</script><img src=x onerror='y'>&amp;\x00\x1b[31m\u202e"
 ALERT = "<script"
 
@@ -234,6 +234,20 @@ def test_numbers_that_are_none_are_said_to_be_none() -> None:
     assert "<polyline" not in html
     assert "no number" in plain(night)
     assert note(night)
+
+
+def test_what_a_sweep_tried_is_drawn_and_what_it_took_is_marked() -> None:
+    """A curve for each that came to an end, and why the other did not; as text, too. One recipe is no sweep."""
+    swept = nights.swept()
+    read, text = Read(page(swept)), plain(swept)
+
+    assert "rate 0.001, anchor 0.1: from 0.58 to 0.51." in str(read.told)
+    assert 3 == str(read.told).count(", anchor ")
+    assert 1 == read.text.count("taken")
+    assert 1 == text.count(", taken")
+    assert "the loss of step 14 is nan" in read.text
+    assert re.search(r"rate 0.002, anchor 0.1 the loss of step 14 is nan\n", text)
+    assert "What was tried" not in Read(page(nights.night())).text + plain(nights.night())
 
 
 def test_a_gap_in_a_curve_stays_a_gap() -> None:
