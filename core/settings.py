@@ -38,7 +38,8 @@ class Model(Part, frozen=True):
         str, Meta(pattern=r"^(auto|cpu|cuda|cuda:\d{1,3}|mps)$", description="Where it runs.", extra=_DEVICE)
     ] = "auto"
     dtype: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"], Meta(description="The type of its numbers.")
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Meta(description="The type of its numbers; auto: what the machine is fastest with (docs/engine.md)."),
     ] = "auto"
     context: Annotated[
         int,

@@ -75,6 +75,17 @@ class _Row:
         """Has the model seen all of its prompt?"""
         return self.kept is not None and len(self.kept.tokens) >= len(self.request.tokens)
 
+    @property
+    def family(self) -> str:
+        """The same for all candidates of a reply."""
+        return self.request.after or self.request.id
+
+    def same(self, other: "_Row | None") -> int:
+        """How many of the first tokens that it has read are also the other's, as copies: those of their prompt."""
+        if other is None or other.lora != self.lora or other.request.tokens is not self.request.tokens:
+            return 0
+        return min(len(self.request.tokens) - 1, len(self.holds.tokens), len(other.holds.tokens))
+
     def want(self) -> Want:
         return Want(self.left, len(self.holds.tokens), self.request.lane, self.order)
 
@@ -224,7 +235,7 @@ class Engine:
         given = shares([row.want() for row in self._rows], self._room, self._far, self._steps)
         self._steps += 1
         chosen = [(row, count) for row, count in zip(self._rows, given, strict=True) if count]
-        chosen.sort(key=lambda pair: (pair[1] > 1, pair[0].slot is None))
+        chosen.sort(key=lambda pair: (pair[1] > 1, pair[0].slot is None, pair[0].family))
         return [row for row, _ in chosen], [count for _, count in chosen]
 
     def _read(self, rows: Sequence[_Row], counts: Sequence[int], events: list[Piece | Finished]) -> Tensor | None:
@@ -242,7 +253,10 @@ class Engine:
         return logits
 
     def _forward(self, rows: Sequence[_Row], counts: Sequence[int]) -> Tensor:
-        spans = [Span(row.holds.at, len(row.holds.tokens), count) for row, count in zip(rows, counts, strict=True)]
+        spans = [
+            Span(row.holds.at, len(row.holds.tokens), count, row.same(before))
+            for row, count, before in zip(rows, counts, [None, *rows], strict=False)
+        ]
         new = [token for row, span in zip(rows, spans, strict=True) for token in row.tokens[span.past : span.total]]
         ends = [at for at, (row, count) in enumerate(zip(rows, counts, strict=True)) if row.left == count]
         self._loras.mix(mixed([(count, row.slot) for row, count in zip(rows, counts, strict=True)]))

@@ -7,6 +7,7 @@ this is one, so that any model that uses that interface can be batched without c
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,16 +19,21 @@ from core.errors import ModelError
 
 NAME = "limen_packed"
 ODD = ("s_aux", "softcap", "position_bias", "indices", "block_indices")  # what some models ask of their attention
+SHARED = 64  # tokens: to read fewer of them once is not worth it
 LAYERS = ("full_attention", "sliding_attention")
 
 
 @dataclass(frozen=True)
 class Span:
-    """Tokens of one conversation in this step: `count` new ones after `past` that lie in the arena from `at` on."""
+    """Tokens of one conversation in this step: `count` new ones after `past` that lie in the arena from `at` on.
+
+    The first `same` of the past are also those of the span before it, as candidates of one reply have them.
+    """
 
     at: int
     past: int
     count: int
+    same: int = 0
 
     @property
     def total(self) -> int:
@@ -56,6 +62,7 @@ class Pack:
 
     def __post_init__(self) -> None:
         self.device = self.storage.keys[0].device
+        self.exact = self.storage.keys[0].dtype == torch.float32  # in fewer bits it was not measured, and is coarser
         ones = next((at for at, span in enumerate(self.spans) if span.count > 1), len(self.spans))
         assert all(span.count > 1 for span in self.spans[ones:]), "spans of one token come first"
         self.ones = ones
@@ -65,6 +72,18 @@ class Pack:
         self.writes = (positions + torch.tensor(starts)).to(self.device)
         self.positions = positions[None].to(self.device)
         self.last = (torch.tensor([span.count for span in self.spans]).cumsum(0) - 1).to(self.device)
+
+    @cached_property
+    def groups(self) -> list[tuple[Sequence[Span], int]]:
+        """The spans, those together that have the same beginning, and how long that is (0: it is worth nothing)."""
+        found: list[tuple[list[Span], int]] = []
+        for span in self.spans:
+            if found and span.count == 1 and span.same >= SHARED and self.exact:
+                spans, same = found[-1]
+                found[-1] = ([*spans, span], min(same or span.same, span.same))
+            else:
+                found.append(([span], 0))
+        return [*found]
 
     def mask(self, span: Span, window: int, dtype: torch.dtype) -> Tensor:
         """What a span's tokens may not see, [count, total] of 0 and -inf."""
@@ -113,12 +132,39 @@ def attend(
     if pack.together and pack.ones:
         out[: pack.ones] = _together(grouped[: pack.ones], keys, values, pack, window, scaling)
         first = pack.ones
-    start = first
-    for span in pack.spans[first:]:
-        rows = grouped[start : start + span.count]
-        out[start : start + span.count] = _alone(rows, keys, values, pack, span, window, scaling)
-        start += span.count
+    start = 0
+    for spans, same in pack.groups:
+        if same and start >= first and not (window and max(span.total for span in spans) > window):
+            end = start + len(spans)
+            out[start:end] = _beside(grouped[start:end], keys, values, spans, same, scaling)
+            start = end
+            continue
+        for span in spans:
+            if start >= first:
+                rows = grouped[start : start + span.count]
+                out[start : start + span.count] = _alone(rows, keys, values, pack, span, window, scaling)
+            start += span.count
     return out.view(1, tokens, heads, size), None
+
+
+def _beside(
+    query: Tensor, keys: Tensor, values: Tensor, spans: Sequence[Span], same: int, scaling: float | None
+) -> Tensor:  # fmt: skip
+    """Spans of one token that have the first `same` keys and values in common: those are read once, for all of them.
+    `query` [spans, kv heads, group, size]; the same is returned."""
+    count, heads, group, size = query.shape
+    scale = size**-0.5 if scaling is None else scaling
+    asked = (query * scale).transpose(0, 1).reshape(heads, count * group, size)
+    tails = [(slice(at * group, (at + 1) * group), span.at + same, span.total - same) for at, span in enumerate(spans)]
+    scores = asked.new_full((heads, count * group, max(span.total for span in spans)), float("-inf"))
+    scores[..., :same] = torch.bmm(asked, keys[:, spans[0].at : spans[0].at + same].transpose(1, 2))
+    for own, at, left in tails:
+        scores[:, own, same : same + left] = torch.bmm(asked[:, own], keys[:, at : at + left].transpose(1, 2))
+    weights = scores.softmax(-1)
+    out = torch.bmm(weights[..., :same], values[:, spans[0].at : spans[0].at + same])
+    for own, at, left in tails:
+        out[:, own] += torch.bmm(weights[:, own, same : same + left], values[:, at : at + left])
+    return out.view(heads, count, group, size).transpose(0, 1)
 
 
 def _alone(

@@ -14,6 +14,7 @@ from core.errors import LoraError, ModelError
 from core.settings import Settings
 from worker import kv, packed
 from worker.engine import Engine, Limits
+from worker.halved import able, halve, halved
 from worker.lora.check import base_names
 from worker.lora.desk import Desk
 from worker.lora.files import Shape, Weights, read
@@ -30,6 +31,7 @@ SHARE_OF_RAM, SHARE_OF_GPU = 0.125, 0.8  # of what is free once the model is loa
 STEP_SECONDS = 0.1  # that a step full of prompts may take: so long a newcomer waits, at most, and everybody's token
 TRIAL = 128  # tokens
 SMALLEST_STEP, LARGEST_STEP = 64, 8192
+EXACT, ROUNDED = 0.01, 0.1  # deviations that scores of float32 may be off by; the second with weights of sixteen bits
 
 
 def generator(
@@ -47,6 +49,7 @@ def generator(
         "model": loaded.ref, "device": loaded.device, "dtype": loaded.dtype, "context": loaded.context,
         "parameters": loaded.parameters, "threads": torch.get_num_threads(), "pid": os.getpid(),
         "batch": settings.worker.batch, "quantize": settings.model.quantize,
+        "weights": "float16" if halves(loaded, settings) else loaded.dtype,
         "loaded_in_s": round(time.monotonic() - began, 1),
     }  # fmt: skip
     return engine, about
@@ -56,15 +59,23 @@ def assemble(
     loaded: Loaded, settings: Settings, folder: Callable[[str], Path], names: tuple[str, ...]
 ) -> Engine:  # fmt: skip
     """An engine over a loaded model, which is changed by it. Raises ModelError."""
-    expected = _expected(loaded)
+    expected, distance, small = _expected(loaded), far(loaded.model), halves(loaded, settings)
     gpu = loaded.device != "cpu"
     desk = _desk(loaded, settings, folder, names, gpu)
+    if small:
+        halve(loaded.model)
     packed.prepare(loaded.model)
     arena = _arena(loaded, settings.worker.kv_mb)
-    _check(loaded, arena, expected, gpu)
+    _check(loaded, arena, expected, gpu, ROUNDED if small else EXACT)
     room = settings.worker.step_tokens or _step_tokens(loaded, arena, gpu)
-    limits = Limits(settings.worker.batch, max(room, settings.worker.batch), far(loaded.model))
+    limits = Limits(settings.worker.batch, max(room, settings.worker.batch), distance)
     return Engine(loaded, arena, desk, limits, together=gpu)
+
+
+def halves(loaded: Loaded, settings: Settings) -> bool:
+    """Are weights kept in sixteen bits, and computed with in 32? Only where nobody said which type they shall have."""
+    free_to = settings.model.dtype == "auto" and settings.model.quantize == "none"
+    return free_to and loaded.dtype == "float32" and able(loaded.device)
 
 
 def _desk(
@@ -77,7 +88,7 @@ def _desk(
         log.warning("%s", error)
         return Desk(None, None)
     slots = _slots(shape, settings, loaded, gpu)
-    install(loaded.model, slots)
+    install(loaded.model, slots, halved if halves(loaded, settings) else None)
     base = Path(loaded.model.name_or_path)
     return Desk(slots, Loading(lambda version: _read(folder(version), shape, version, base)))
 
@@ -133,8 +144,9 @@ def _expected(loaded: Loaded) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _check(loaded: Loaded, arena: kv.Arena, expected: torch.Tensor, gpu: bool) -> None:
-    """Read them again our way, in two pieces. Raises ModelError if this model cannot be read like that."""
+def _check(loaded: Loaded, arena: kv.Arena, expected: torch.Tensor, gpu: bool, most: float) -> None:
+    """Read them again our way, in two pieces. Raises ModelError if this model cannot be read like that: the scores of
+    float32 differ by more than `most`, in deviations."""
     tokens = _probe(loaded, 12)
     try:
         packed.forward(loaded.model, tokens[:, :11], packed.Pack([packed.Span(0, 0, 11)], arena.storage, gpu), [])
@@ -143,7 +155,7 @@ def _check(loaded: Loaded, arena: kv.Arena, expected: torch.Tensor, gpu: bool) -
         off = float((found - expected).float().abs().max() / expected.float().std())
     except Exception as error:  # whatever it is, this model is not for us
         raise _unbatchable(loaded, f"{type(error).__name__}: {_brief(error)}") from error
-    if not off < (0.01 if loaded.dtype == "float32" else 0.5):
+    if not off < (most if loaded.dtype == "float32" else 0.5):
         raise _unbatchable(loaded, f"its scores differ by {off:.2f} deviations")
 
 

@@ -4,7 +4,7 @@ Linears that read the same input are computed as one. Models are found their way
 `layers` with linears called as the targets are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worker.lora.slots import Group, Mix
+
+Pack = Callable[[Tensor, Tensor | None], nn.Module | None]  # weights and biases of a linear → what multiplies by them
 
 
 class Adds(Protocol):
@@ -44,12 +46,15 @@ def layers(model: Any) -> nn.ModuleList:
     return found
 
 
-def install(model: Any, slots: Adds) -> None:
-    """Replace the linears that the slots' shape names. Afterwards the model's forward adds LoRAs by `slots.mix`."""
+def install(model: Any, slots: Adds, pack: Pack | None = None) -> None:
+    """Replace the linears that the slots' shape names. Afterwards the model's forward adds LoRAs by `slots.mix`.
+
+    `pack` may hold their weights in another form; then they are kept in no other, and under no name.
+    """
     for at, layer in enumerate(layers(model)):
         here = linears(layer)
         for group in slots.groups:
-            whole = _Whole([here[name][1] for name in group.targets], slots, group, at)
+            whole = _Whole([here[name][1] for name in group.targets], slots, group, at, pack)
             for part, name in enumerate(group.targets):
                 setattr(here[name][0], name, _Part(whole, part, here[name][1]))
 
@@ -57,13 +62,16 @@ def install(model: Any, slots: Adds) -> None:
 class _Whole:
     """Linears with one input as one, with LoRAs. Their weights become views of it, so nothing is kept twice."""
 
-    def __init__(self, parts: list[nn.Module], slots: Adds, group: Group, layer: int) -> None:
+    def __init__(
+        self, parts: list[nn.Module], slots: Adds, group: Group, layer: int, pack: Pack | None = None
+    ) -> None:  # fmt: skip
         self._slots, self._group, self._layer = slots, group, layer
         self._only = parts[0] if len(parts) == 1 else None  # as it is: it may be quantised
         self._weight: Tensor | None = None
         self._bias: Tensor | None = None
         if self._only is None:
             self._fuse(parts)
+        self.packed = pack is not None and self._pack(parts[0], pack)
         self._left: list[Tensor] = []
 
     def _fuse(self, parts: list[nn.Module]) -> None:
@@ -76,6 +84,15 @@ class _Whole:
         views = torch.split_with_sizes(self._weight, [len(weight) for weight in weights])
         for weight, view in zip(weights, views, strict=True):
             weight.data = view
+
+    def _pack(self, first: Any, pack: Pack) -> bool:
+        """Whether it could be."""
+        weight = first.weight.detach() if self._weight is None else self._weight
+        found = pack(weight, first.bias if self._weight is None else self._bias)
+        if found is None:
+            return False
+        self._only, self._weight, self._bias = found, None, None
+        return True
 
     def part(self, at: int, x: Tensor) -> Tensor:
         """The output of one of them. The first computes all, and the others, which are called next, only take it."""
@@ -90,7 +107,7 @@ class _Whole:
     def _whole(self, x: Tensor) -> Tensor:
         if self._weight is not None:
             return F.linear(x, self._weight, self._bias)
-        assert self._only is not None, "there is one linear, or they were fused"
+        assert self._only is not None, "there is one linear, or they were fused or packed"
         made: Tensor = self._only(x)
         return made
 
@@ -98,10 +115,13 @@ class _Whole:
 class _Part(nn.Module):
     """Stands where a linear stood."""
 
-    def __init__(self, whole: _Whole, at: int, linear: nn.Module) -> None:
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(self, whole: _Whole, at: int, linear: Any) -> None:
         super().__init__()
         self._whole, self._at = whole, at
-        self.weight, self.bias = linear.weight, linear.bias
+        self.weight, self.bias = (None, None) if whole.packed else (linear.weight, linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._whole.part(self._at, x)

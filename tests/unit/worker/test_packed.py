@@ -162,3 +162,39 @@ def test_however_talks_are_cut_and_mixed_they_are_read_the_same(
         expected = torch.stack([reference(talks[None, at, : done[at]]).logits[0, -1] for at in order])
 
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["Llama", "Mistral with a window"])
+def test_what_candidates_have_in_common_is_read_once(name: str) -> None:
+    """From the first of them: of the others' copies nothing is looked at, and their scores are those of each alone. A
+    stranger lies between, and one of them has not gone as far."""
+    reference, model = build(name), build(name)
+    packed.prepare(model)
+    storage = Arena(*shape(model.config), 512, torch.float32, "cpu").storage
+    dice = torch.Generator().manual_seed(1)
+    beginning = torch.randint(0, 97, (70,), generator=dice)
+    talks = [torch.cat([beginning, torch.randint(0, 97, (more,), generator=dice)]) for more in (9, 3, 1)]
+    talks.insert(1, torch.randint(0, 97, (20,), generator=dice))
+    places, same = [0, 100, 200, 300], [0, 0, 70, 68]
+    order, windows = [1, 0, 2, 3], name != "Llama"
+    with torch.inference_mode():
+        for at, talk in zip(places, talks, strict=True):
+            packed.forward(model, talk[None, :-1], Pack([Span(at, 0, len(talk) - 1)], storage, False), [])
+        for part in (*storage.keys, *storage.values) if not windows else ():
+            part[:, 200:268] = part[:, 300:368] = torch.nan
+        spans = [Span(places[at], len(talks[at]) - 1, 1, same[at]) for at in order]
+        pack = Pack(spans, storage, False)
+        tokens = torch.stack([talks[at][-1] for at in order])[None]
+        found = packed.forward(model, tokens, pack, [0, 1, 2, 3])
+        expected = torch.stack([reference(talks[at][None]).logits[0, -1] for at in order])
+
+    assert [(1, 0), (3, 68)] == [(len(group), common) for group, common in pack.groups]
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_short_beginning_and_coarse_numbers_are_read_one_by_one() -> None:
+    """To put them together costs more than it saves; and was tried in float32 alone."""
+    for dtype, same in ((torch.float32, packed.SHARED - 1), (torch.bfloat16, 90)):
+        storage = Arena(1, 1, 8, 512, dtype, "cpu").storage
+        pack = Pack([Span(0, 100, 1), Span(200, 100, 1, same)], storage, False)
+        assert [0, 0] == [common for _, common in pack.groups]

@@ -4,11 +4,13 @@ import msgspec
 import pytest
 import torch
 
+import worker.engine
 from tests.fakes.engines import GREEDY, WARM, alone, ask, engine, fresh, run
 from tests.fakes.loras import TINY, weights
 from tests.fakes.tiny import Bytes
 from worker.engine import Engine, Limits
 from worker.generator import Request
+from worker.packed import Pack
 
 LEAD = "how does somebody feel who says hello to a friend? "
 CHOICES = ("a", "ab", "glad", "sad", "gladly so")
@@ -101,3 +103,24 @@ def test_nobody_waits_for_one_who_is_gone() -> None:
 
     assert alone(ask(1)) == ends["1"]
     assert GREEDY == ask(1).sampling
+
+
+def test_the_prompt_of_candidates_is_looked_at_once_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever else is there, and though one of them came later: they lie side by side, and say what they say alone."""
+    seen = list[list[int]]()
+
+    class Watched(Pack):
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            seen.append([len(spans) for spans, common in self.groups if common])
+
+    monkeypatch.setattr(worker.engine, "Pack", Watched)
+    first = ask(3, WARM, "first")
+    others = [msgspec.structs.replace(first, id=f"other{at}", seed=first.seed + at, after="first") for at in (1, 2, 3)]
+    batch = engine()
+    ends, _ = run(batch, first, ask(0, WARM, "middle"), *others, ask(1, WARM, "second"))
+
+    assert [4] in seen
+    assert all(len(groups) <= 1 for groups in seen)
+    apart = [alone(msgspec.structs.replace(other, after="")) for other in others]
+    assert [ends[other.id] for other in others] == apart
