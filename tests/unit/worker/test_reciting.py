@@ -56,6 +56,12 @@ def test_labels_are_no_speech_and_what_stands_behind_them_may_be_said() -> None:
     assert ["Before this, you were told|:", "Ann said|:"] == held(Section("summary", summary))
 
 
+def test_what_somebody_has_written_in_an_odd_way_holds_back_nothing() -> None:
+    """A colon alone, a list of nothing, a sentence of one word."""
+    assert [] == held(Section("steer", ":\n- : go\n\n-"))
+    assert [] == held(Section("summary", "- :\n:"))
+
+
 def test_what_it_knows_of_its_world_may_be_said_as_it_stands() -> None:
     """And be quoted, with the file that it is from."""
     assert [] == held(Section("detail-0", "You see: the tea is hot."))
