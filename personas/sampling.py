@@ -22,7 +22,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_p: Annotated[float, Meta(ge=0, le=1, description="Only tokens with p times the likeliest one's chance.")] = 0.0
     repetition_penalty: Annotated[float, Meta(ge=0.5, le=2, description="Above 1 discourages repetition.")] = 1.1
     dry_multiplier: Annotated[
-        float, Meta(ge=0, le=5, description="Above 0 keeps a reply from copying earlier ones; 0 is off.")
+        float, Meta(ge=0, le=5, description="Above 0 keeps a reply from copying earlier ones or its prompt; 0 is off.")
     ] = 0.8
     dry_allowed_length: Annotated[
         int, Meta(ge=1, le=200, description="So many tokens may be the same as before: a turn of phrase.")

@@ -275,7 +275,7 @@ def _request(claim: Claim, rendered: Rendered, sampling: Sampling, loras: tuple[
     return Request(
         id=f"{claim.job.id}:{claim.fence}", tokens=rendered.tokens, messages=rendered.messages, sampling=sampling,
         loras=loras, seed=seed, lane=claim.job.lane, spoken=rendered.spoken,
-        speakers=rendered.speakers,
+        told=rendered.told, speakers=rendered.speakers,
     )  # fmt: skip
 
 

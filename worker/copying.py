@@ -6,6 +6,9 @@ reply are a run of something said before, the token that would go on with the ru
 run is. It looks at what the persona has said and at how it was told to speak, less whatever its card says of it, what
 it is told of the world, people's words, and numbers: those it may say as often as it likes (`spoken`).
 
+What it is told and never to say, it hardly begins: labels, directions, and what it is (`worker/reciting.py`). There the
+growing cost comes too late, for a few words of a direction are enough to be seen by everybody.
+
 Where several people talk, each line of the prompt begins with a name, and a small model begins its reply with the one
 that it read last, or with its own, and is out of its voice by that: 69 of 96 first replies of SmolLM2-135M as Captain
 Mira, and 47 of all in her voice; with such beginnings held back (`Turns`) none, and 90. In a DM 89 are.
@@ -68,22 +71,42 @@ NO_TURNS = Turns()
 
 
 class Copies:
-    """Runs of tokens that were `spoken` before. `allowed`: a run so long is no copy yet, it is a turn of phrase."""
+    """Runs of tokens that were `spoken` before. `allowed`: a run so long is no copy yet, it is a turn of phrase.
+    `told`: runs of which the last token never follows the others. A multiplier of 0 lets all of these be said."""
 
-    def __init__(self, spoken: tuple[Tokens, ...], multiplier: float, allowed: int, turns: Turns = NO_TURNS) -> None:
+    def __init__(
+        self, spoken: tuple[Tokens, ...], multiplier: float, allowed: int, turns: Turns = NO_TURNS,
+        told: tuple[Tokens, ...] = (),
+    ) -> None:  # fmt: skip
         self._spoken, self._multiplier, self._allowed, self._turns = spoken, multiplier, allowed, turns
+        self._told = _by_length(told) if multiplier else {}
 
     def penalties(self, said: Sequence[int]) -> dict[int, float]:
         """By token that would go on with a copy: what is taken off its score, in nats at temperature 1."""
         if turn := self._turns.penalties(said):
             return turn
+        found = self._recited(said)
         if not self._multiplier or not self._spoken or len(said) < self._allowed:
-            return {}
-        found: dict[int, float] = {}
+            return found
         for text, end in _index(self._spoken, self._allowed).get(tuple(said[-self._allowed :]), ()):
             penalty = min(MOST, self._multiplier * GROWTH ** (_run(said, text, end, self._allowed) - self._allowed))
             found[text[end]] = max(penalty, found.get(text[end], 0.0))
         return found
+
+    def _recited(self, said: Sequence[int]) -> dict[int, float]:
+        """What would go on with what it was told."""
+        ends = (told.get(tuple(said[-size:]), ()) for size, told in self._told.items())
+        return {end: NEVER for after in ends for end in after}
+
+
+@lru_cache(maxsize=32)
+def _by_length(told: tuple[Tokens, ...]) -> dict[int, dict[Tokens, tuple[int, ...]]]:
+    """By how many tokens come before it: what must not follow which."""
+    found: dict[int, dict[Tokens, tuple[int, ...]]] = {}
+    for *head, end in told:
+        ends = found.setdefault(len(head), {})
+        ends[tuple(head)] = (*ends.get(tuple(head), ()), end)
+    return found
 
 
 @lru_cache(maxsize=32)

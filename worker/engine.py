@@ -55,7 +55,7 @@ class _Row:
         self.dice = torch.Generator().manual_seed(request.seed)
         self.tokens = list(request.tokens)
         sampling = request.sampling
-        self.copies = Copies(request.spoken, sampling.dry_multiplier, sampling.dry_allowed_length, turns)
+        self.copies = Copies(request.spoken, sampling.dry_multiplier, sampling.dry_allowed_length, turns, request.told)
         self.lora = ""  # not settled yet
         self.slot: int | None = None
         self.kept: Kept | None = None

@@ -19,7 +19,8 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
 
     `history_dropped` counts the oldest history lines that were left out; `dropped` names sections and lines that were.
     The first `own` messages are the card's: its character, and its examples. `spoken`, in tokens: what a reply should
-    not copy, which is the persona's earlier replies and the stage directions. `speakers`: for whom it must not speak.
+    not copy, which is the persona's earlier replies and the stage directions; `told`: how what is never said begins,
+    each with the token that must not follow. `speakers`: for whom it must not speak.
     """
 
     messages: tuple[dict[str, str], ...]
@@ -28,6 +29,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     history_dropped: int = 0
     own: int = 0
     spoken: tuple[tuple[int, ...], ...] = ()
+    told: tuple[tuple[int, ...], ...] = ()
     speakers: Speakers = NOBODY
 
 
@@ -38,7 +40,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `loras` are versions in order of preference (the one that serves, then earlier good ones); the base comes last
     without being named. `after` is the id of a request with the same prompt: whoever keeps what was read of a prompt
     may let this one wait for that. With `choices` no reply is wanted, but how likely each of them is to come next.
-    `spoken`, `speakers`: see `Rendered`.
+    `spoken`, `told`, `speakers`: see `Rendered`.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     choices: tuple[tuple[int, ...], ...] = ()
     spoken: tuple[tuple[int, ...], ...] = ()
+    told: tuple[tuple[int, ...], ...] = ()
     speakers: Speakers = NOBODY
 
 

@@ -20,6 +20,7 @@ from core.text import clean
 from worker.controls import Controls, marks
 from worker.copying import Turns, spoken
 from worker.generator import Rendered
+from worker.reciting import Opening, openings
 
 Messages = list[dict[str, str]]
 CUT = "\n[…]\n"
@@ -89,7 +90,7 @@ class Renderer:
         return Rendered(
             messages=tuple(draft.messages()), tokens=tuple(tokens[-budget:]), dropped=tuple(draft.dropped),
             history_dropped=draft.gone, own=bool(draft.system) + len(draft.examples), spoken=self._spoken(draft),
-            speakers=prompt.speakers,
+            told=self._told(draft), speakers=prompt.speakers,
         )  # fmt: skip
 
     def _spoken(self, draft: _Draft) -> tuple[tuple[int, ...], ...]:
@@ -105,6 +106,17 @@ class Renderer:
         free.append(draft.message)
         shown = [line.text for line in draft.examples if line.role == "assistant"]
         return (*self._runs(said, free), *self._runs(told, (*free, *shown)))
+
+    def _told(self, draft: _Draft) -> tuple[tuple[int, ...], ...]:
+        """How what it is told begins, at the beginning of a reply or of a line, and behind another sentence."""
+        free = [*(line.text for line in draft.examples), *(line.text for line in draft.history if line.role == "user")]
+        found = openings((*draft.system, *draft.asides), (*free, draft.message))
+        return tuple(self._held(one, lead) for one in found for lead in ("", " "))
+
+    def _held(self, opening: Opening, lead: str) -> tuple[int, ...]:
+        """The tokens of an opening, and the first one that it goes on with."""
+        head = f"{lead}{opening.head}"
+        return self._encoded(head + opening.then)[: len(self._encoded(head)) + 1]
 
     def _runs(self, said: Sequence[str], free: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         pieces = [piece for text in said for piece in _BREAKS.split(text)]

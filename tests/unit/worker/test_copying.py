@@ -35,6 +35,19 @@ def test_no_reply_begins_as_if_somebody_else_spoke() -> None:
     assert [{}, {}, {}] == [copies.penalties(said) for said in ([2], [1, 2, 3], [3, 1])]
 
 
+def test_what_it_was_told_is_not_begun() -> None:
+    """By whatever the reply begins; of several that begin alike, none goes on. The copy that is said besides counts as
+    ever."""
+    copies = Copies(BEFORE, 0.5, 3, told=((2, 3, 4), (2, 3, 5), (7, 9), (9, 2, 3, 8)))
+
+    assert {4: NEVER, 5: NEVER} == copies.penalties([2, 3])
+    assert {9: NEVER} == copies.penalties([1, 2, 7])
+    assert {4: NEVER, 5: NEVER, 8: NEVER} == copies.penalties([9, 2, 3])
+    assert {5: 0.5, 7: 0.5} == copies.penalties([2, 3, 4])
+    assert [{}, {}] == [copies.penalties(said) for said in ([], [3, 2])]
+    assert {} == Copies((), 0.0, 3, told=((7, 9),)).penalties([7])
+
+
 def test_what_can_only_be_said_in_one_way_is_held_back_no_more_than_so_much() -> None:
     """However long the run is: a loop is left long before."""
     long = tuple(range(60))

@@ -1,11 +1,13 @@
 """worker/engine.py: whoever is in the batch, everybody gets the reply that they would get alone."""
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 import worker.engine
 from personas.sampling import Sampling
@@ -67,6 +69,23 @@ def test_what_is_streamed_is_what_the_reply_says() -> None:
     ends, streamed = run(batch)
 
     assert {name: end.text for name, end in ends.items()} == streamed
+
+
+def test_what_it_is_told_is_not_recited_unless_that_is_switched_off() -> None:
+    """Alone and in company, streamed and whole."""
+    usual, off = WARM.merged({"repetition_penalty": 1.0}), WARM.merged({"repetition_penalty": 1.0, "dry_multiplier": 0})
+    plain = alone(ask(1, usual)).text
+    told = tuple(pair for pair in itertools.pairwise(plain.encode()) if max(pair) < 128)
+    requests = [replace(ask(at, sampling), told=told) for at, sampling in ((1, usual), (2, usual))]
+    batch = engine()
+    for request in requests:
+        batch.add(request)
+    ends, streamed = run(batch)
+
+    assert told
+    assert [] == [text for text in streamed.values() if {*itertools.pairwise(text.encode())} & {*told}]
+    assert {name: end.text for name, end in ends.items()} == streamed
+    assert plain == alone(replace(ask(1, off), told=told)).text
 
 
 def test_a_cancelled_request_ends_within_a_step_and_the_others_go_on() -> None:

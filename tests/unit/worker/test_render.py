@@ -52,6 +52,17 @@ def test_an_example_of_the_card_is_given_as_a_reply_once() -> None:
     assert not any(b"elcome aboard" in bytes(one) for one in rendered.spoken[1:])
 
 
+def test_a_reply_does_not_recite_what_it_was_told() -> None:
+    """Neither at its beginning nor behind a sentence. What people have said, it may say."""
+    asides = (Section("memories", 'You remember:\n- today, Ann: "Momo."'), Section("manner", "Speak as Mira. Ask me."))
+    lines = (Said("user", "Ask me."), Said("assistant", "Speak as Mira."))
+    rendered = Renderer(Bytes(), 2000).render(Prompt((WHO,), (), lines, asides, Said("user", "Momo?")), 50)
+    told = [bytes(one).decode() for one in rendered.told]
+
+    assert ["You are Mira.", "You remember:", "today, Ann:", "Today, Ann:", "- ", "Speak as "] == told[::2]
+    assert told[1::2] == [f" {one}" for one in told[::2]]
+
+
 def test_a_reply_in_a_group_begins_with_nobody_s_name() -> None:
     """Nor with the persona's own; names that are words with which sentences begin are left alone. In a DM, none is
     shown, and all may be said."""
