@@ -2,7 +2,8 @@
 
 Training on somebody's words needs a recorded yes (a *basis*). For the terminal's owner and for imported files the
 operator's own statement stands in, recorded once with its date and wording. Whoever says no is not asked again, and
-nobody's statement stands in for them. Pooling with other scopes is a separate yes, which the terminal does not give.
+nobody's statement stands in for them, also once that is forgotten; then they are asked anew. Pooling with other scopes
+is a separate yes, which the terminal does not give.
 """
 
 import logging
@@ -83,6 +84,7 @@ class Privacy:
         return {
             "person": person,
             "consent": {k.decode(): v.decode() for k, v in consent.items()},
+            "only_their_own_word_counts": await self.consents.speaks_alone(person),
             "conversations": {talk: await self._conversation(talk, person) for talk in talks},
             "memories": {
                 str(persona): [msgspec.to_builtins(memory) for memory in await self._memories.about(person, persona)]
@@ -150,8 +152,8 @@ class Privacy:
             await self._personalities.forget(person, one)
         if persona is None:
             await self._ledger.unpark(person)
-            theirs = (keys.CONSENT, keys.ASKING, keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)
-            await self._client.do("DEL", *(key(person) for key in theirs))
+            await self.consents.forget(person)
+            await self._client.do("DEL", *(key(person) for key in (keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)))
         stopped |= await self._stop(person, persona)  # again: a night may have kept one meanwhile
         await self._loras.release(person, sorted(stopped))
         if self._embedded:

@@ -1,10 +1,12 @@
 """Who allowed what: training on somebody's words and votes, and, a separate question, sharing what was learned.
 
-A *basis* says why it is allowed. A no is kept as an empty one, so that nobody's statement can stand in for it later.
+A *basis* says why it is allowed. A no is kept as an empty one, so that nobody's statement can stand in for it later. Of
+a no that is forgotten a mark stays, without a name, so that it does not become the operator's yes.
 
 Who may be asked is claimed before, by one of however many processes, and noted after: that they were.
 """
 
+import hashlib
 import secrets
 import time
 from collections.abc import Iterable
@@ -18,6 +20,20 @@ BATCH = 1000
 CLAIMED = 180  # seconds that a claim holds, should whoever has it die
 REST = 6 * 3600  # seconds between two hints that everybody in a room reads
 
+# KEYS: their consent, and who speaks for themselves alone. ARGV: their mark, and what is recorded, the basis first.
+_FIRST = """
+if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 then return 0 end
+if redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[3]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+return 1
+"""
+# KEYS: as above, and who is just being asked. ARGV: their mark, and the fields of each basis.
+_FORGET = """
+for _, said in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV, 2))) do
+  if said == '' then redis.call('SADD', KEYS[2], ARGV[1]) end
+end
+redis.call('DEL', KEYS[1], KEYS[3])
+"""
 # KEYS: their consent, who is just being asked, and the room that reads it, if one does. ARGV: whose claim it is.
 _CLAIM = """
 local known = redis.call('HMGET', KEYS[1], 'basis', 'asked')
@@ -69,10 +85,17 @@ class Consents:
 
     async def first(self, person: str, basis: str, wording: str, purpose: Purpose = Purpose.TRAIN) -> bool:
         """Record a basis where there is neither one nor a no. True if it was: then the wording must be shown."""
-        if await self._client.do("HSETNX", keys.CONSENT(person), _FIELDS[purpose][0], basis):
-            await self.say(person, basis, wording, purpose)
-            return True
-        return False
+        names = [keys.CONSENT(person), keys.OWN_WORD.pattern]
+        return bool(await self._client.script(_FIRST, names, [_mark(person), *_row(basis, wording, purpose)]))
+
+    async def speaks_alone(self, person: str) -> bool:
+        """Did somebody say no before they were forgotten, and nothing since? Then nobody's statement stands in."""
+        return bool(await self._client.do("SISMEMBER", keys.OWN_WORD.pattern, _mark(person)))
+
+    async def forget(self, person: str) -> None:
+        """All of it; of a no the mark stays that it was one."""
+        names = [keys.CONSENT(person), keys.OWN_WORD.pattern, keys.ASKING(person)]
+        await self._client.script(_FORGET, names, [_mark(person), *(why for why, *_ in _FIELDS.values())])
 
     async def claim(self, person: str, room: str = "") -> Claim | None:
         """Who may be asked now: not who was asked or is being asked, never who has said yes or no, and nobody in a room
@@ -95,9 +118,8 @@ class Consents:
 
     async def say(self, person: str, basis: str, wording: str, purpose: Purpose = Purpose.TRAIN) -> None:
         """Record somebody's own word, whatever was there before. An empty basis is a no."""
-        why, words, when = _FIELDS[purpose]
-        pairs = (why, basis, words, wording, when, int(time.time()))
-        await self._client.do("HSET", keys.CONSENT(person), *pairs)
+        said = ("HSET", keys.CONSENT(person), *_row(basis, wording, purpose))
+        await self._client.do_all([said, ("SREM", keys.OWN_WORD.pattern, _mark(person))])
 
     async def basis(self, person: str, purpose: Purpose = Purpose.TRAIN) -> str:
         """Why it is allowed; empty if it is not."""
@@ -114,3 +136,13 @@ class Consents:
             rows = await self._client.do_all([("HMGET", keys.CONSENT(p), *fields) for p in batch], atomic=False)
             found |= {person for person, row in zip(batch, rows, strict=True) if all(row)}
         return found
+
+
+def _row(basis: str, wording: str, purpose: Purpose) -> tuple[str, str, str, str, str, int]:
+    why, words, when = _FIELDS[purpose]
+    return why, basis, words, wording, when, int(time.time())
+
+
+def _mark(person: str) -> str:
+    """Of whom nothing is to be kept, not even an id."""
+    return hashlib.sha256(person.encode()).hexdigest()[:24]
