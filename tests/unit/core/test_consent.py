@@ -207,6 +207,29 @@ async def test_who_never_said_no_is_forgotten_without_a_trace(client: Client, co
     assert await consents.first("discord:2", "operator", "another file")
 
 
+async def test_the_operators_word_is_not_that_of_a_guest_in_the_terminal(client: Client, consents: Consents) -> None:
+    """Also where it was recorded before guests were asked: they have said nothing, so they are asked."""
+    guest, owner = "console:local:ben", "console:local:me"
+    for person in (guest, owner, "discord:2"):
+        for field, words in (("basis", "wording"), ("pool", "pool_wording")):
+            await client.do("HSET", keys.CONSENT(person), field, "operator", words, "of then")
+    asked = replace(DONE, author=Person(guest, "Ben"))
+
+    assert {owner, "discord:2"} == await consents.allowing([guest, owner, "discord:2"], pool=True)
+    assert ["", "operator"] == [await consents.basis(one, Purpose.POOL) for one in (guest, owner)]
+    assert ({}, True) == (await consents.told(guest), "basis" in await consents.told(owner))
+    assert not await consents.first("console:local:cy", "operator", "a file")
+
+    answers: list[Answer] = []
+
+    async def show(person: Person, question: Answer) -> None:
+        answers.append(question)
+
+    await asking(consents).ask(asked, show)
+    await consents.say(guest, "asked", "yes")
+    assert ([question(PLAIN_CARD)], {guest}) == (answers, await consents.allowing([guest]))
+
+
 async def test_in_a_room_where_all_read_it_there_is_a_hint(consents: Consents) -> None:
     """Unless the platform can say something to one person alone."""
     assert hint(PLAIN_CARD) == await shown(asking(consents), by(1))
