@@ -26,7 +26,7 @@ from core.store.conversations import Conversations
 from core.store.erasing import erase_log
 from core.store.ledger import Entry, Ledger
 from core.store.loras import Loras, common
-from core.store.memories import Memories
+from core.store.memories import BIN_FOR, Memories
 from core.store.nights import Nights
 from core.store.personalities import Personalities
 from core.store.queue import Queue, decode_result
@@ -159,6 +159,24 @@ class Privacy:
         if self._embedded:
             await self._erase_log()
         return {**went, "LoRAs": len(stopped)}
+
+    async def erase_one(self) -> None:
+        """Something was forgotten by itself: it goes from the file of our own Redis, too, but for the copy that may be
+        had back for a day. That goes when `erase_late` is next asked after it."""
+        if self._embedded:
+            await self._client.do("SET", keys.ERASE_DUE.pattern, time.time() + BIN_FOR, "NX")
+            await self._erase_log()
+
+    async def erase_late(self, now: float) -> None:
+        """What could be had back and no longer can: it goes from the file, too. Another copy may have come since."""
+        due = await self._client.do("GET", keys.ERASE_DUE.pattern)
+        if due is None or float(due) > now:
+            return
+        if await self._client.scan(keys.MEMORY_BIN("*")):
+            await self._client.do("SET", keys.ERASE_DUE.pattern, now + BIN_FOR)
+        else:
+            await self._client.do("DEL", keys.ERASE_DUE.pattern)
+        await self._erase_log()
 
     async def _erase_log(self) -> None:
         """All is forgotten, whatever comes of this; so nobody is told that it failed."""

@@ -22,7 +22,7 @@ ROOMLESS = {
     "CLOCK", "DEPTH", "FENCE", "TICK", "TURN", "BELL", "CANCELS", "CARRIER", "ASKED", "ASKED_TOLD", "CARD", "LORAS_OF",
     "TAINTED", "LORAS_GONE", "LORA_FAULT", "LORA_FAULTS", "LORA_FAULTY", "SECTION", "REACTIONS", "REPLIED_TO",
     "RATED_BY", "NIGHTS", "WEIGHED", "KNOWLEDGE", "PASSAGES", "COUNTED_IN", "NIGHT_RUN", "CONSENT", "ASKING",
-    "OWN_WORD", "WORKER", "WORKERS", "SESSIONS",
+    "OWN_WORD", "ERASE_DUE", "WORKER", "WORKERS", "SESSIONS",
 }  # fmt: skip
 
 SOURCES = "".join(inspect.getsource(module) for module in (room, memory, personality, memories, reflections))
