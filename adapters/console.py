@@ -28,12 +28,12 @@ from core.errors import InputError, LimenError
 from core.events import Addressed, AnyEvent, Attachment, Command, Kind, Message, Person, Place, Reaction, quote
 from core.files import File
 from core.jobs import Done, Failed
-from core.scopes import CONSOLE
+from core.scopes import CONSOLE, OWNER
 from core.speakers import LONGEST
 from personas.card import Card
 
 ACCOUNT = "console:local"
-PERSON = "console:local:me"
+PERSON = OWNER
 PLACE = Place(CONSOLE, "local", "me", kind=Kind.DM)
 QUIT = ("quit", "exit", "q", "bye")
 HERE = """

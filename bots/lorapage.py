@@ -34,7 +34,7 @@ def place(persona: PersonaKey) -> str:
 
 def page(seen: Overview, whole: bool = True) -> str:
     """Everybody with their versions; if `whole`, also those that nobody uses, and what is wrong."""
-    rows = [row for key, serving in seen.everyone.items() for row in _persona(key, serving)]
+    rows = [row for key, serving in seen.everyone.items() for row in _persona(key, serving, seen.common.get(key))]
     if not rows:
         nobody = "No persona" if whole else "No persona of this card"
         rows = [f"{nobody} has a LoRA yet; `limen lora add FOLDER --persona NAME` brings one in."]
@@ -46,12 +46,15 @@ def page(seen: Overview, whole: bool = True) -> str:
     return "\n".join(rows)
 
 
-def _persona(key: PersonaKey, serving: Serving) -> Iterator[str]:
+def _persona(key: PersonaKey, serving: Serving, common: Serving | None) -> Iterator[str]:
+    """`common`: what it speaks with, if that is the card's."""
     yield click.style(place(key), bold=True)
-    yield _row("live", serving.live)
-    if serving.canary:
-        since = f" for {span(time.time() - serving.began)}" if serving.began else ""
-        yield _row("on trial", f"{serving.canary}, {serving.share:.0%} of the sessions{since}")
+    yield _row("live", f"the card's, {common.live}" if common else serving.live)
+    tried = common or serving
+    if tried.canary:
+        since = f" for {span(time.time() - tried.began)}" if tried.began else ""
+        whose = "" if serving.canary else "the card's, "
+        yield _row("on trial", f"{whose}{tried.canary}, {tried.share:.0%} of the sessions{since}")
     if serving.pinned:
         yield _row("pinned", "no night changes it; `limen lora pin --off` lets them")
     for number, past in enumerate(serving.history[:SHOWN]):

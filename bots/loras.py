@@ -18,7 +18,7 @@ from core.jobs import BASE
 from core.nights import Manifest
 from core.privacy import iso
 from core.settings import Settings
-from core.store.loras import Fault, Made, Serving, family, fresh
+from core.store.loras import CARD, Fault, Made, Serving, common, family, fresh
 from personas import shape
 
 if TYPE_CHECKING:
@@ -39,13 +39,15 @@ class Use(msgspec.Struct, frozen=True):
 
 class Overview(msgspec.Struct, frozen=True):
     """All LoRAs of a home. `missing`: versions that should serve and are not in the store; `tainted`: those that hold
-    what somebody asked to be forgotten."""
+    what somebody asked to be forgotten; `common`: who speaks with what all scopes of the card have in common, and with
+    what."""
 
     everyone: dict[PersonaKey, Serving]
     unused: tuple[str, ...]
     missing: tuple[str, ...]
     faults: tuple[Fault, ...]
     tainted: tuple[str, ...] = ()
+    common: Everyone = {}
 
 
 def store(settings: Settings) -> "LoraStore":
@@ -138,7 +140,15 @@ async def overview(p: Parts) -> Overview:
         tuple(sorted(serving - set(there))),
         tuple(await p.loras.faults()),
         tainted,
+        speaking(everyone, p.settings.night.pool == "card"),
     )
+
+
+def speaking(everyone: Everyone, pool: bool) -> dict[PersonaKey, Serving]:
+    """Who speaks with the card's common LoRA, having nothing of its own, and with what. Nobody without `pool`."""
+    own = {key: serving for key, serving in everyone.items() if pool and key.scope != CARD and serving.untaught}
+    found = {key: serving.over(everyone.get(common(key), Serving())) for key, serving in own.items()}
+    return {key: serving for key, serving in found.items() if serving.live != BASE}
 
 
 def roles(serving: Serving) -> dict[str, str]:
@@ -175,13 +185,14 @@ def need_own(persona: PersonaKey, version: str, origin: Made | None = None) -> N
         raise LoraError(said, "if both are to have it, `limen lora add` its folder for this one too")
 
 
-def plain(persona: PersonaKey, serving: Serving) -> dict[str, Any]:
-    """A persona and what it serves with, as plain data."""
+def plain(persona: PersonaKey, serving: Serving, common: Serving | None = None) -> dict[str, Any]:
+    """A persona and what it serves with, as plain data. `common`: what it speaks with, if that is the card's."""
     return {
         "persona": persona.card,
         "scope": persona.scope,
         "account": persona.account,
         "live": serving.live,
+        "speaks_with": (common or serving).live,
         "canary": serving.canary,
         "share": serving.share,
         "trial_began": iso(serving.began) if serving.canary else "",

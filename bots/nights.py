@@ -98,6 +98,7 @@ async def clock(p: Parts, alone: bool = False) -> "Clock | None":
 
     async def left() -> None:
         await clear_left(p)
+        await p.privacy.erase_late(time.time())
 
     return Clock(p.nights, comes, start, others, 2 * p.settings.night.budget_minutes * 60, [trials, copies, left])
 

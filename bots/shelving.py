@@ -6,7 +6,7 @@ Those that a card names itself (`knowledge.files`) are brought there whenever bo
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,8 @@ from bots.assemble import Parts, parts, settings
 from bots.options import PersonaName, json_option, show_json
 from bots.words import many
 from core import cards
-from core.errors import InputError
+from core.errors import InputError, StoreError
+from core.settings import Settings
 from core.store.knowledge import LONGEST, MOST, File, Knowledge, read
 from core.text import clean
 from personas import library
@@ -185,6 +186,43 @@ async def bring(p: Parts) -> None:
                 await shelf.add(entry.card.name, file)
         for gone in {name for name, file in there.items() if file.of_card} - {file.name for file in named}:
             await shelf.remove(entry.card.name, gone)
+
+
+class Foreseen:
+    """What a talk that begins now could look things up in, as the worker's shelf asks for it. Keeps nothing."""
+
+    def __init__(self, files: list[File], made: Mapping[str, bytes]) -> None:
+        self._files, self._made = files, made
+
+    async def version(self, card: str) -> int:
+        return 0
+
+    async def files(self, card: str) -> list[File]:
+        return self._files
+
+    async def vectors(self, card: str, embedder: str) -> dict[str, bytes]:
+        return dict(self._made)
+
+    async def keep(self, card: str, embedder: str, made: Mapping[str, bytes], gone: Sequence[str]) -> None:
+        pass
+
+
+async def foresee(settings: Settings, entry: Entry, embedder: str) -> Foreseen:
+    """The texts that a card names, as they are now, and those that were brought by hand, with the vectors that there
+    are. Where Redis was never started, or is out of reach, nothing was brought."""
+    assert entry.card
+    named = await asyncio.to_thread(_named, entry)
+    there: list[File] = []
+    made: dict[str, bytes] = {}
+    try:
+        if url := await up.redis_url_if_any(settings):
+            async with parts(settings, url) as p:
+                there = await Knowledge(p.client).files(entry.card.name)
+                made = await Knowledge(p.client).vectors(entry.card.name, embedder)
+    except StoreError as error:
+        log.warning("texts that were brought by hand are not seen: %s", error)
+    names = {file.name for file in named}
+    return Foreseen([*named, *(file for file in there if not file.of_card and file.name not in names)], made)
 
 
 def _named(entry: Entry) -> list[File]:

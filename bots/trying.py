@@ -1,6 +1,7 @@
 """`limen persona try`: what a message would call for, rule by rule, and the very prompt that would be sent. Sends none.
 
-Imports the worker inside its functions. Without `--scope` nobody has met the persona, and no Redis is asked.
+Imports the worker inside its functions. Without `--scope` nobody has met the persona, and Redis is asked for nothing
+but the texts that a first talk could look things up in.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from bots import trypage, up, working
+from bots import shelving, trypage, up, working
 from bots.assemble import Parts, parts, settings
 from bots.options import PersonaName, account_option, json_option, scope_option, show_json
 from core import cards
@@ -27,6 +28,7 @@ from core.settings import Settings
 from core.text import clean
 from personas import library, shape
 from personas.card import Card
+from personas.library import Entry
 
 if TYPE_CHECKING:
     from worker.embed import Embedder
@@ -42,6 +44,7 @@ PATIENCE = 3.0  # seconds after which somebody who waits is told why
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants to know: `given` has the options as they were typed."""
 
+    entry: Entry
     card: Card
     text: str
     given: Mapping[str, Any]
@@ -66,15 +69,17 @@ def try_(ctx: click.Context, /, card: str, text: str, whole: bool, as_json: bool
     """Show what a message would call for, without asking the model.
 
     CARD is a persona's name or the file of a card. What is shown: the rule that holds (or why each does not), whether
-    it knows about what is asked, what comes to mind, and the prompt that would be sent, with its tokens. It takes a few
-    seconds, and longer the first time.
+    it knows about what is asked, what comes to mind, and the prompt that would be sent, with its tokens. Most of
+    the time that it takes goes into loading torch.
     """
     if given["clock"] and not re.fullmatch(CLOCK, given["clock"]):
         raise click.BadParameter("expected HH:MM, such as 22:30", param_hint="--time")
     if not text.strip():
         raise InputError("there is nothing in that message", 'say something: limen persona try mira "hello"')
     s = settings(ctx)
-    asked = Asked(card=found(card, s.home), text=clean(text), given=given)
+    entry = found(card, s.home)
+    assert entry.card
+    asked = Asked(entry=entry, card=entry.card, text=clean(text), given=given)
     _check(asked)
     result = asyncio.run(_tried(s, asked))
     if as_json:
@@ -83,9 +88,14 @@ def try_(ctx: click.Context, /, card: str, text: str, whole: bool, as_json: bool
         click.echo("\n".join(trypage.page(result, whole)))
 
 
-def found(card: str, home: Path) -> Card:
-    """The card in a file, or of a name. Raises CardError or UnknownPersona."""
-    return cards.read(Path(card).expanduser()) if is_path(card) else cards.load(card, library.folders(home))
+def found(card: str, home: Path) -> Entry:
+    """The card in a file, or of a name, and where it lies. Raises CardError or UnknownPersona."""
+    if is_path(card):
+        path = Path(card).expanduser()
+        read = cards.read(path)
+        return Entry(read.name, path, read)
+    sound = cards.load(card, library.folders(home))
+    return library.find(sound.name, library.folders(home))
 
 
 def is_path(card: str) -> bool:
@@ -125,7 +135,9 @@ async def _patience() -> AsyncIterator[None]:
 
     async def tell() -> None:
         await asyncio.sleep(PATIENCE)
-        click.echo("comparing the message with all that the card says ...", err=True)
+        click.echo(
+            "loading what compares meanings, and comparing the message with all that the card says ...", err=True
+        )
 
     telling = asyncio.create_task(tell())
     try:
@@ -142,7 +154,7 @@ async def _judged(settings: Settings, asked: Asked, p: Parts | None) -> dict[str
     from worker.judge import reminded
 
     embedder = await asyncio.to_thread(working.embedder, settings)
-    judge = _judge(settings, embedder, p)
+    judge = await _judge(settings, asked, embedder, p)
     scene, dials, memories = await _self(asked, embedder, p)
     now = judge.now(asked.text, dials)
     now = msgspec.structs.replace(now, first_contact=asked.given["first"], mood=asked.given["mood"])
@@ -168,14 +180,15 @@ async def _judged(settings: Settings, asked: Asked, p: Parts | None) -> dict[str
     }
 
 
-def _judge(settings: Settings, embedder: "Embedder | None", p: Parts | None) -> "Judge":
-    """Decides as a worker does. Knowledge files are in Redis, so they are seen with `--scope` only."""
+async def _judge(settings: Settings, asked: Asked, embedder: "Embedder | None", p: Parts | None) -> "Judge":
+    """Decides as a worker does, with the texts of the living persona, or of one that begins now."""
     from core.store.knowledge import Knowledge
     from worker.judge import Judge
     from worker.nearness import Nearness
     from worker.shelf import Shelf
 
-    shelf = Shelf(Knowledge(p.client)) if p else None
+    new = None if p or not embedder else await shelving.foresee(settings, asked.entry, embedder.id)
+    shelf = Shelf(Knowledge(p.client)) if p else Shelf(new) if new else None
     nearness = Nearness(embedder, settings.worker.cache) if embedder else None
     conversations, unknown = p.conversations if p else None, settings.knowledge.unknown
     return Judge(conversations, nearness, settings.timezone, shelf=shelf, unknown=unknown, patient=True)

@@ -33,6 +33,11 @@ async def ensure_redis(settings: Settings) -> str:
     return settings.redis_url or await asyncio.to_thread(server.ensure, settings.home)
 
 
+async def redis_url_if_any(settings: Settings) -> str:
+    """The same, but empty where this home has never had a Redis. Raises StoreError."""
+    return await ensure_redis(settings) if settings.redis_url or server.known(settings.home) else ""
+
+
 async def redis_url_if_running(settings: Settings) -> str:
     """The URL of the Redis of this home if it is up; starts nothing."""
     if settings.redis_url:

@@ -2,7 +2,8 @@
 
 Training on somebody's words needs a recorded yes (a *basis*). For the terminal's owner and for imported files the
 operator's own statement stands in, recorded once with its date and wording. Whoever says no is not asked again, and
-nobody's statement stands in for them. Pooling with other scopes is a separate yes, which the terminal does not give.
+nobody's statement stands in for them, also once that is forgotten; then they are asked anew. Pooling with other scopes
+is a separate yes, which the terminal does not give.
 """
 
 import logging
@@ -25,7 +26,7 @@ from core.store.conversations import Conversations
 from core.store.erasing import erase_log
 from core.store.ledger import Entry, Ledger
 from core.store.loras import Loras, common
-from core.store.memories import Memories
+from core.store.memories import BIN_FOR, Memories
 from core.store.nights import Nights
 from core.store.personalities import Personalities
 from core.store.queue import Queue, decode_result
@@ -83,6 +84,7 @@ class Privacy:
         return {
             "person": person,
             "consent": {k.decode(): v.decode() for k, v in consent.items()},
+            "only_their_own_word_counts": await self.consents.speaks_alone(person),
             "conversations": {talk: await self._conversation(talk, person) for talk in talks},
             "memories": {
                 str(persona): [msgspec.to_builtins(memory) for memory in await self._memories.about(person, persona)]
@@ -150,13 +152,31 @@ class Privacy:
             await self._personalities.forget(person, one)
         if persona is None:
             await self._ledger.unpark(person)
-            theirs = (keys.CONSENT, keys.ASKING, keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)
-            await self._client.do("DEL", *(key(person) for key in theirs))
+            await self.consents.forget(person)
+            await self._client.do("DEL", *(key(person) for key in (keys.SPOKE_IN, keys.ASKED, keys.ASKED_TOLD)))
         stopped |= await self._stop(person, persona)  # again: a night may have kept one meanwhile
         await self._loras.release(person, sorted(stopped))
         if self._embedded:
             await self._erase_log()
         return {**went, "LoRAs": len(stopped)}
+
+    async def erase_one(self) -> None:
+        """Something was forgotten by itself: it goes from the file of our own Redis, too, but for the copy that may be
+        had back for a day. That goes when `erase_late` is next asked after it."""
+        if self._embedded:
+            await self._client.do("SET", keys.ERASE_DUE.pattern, time.time() + BIN_FOR, "NX")
+            await self._erase_log()
+
+    async def erase_late(self, now: float) -> None:
+        """What could be had back and no longer can: it goes from the file, too. Another copy may have come since."""
+        due = await self._client.do("GET", keys.ERASE_DUE.pattern)
+        if due is None or float(due) > now:
+            return
+        if await self._client.scan(keys.MEMORY_BIN("*")):
+            await self._client.do("SET", keys.ERASE_DUE.pattern, now + BIN_FOR)
+        else:
+            await self._client.do("DEL", keys.ERASE_DUE.pattern)
+        await self._erase_log()
 
     async def _erase_log(self) -> None:
         """All is forgotten, whatever comes of this; so nobody is told that it failed."""

@@ -6,6 +6,12 @@ from core.events import Kind, Person, Place, quote
 from core.settings import Scope
 
 CONSOLE = "console"
+OWNER = f"{CONSOLE}:local:me"  # of the terminal
+
+
+def is_guest(person: str) -> bool:
+    """Somebody else at the owner's terminal?"""
+    return person != OWNER and person.startswith(f"{CONSOLE}:local:")
 
 
 def scope_of(place: Place, person: Person, by: Scope) -> str:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from personas import languages, patterns, shape, yamlfile
+from personas import eras, languages, patterns, shape, yamlfile
 from personas.card import BIG_FIVE, PROMPT_CHARACTERS, Card, CardFaults, Rule, When
 from personas.conflicts import conflicts
 from personas.shape import Problem
@@ -29,8 +29,9 @@ def read(source: Path | str, name: str = "", beside: Path | None = None) -> Card
         raise CardFaults([Fault(error.file, error.line, "", error.message)]) from error
     _write_out(document.data)
     problems = list(shape.problems(document.data, Card))
-    card = _readable(document.data)
-    problems += _misfits(card, [problem.path for problem in problems])
+    card, unread = _readable(document.data), [problem.path for problem in problems]
+    problems += (one for one in _written(document.data) if one.path not in unread and one.path[:1] not in unread)
+    problems += _misfits(card, unread)
     if beside:
         problems += _missing(card, beside)
     if problems:
@@ -92,6 +93,44 @@ def _trait(given: object) -> object:
     return {"band": band, **trait}
 
 
+def _written(data: dict[str, Any]) -> Iterator[Problem]:
+    """What is seen where it stands in the file: what is said twice, emoji that are none, an empty line."""
+    feelings, consent = _listed(data.get("emotions")), data.get("consent")
+    for number, one in enumerate(feelings):
+        emoji = one.get("emoji") if isinstance(one, dict) else None
+        if isinstance(emoji, str) and not _is_emoji(emoji):
+            yield Problem(("emotions", number, "emoji"), _no_emoji(emoji))
+    yield from _twice("emotions", [one.get("name") if isinstance(one, dict) else None for one in feelings])
+    yield from _twice("names", _listed(data.get("names")))
+    if isinstance(consent, str) and not consent.strip():
+        yield Problem(("consent",), "is empty; expected text of 1 to 300 characters, or no such line")
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _twice(part: str, names: list[Any]) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for number, name in enumerate(names):
+        if isinstance(name, str) and number != (at := first.setdefault(" ".join(name.casefold().split()), number)):
+            yield Problem((part, number), f"{shape.shown(name)} is there already, as {part}[{at}]; expected each once")
+
+
+_PICTURES = re.compile("[0-9#*]\ufe0f?\u20e3|\u2139")  # keycaps, and the i of information: emoji made of letters
+
+
+def _is_emoji(text: str) -> bool:
+    """Is it one, or none at all, or somebody's own as platform:id?"""
+    bare = _PICTURES.sub("\u20e3", text)
+    sign = re.search("[©®\u2000-\U0010ffff]", bare) and not re.search(r"[^\W_]", bare)
+    return not text or bool(sign) or re.fullmatch(r"[a-z]+:\w+", text) is not None
+
+
+def _no_emoji(text: str) -> str:
+    return f"{shape.shown(text)} is no emoji; expected one, such as 👍, or platform:id"
+
+
 def _misfits(card: Card, unread: Collection[shape.Where]) -> Iterator[Problem]:
     """What is right by itself and wrong together. Says nothing that might only seem so for what is `unread`."""
     yield from _traits(card)
@@ -99,6 +138,8 @@ def _misfits(card: Card, unread: Collection[shape.Where]) -> Iterator[Problem]:
     for number, rule in enumerate(card.rules):
         yield from _rule(rule, ("rules", number), [path for path in unread if path[:2] == ("rules", number)])
         yield from _names(card, rule.when, ("rules", number, "when"), unread)
+    if (era := card.knowledge.era) and not eras.names_a_time(era):
+        yield Problem(("knowledge", "era"), f"{shape.shown(era)} names no time; expected {eras.FORMS}")
     for number, file in enumerate(card.knowledge.files):
         if not _below(file):
             yield Problem(("knowledge", "files", number), f"{file!r} must be a path below the card's own folder")
@@ -145,8 +186,8 @@ def _rule(rule: Rule, path: shape.Where, unread: Collection[shape.Where]) -> Ite
         yield Problem(here, f"expected at least one of {', '.join(when.__struct_fields__)}")
     if when.regex and (fault := patterns.fault(when.regex)):
         yield Problem((*here, "regex"), f"{shape.shown(when.regex)} {fault}")
-    if re.search(r"[A-Za-z0-9]", rule.react) and not re.fullmatch(r"[a-z]+:\w+", rule.react):
-        yield Problem((*path, "react"), f"{shape.shown(rule.react)} is no emoji; expected one, or platform:id")
+    if not _is_emoji(rule.react):
+        yield Problem((*path, "react"), _no_emoji(rule.react))
     if when.time and when.time[:5] == when.time[6:]:
         yield Problem((*here, "time"), f"{when.time} begins and ends at the same minute")
 

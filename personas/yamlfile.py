@@ -14,6 +14,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from personas import shape
 
 BYTES = 256_000
+LOOK = 16 * BYTES  # of a file that is larger, to find what makes it so
 DEPTH = 32
 T = TypeVar("T")
 
@@ -98,14 +99,14 @@ def read(source: Path | str, name: str = "") -> Document:
 def _bytes(path: Path, name: str) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(BYTES + 1)
+            return file.read(LOOK)
     except OSError as error:
         raise YamlError(name, 1, f"cannot be read: {error.strerror or error}") from error
 
 
 def _decode(raw: bytes, name: str) -> str:
     if len(raw) > BYTES:
-        raise YamlError(name, 1, f"is larger than {BYTES // 1000} kB")
+        raise _too_large(raw, name)
     if b"\0" in raw:
         raise YamlError(name, raw[: raw.index(b"\0")].count(b"\n") + 1, "holds a NUL byte: is this a text file?")
     try:
@@ -113,6 +114,18 @@ def _decode(raw: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise YamlError(name, line, "is not UTF-8 text; save the file as UTF-8") from error
+
+
+def _too_large(raw: bytes, name: str) -> YamlError:
+    """With the part that takes most of it. Nothing is read as YAML: parts begin where a line begins with a key."""
+    starts = [(found.start(), found[1].decode()) for found in re.finditer(rb"^([\w-]{1,60}):", raw, re.MULTILINE)]
+    ends = [*(start for start, _ in starts[1:]), len(raw)]
+    size, start, key = max(
+        ((end - at, at, key) for (at, key), end in zip(starts, ends, strict=False)), default=(0, 0, "")
+    )
+    more = " or more" if len(raw) == LOOK else ""
+    most = f"; most of that is {key}, which has {size // 1000:,} kB{more}" if key else ""
+    return YamlError(name, raw[:start].count(b"\n") + 1, f"is larger than {BYTES // 1000} kB{most}")
 
 
 def _broken(name: str, error: yaml.MarkedYAMLError, last: object = None) -> YamlError:

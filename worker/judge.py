@@ -177,6 +177,9 @@ class Judge:
     async def _meant(self, card: Card, now: Now, nearness: Nearness, knowing: Knowing) -> Judged:
         heard = await asyncio.to_thread(nearness.heard, now.text)
         passages = await self._shelf.find(card.name, heard, nearness) if self._shelf else ()
+        if self._shelf and self._patient:
+            await self._shelf.ready(card.name)
+            passages = await self._shelf.find(card.name, heard, nearness)
         judged = await asyncio.to_thread(_judged, card, now, heard, passages, nearness, knowing)
         if self._unknown == "off":
             return msgspec.structs.replace(judged, verdict=None, declines="")

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from core import era
+from personas import eras
 from personas.card import Card
 from worker.embed import Vectors
 from worker.nearness import Heard, Nearness, sentences
@@ -148,12 +149,12 @@ class Knowing:
 def limited(card: Card) -> bool:
     """Does the card say anything of what it knows and does not?"""
     knowledge = card.knowledge
-    return bool(knowledge.domains or knowledge.unknowns or era.year(knowledge.era) is not None)
+    return bool(knowledge.domains or knowledge.unknowns or eras.year(knowledge.era) is not None)
 
 
 def _past(card: Card, question: str) -> Verdict | None:
     """What had not been heard of in its time."""
-    last = era.year(card.knowledge.era)
+    last = eras.year(card.knowledge.era)
     later = era.unheard(question, last) if last is not None else None
     if later is None:
         return None

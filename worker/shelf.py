@@ -1,18 +1,19 @@
 """A card's knowledge files at hand: their passages with vectors, and those that a message is near to.
 
 Vectors are made once for each file and embedder, in the background: until then the rest is found. Takes texts from
-`core/store/knowledge.py`; decides nothing about what is known.
+`core/store/knowledge.py` or its like; decides nothing about what is known.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 import numpy as np
 
 from core.errors import StoreError
-from core.store.knowledge import File, Knowledge
+from core.store.knowledge import File
 from worker.embed import Vectors
 from worker.nearness import Heard, Nearness
 
@@ -37,6 +38,18 @@ class Passage(msgspec.Struct, frozen=True):
         return f"{self.file}#{self.number}"
 
 
+class Texts(Protocol):
+    """Where texts and their vectors come from, and vectors go to: `core/store/knowledge.py` says what these do."""
+
+    async def version(self, card: str) -> int: ...
+
+    async def files(self, card: str) -> list[File]: ...
+
+    async def vectors(self, card: str, embedder: str) -> dict[str, bytes]: ...
+
+    async def keep(self, card: str, embedder: str, made: Mapping[str, bytes], gone: Sequence[str]) -> None: ...
+
+
 class _Held:
     """What is held of one card."""
 
@@ -49,7 +62,7 @@ class _Held:
 class Shelf:
     """Of one worker. Raises StoreError."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: Texts) -> None:
         self._knowledge = knowledge
         self._held: dict[str, _Held] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}

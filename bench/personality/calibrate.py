@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from bench.personality.knowledge import balanced
 from core import config
-from core.era import unheard, year
+from core.era import unheard
 from personas import library
 from personas.card import Card
+from personas.eras import year
 from worker.embed import load
 from worker.knowing import Knowing, Weights
 from worker.nearness import Nearness

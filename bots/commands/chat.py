@@ -103,12 +103,12 @@ class Talk:
         if self.console.person.id == PERSON and await self.p.privacy.consent(PERSON, "operator", TERMINAL):
             await self.console.screen.aside(TERMINAL)
         await self.console.welcome(self.console.status.who.card)
-        if self.console.person.id != PERSON:
-            await self._ask()
+        await self._ask()
         await converse(self.console, intake, desk)
 
     async def _ask(self) -> None:
-        """A guest is asked what everybody is asked once: the owner's word is not theirs."""
+        """A guest is asked what everybody is asked once: the owner's word is not theirs. So is an owner whose no was
+        forgotten."""
 
         async def show(person: Person, question: Answer) -> None:
             await self.console.screen.aside(question.text)

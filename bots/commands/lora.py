@@ -98,7 +98,7 @@ def list_(ctx: click.Context, persona: str | None, as_json: bool) -> None:
         return
     show_json(
         {
-            "personas": [loras.plain(key, serving) for key, serving in shown.items()],
+            "personas": [loras.plain(key, serving, seen.common.get(key)) for key, serving in shown.items()],
             "unused": seen.unused,
             "missing": seen.missing,
             "to_be_rebuilt": seen.tainted,

@@ -79,6 +79,7 @@ async def forget_that(desk: "Desk", command: Command) -> Answer:
     await desk.engine.unsaying.untell(key, [gone.id])
     if gone.line:
         await desk.engine.unsaying.unsay(gone.talk, gone.line, gone.line if gone.ours else "")
+    await desk.privacy.erase_one()
     return Answer(
         text=f"Forgotten: “{shorten(gone.text, 80)}” /forget undo brings it back.", changed=True,
         choices=(Choice("Undo", "forget", "undo"),),

@@ -53,6 +53,14 @@ def octant(pad: Pad) -> str:
     return _NAMES[pleasure >= 0, arousal >= 0, dominance >= 0]
 
 
+def called(state: State, now: float) -> str:
+    """The mood for people who look: `as usual` near where it rests, `even` near the middle, else its octant."""
+    present = mood(state, now)
+    if math.hypot(*faded(state, now)) < FELT:
+        return "as usual"
+    return octant(present) if math.hypot(*present) >= FELT else "even"
+
+
 def words(state: State, now: float) -> str:
     """The mood in plain words, such as `annoyed`; empty while it is much as it always is."""
     moved, usual, present = faded(state, now), octant(rest(state.traits)), octant(mood(state, now))

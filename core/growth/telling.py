@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from core.days import name
+from core.growth import mood
 from core.growth.bonds import described
 from core.growth.changes import AnyChange, Born, Mended, Paused, Rated, Reflected, Reset, Rolled, Talked, Tuned
-from core.growth.mood import mood, octant
 from core.personality import State, bond, steps
 from core.text import shorten
 
@@ -200,7 +200,7 @@ def standing(state: State, now: float, you: str = "") -> list[str]:
         if abs(value - state.dials[dial].value) >= LEAST
     ]
     moved = "Moved so far: " + ", ".join(rows) if rows else "I am as my card has me."
-    lines = [moved, f"Mood: {octant(mood(state, now))}"]
+    lines = [moved, f"Mood: {mood.called(state, now)}"]
     if you in state.people:
         known, warmth = bond(state, you, now)
         lines.append(f"You and I: familiarity {known:.2f}, warmth {warmth:+.2f}")

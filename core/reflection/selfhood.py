@@ -83,22 +83,34 @@ def outside(sentence: str, own: Own, sources: Sequence[str], names: Sequence[str
         _forbidden(said, own.card),
         _turned(sentence, said, own),
         _keyed(sentence, said, own),
-        _names(sentence, own.parts, names),
+        _names(sentence, own, sources, names),
         vetting.support(sentence, [*own.parts, *sources], [own.card.title], least=0.6, denials=False),
     )
 
 
-def _names(sentence: str, own: Sequence[str], names: Sequence[str]) -> str:
-    """No person is named, and no name or number falls that is not the card's."""
-    lore = {word for part in own for word in re.findall(r"\w+", part.lower())}
+def _names(sentence: str, own: Own, sources: Sequence[str], names: Sequence[str]) -> str:
+    """No person is named, and no name or number falls that is not the card's. A word at the beginning may be a name,
+    too, if nobody has said it."""
+    lore = {word for part in own.parts for word in re.findall(r"\w+", part.lower())}
     said = set(re.findall(r"\w+", sentence.lower()))
     people = {word for name in names for word in re.findall(r"\w+", name.lower())} - lore
     if said & people:
         return "it names somebody"
     new = {word for word in vetting.marked(sentence) if not set(re.findall(r"\w+", word)) <= lore | _TAILS}
+    new |= said & _NUMBERS - lore
+    begins = next(iter(sentence.split()), "").strip(_MARKS).lower()
+    if begins not in _BEGINNINGS and vetting.roots(begins) - set().union(*own.stems, *map(vetting.roots, sources)):
+        new.add(begins)
     return f"nobody said {min(new)!r}" if new else ""
 
 
+_MARKS = ",;:.!?-–—'’\"“”‘()*_"
+_OPENING = """although but despite during every here if maybe once perhaps since soon though through today tomorrow
+    tonight unless until whenever wherever whether yes yesterday yet"""
+_COUNTING = """two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million
+    millions dozen dozens twice thrice"""
+_BEGINNINGS, _NUMBERS = frozenset(_OPENING.split()), frozenset(_COUNTING.split())
 _TAILS = {"i", "m", "ve", "d", "ll", "re", "s", "t"}
 
 

@@ -133,6 +133,8 @@ NIGHT_LEASE= Key("limen:night-lease:{}",        "string", "60 s lease",         
 
 # People and processes.
 CONSENT    = Key("limen:person:{}:consent",     "hash",   "until forgotten",          "privacy",   "nights, privacy", "person")
+OWN_WORD   = Key("limen:own-word",              "set",    "until they say yes or no; only hashes", "consents", "consents", "nobody")
+ERASE_DUE  = Key("limen:erase-due",             "string", "until the file is written anew", "privacy", "worker",         "nobody")
 ASKING     = Key("limen:person:{}:asking",      "string", "3 min lease",              "consents",  "consents",        "person")
 HINTED     = Key("limen:hinted:{}",             "string", "6 hours",                  "consents",  "consents",        "nobody")
 WORKER     = Key("limen:worker:{}",             "hash",   "15 s heartbeat",           "worker",    "status",          "nobody")

@@ -23,7 +23,7 @@ from core.store.probe import Info, ask, listens, probe
 from core.store.spawn import find_binary
 from core.store.trouble import explained, full, refusal
 
-__all__ = ["Info", "Salvage", "ensure", "find_binary", "running", "set_aside", "stop"]
+__all__ = ["Info", "Salvage", "ensure", "find_binary", "known", "running", "set_aside", "stop"]
 
 LONGEST_SOCKET = 100  # bytes; the kernel takes 107 on Linux, 103 on macOS
 SHORT = Path("/tmp")  # not `$TMPDIR`: that differs between shells, and all must come to the same socket
@@ -52,6 +52,11 @@ def ensure(home: Path, binary: Path | None = None, timeout: float = 120.0) -> st
             with _alone(folder, timeout):
                 _start(folder, where, binary, end)
     return f"unix://{quote(str(where))}"
+
+
+def known(home: Path) -> bool:
+    """Has `home` ever had a server?"""
+    return _folder(home).is_dir()
 
 
 def running(home: Path) -> Info | None:

@@ -134,6 +134,23 @@ async def test_a_guest_is_asked_and_nobody_answers_for_them(p: Parts):
     assert "" == await p.privacy.basis(BEN.id)
 
 
+async def test_an_owner_who_said_no_is_asked_once_that_is_forgotten(p: Parts):
+    """The statement that stood in for them does so no more; what they say then holds."""
+    async with working(p), talking(p) as sheet:
+        await ask(sheet, "/privacy train no")
+        await ask(sheet, "/forget everything yes")
+    async with talking(p) as anew:
+        await anew.wait(lambda: "Yes means" in " ".join(anew.said("aside")))
+        forgotten = await p.privacy.basis(PERSON)
+        await ask(anew, "/privacy train yes")
+    async with talking(p) as later:
+        pass
+
+    assert ("", "asked") == (forgotten, await p.privacy.basis(PERSON))
+    assert "may train this persona on this machine" not in " ".join(anew.said("aside"))
+    assert "Yes means" not in " ".join(later.said("aside"))
+
+
 async def test_another_reply_takes_the_place_of_the_last(p: Parts):
     """It has an id and ratings of its own; the first one stays in the ledger."""
     async with working(p, Echo(words=2)), talking(p) as sheet:

@@ -1,5 +1,6 @@
 """Whoever is forgotten is gone from the files of our own Redis, too. A real server, real files."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 from bots.assemble import parts
 from core import config
 from core.errors import StoreError
-from core.events import Person, PersonaKey
+from core.events import Command, Kind, Person, PersonaKey, Place
 from core.memory import note
-from core.store import server
+from core.store import keys, server
 from core.store.damage import LOG, MANIFEST
 from core.store.erasing import erase_log
 
@@ -18,11 +19,16 @@ SECRET = "xylophone-7431"
 MIRA = PersonaKey("console:local", "mira", "console:local:user:me")
 
 
-def standing(home: Path) -> bool:
-    """Is it in any file that the server still counts on? (One that is of the past is just being removed.)"""
+def times(home: Path) -> int:
+    """How often it is in files that the server still counts on. (One that is of the past is just being removed.)"""
     folder = home / "redis" / LOG
     rows = [row.split() for row in (folder / MANIFEST).read_text("utf-8").splitlines()]
-    return any(SECRET.encode() in (folder / row[1]).read_bytes() for row in rows if row[-1] != "h")
+    return sum((folder / row[1]).read_bytes().count(SECRET.encode()) for row in rows if row[-1] != "h")
+
+
+def standing(home: Path) -> bool:
+    """Is it in any of them?"""
+    return times(home) > 0
 
 
 @pytest.mark.parametrize("embedded", [True, False])
@@ -36,6 +42,35 @@ async def test_the_words_of_who_is_forgotten_leave_the_files(embedded: bool, hom
         await p.privacy.forget(f"console:local:{SECRET}")
 
     assert (True, not embedded) == (before, standing(home))
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+async def test_what_is_forgotten_by_itself_leaves_the_files(embedded: bool, home: Path, redis_binary: Path) -> None:
+    """`/forget that`: at once, but for the copy that may be had back for a day; after that, this too."""
+    url = server.ensure(home, redis_binary)
+    given = {} if embedded else {"REDIS_URL": url}
+    async with parts(config.load(given, home=home), url) as p:
+        desk = p.desk(p.engine())
+
+        async def late(days: float) -> int:
+            await p.privacy.erase_late(time.time() + days * keys.DAY)
+            return times(home)
+
+        await desk.answer(said("remember", SECRET))
+        before = times(home)
+        await desk.answer(said("forget", "that"))
+        to_be_had_back = [times(home), await late(0.5), await late(1.5)]
+        await p.client.do("DEL", *await p.client.scan(keys.MEMORY_BIN("*")))  # its day is over
+        gone = await late(3)
+
+    assert before
+    assert ([1, 1, 1], 0) == (to_be_had_back, gone) if embedded else gone > before
+
+
+def said(name: str, args: str) -> Command:
+    """A command in the owner's terminal."""
+    place, ben = Place("console", "local", "me", kind=Kind.DM), Person("console:local:me", "Ben")
+    return Command(id=name, account="console:local", place=place, author=ben, time=1.0, name=name, args=args)
 
 
 class Busy:

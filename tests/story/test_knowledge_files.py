@@ -121,6 +121,17 @@ async def test_nothing_is_compared_where_everybody_waits(house: House) -> None:
     assert ["tides.md"] == [passage.file for passage in found][:1]
 
 
+async def test_trying_a_card_sees_what_its_first_talk_would(house: House, home: Path) -> None:
+    """Without a scope, too: what was brought by hand, with the vectors that a worker has made, and it keeps none."""
+    await meanwhile("persona", "knowledge", "add", "orrin", home / "tides.md")
+    question = "The lowest tide of the year bares the wreck of the Marigold?"
+
+    said = await meanwhile("persona", "try", "orrin", question, "--json", LIMEN_MODEL__REF="echo:")
+
+    assert ["tides.md#1"] == [one["from"] for one in json.loads(said.out)["passages"]]
+    assert [] == await house.p.client.scan(keys.PASSAGES("orrin", "*"))
+
+
 async def test_shelves_are_walls(house: House) -> None:
     """What one character may look up, another does not see."""
     shelf = Knowledge(house.p.client)

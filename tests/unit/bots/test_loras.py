@@ -9,12 +9,12 @@ import pytest
 from adapters.console import PERSON, PLACE
 from bots import options
 from bots.lorapage import fault_rows, page, place, used
-from bots.loras import Overview, Use, day, need, need_own, roles, users
+from bots.loras import Overview, Use, day, need, need_own, plain, roles, speaking, users
 from core.errors import InputError, LoraError
 from core.events import Person, PersonaKey
 from core.scopes import scope_of
 from core.settings import Scope
-from core.store.loras import Fault, Made, Past, Serving, family
+from core.store.loras import Fault, Made, Past, Serving, common, family
 
 MIRA = PersonaKey("console:local", "mira", options.SCOPE)
 NOA = PersonaKey("discord:1", "noa", "discord:77:channel:9")
@@ -93,6 +93,26 @@ def test_the_page_shows_who_serves_with_what():
     assert rows[3].endswith(" ago · night")
     assert ["  x/1", "  m/4", "  m/4 · 0 s ago", "    cut short"] == [rows[at] for at in (10, 13, 16, 17)]
     assert "x/1" not in page(seen, whole=False)
+
+
+def test_a_scope_that_speaks_with_its_cards_lora_says_so():
+    """Where cards pool and it has nothing of its own: also once its only own one was rolled back, and on a trial."""
+    rolled = Serving(history=(Past("base", 0.0, "rollback"), Past("m/1", 0.0, "night")))
+    card, noas = Serving("c/2", "c/3", 0.25, began=time.time()), common(NOA)
+    everyone = {MIRA: SERVING, NOA: rolled, noas: card}
+    other = {**everyone, noas: Serving()}
+
+    pooled, alone, none = (
+        page(Overview(all_, (), (), (), common=speaking(all_, pool)), whole=False)
+        .split("noa in discord")[1]
+        .splitlines()
+        for all_, pool in ((everyone, True), (everyone, False), (other, True))
+    )
+    assert ["  live      the card's, c/2", "  on trial  the card's, c/3, 25% of the sessions for 0 s"] == pooled[1:3]
+    assert ["  live      base", "  live      base"] == [alone[1], none[1]]
+    assert {NOA: card} == speaking(everyone, pool=True)
+    assert "c/2" == plain(NOA, rolled, card)["speaks_with"]
+    assert "m/3" == plain(MIRA, SERVING)["speaks_with"]
 
 
 def test_a_long_history_is_cut_short():

@@ -128,6 +128,21 @@ def test_what_comes_to_mind_is_what_the_prompt_has():
     assert "A round room below the lamp." in json.dumps(found["messages"])
 
 
+@pytest.mark.parametrize("given", ["gate", "file"])
+def test_the_texts_that_a_card_names_are_looked_at(given: str, card: Path, monkeypatch: pytest.MonkeyPatch):
+    """As a first talk would have them, with their passages read; a card's file has those beside it."""
+    monkeypatch.setattr("worker.shelf.BATCH", 1)  # each passage by itself, so that it must be waited for
+    text = "The third key opens the cellar.\n\n" + "Nobody has ever counted the windows of the tower. " * 12
+    (card.parent / "keys.md").write_text(text, encoding="utf-8")
+    card.write_text(CARD.replace("  admits:", "  files: [keys.md]\n  admits:"), encoding="utf-8")
+
+    said = limen("persona", "try", card if given == "file" else "gate", "The third key opens the cellar?", "--json")
+    found = json.loads(said.out)
+
+    assert "keys.md#1" == found["passages"][0]["from"]
+    assert "The third key opens the cellar." in json.dumps(found["messages"])
+
+
 class Slow:
     """Spelling, after a while."""
 
@@ -145,7 +160,8 @@ def test_it_waits_as_long_as_it_takes_and_says_so(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("bots.trying.PATIENCE", 0.0)
     said = limen("persona", "try", "gate", "What is a moat?", "--json")
 
-    assert (0, "comparing the message with all that the card says ...\n") == (said.status, said.err)
+    wait = "loading what compares meanings, and comparing the message with all that the card says ...\n"
+    assert (0, wait) == (said.status, said.err)
     assert json.loads(said.out)["knowledge"]
 
 

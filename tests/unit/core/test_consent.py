@@ -175,6 +175,61 @@ async def test_who_is_forgotten_while_the_question_is_shown_is_forgotten(client:
     assert question(PLAIN_CARD) == await shown(one, DONE)
 
 
+async def test_a_no_that_is_forgotten_does_not_become_a_yes_of_the_operator(client: Client, consents: Consents) -> None:
+    """They are asked anew, as everybody is. All that is kept is that nobody speaks for them, and not even their id."""
+    privacy = Privacy(client, Queue(client, Limits()), Conversations(client), Ledger(client))
+    await consents.first("discord:2", "operator", "a file")
+    await consents.say("discord:2", "", "no")
+    await privacy.forget("discord:2")
+    left, told = await client.scan("*"), await privacy.export("discord:2")
+
+    assert not await consents.first("discord:2", "operator", "another file")
+    assert not await consents.first("discord:2", "operator", "another file", Purpose.POOL)
+    assert ("", {}) == (await consents.basis("discord:2"), await consents.told("discord:2"))
+    assert [keys.NIGHT_GONE.pattern, keys.OWN_WORD.pattern] == left
+    assert not any(b"discord" in one for one in await client.do("SMEMBERS", keys.OWN_WORD.pattern))
+    assert (True, {}) == (told["only_their_own_word_counts"], told["consent"])
+    assert question(PLAIN_CARD) == await shown(asking(consents), DONE)
+
+    await privacy.forget("discord:2")
+    assert not await consents.first("discord:2", "operator", "a third file")
+    await consents.say("discord:2", "asked", "yes")
+    assert [keys.NIGHT_GONE.pattern, keys.CONSENT("discord:2")] == await client.scan("*")
+
+
+async def test_who_never_said_no_is_forgotten_without_a_trace(client: Client, consents: Consents) -> None:
+    """Then the operator's statement stands in again: nothing was said against it."""
+    privacy = Privacy(client, Queue(client, Limits()), Conversations(client), Ledger(client))
+    await consents.first("discord:2", "operator", "a file")
+    await privacy.forget("discord:2")
+
+    assert [keys.NIGHT_GONE.pattern] == await client.scan("*")
+    assert await consents.first("discord:2", "operator", "another file")
+
+
+async def test_the_operators_word_is_not_that_of_a_guest_in_the_terminal(client: Client, consents: Consents) -> None:
+    """Also where it was recorded before guests were asked: they have said nothing, so they are asked."""
+    guest, owner = "console:local:ben", "console:local:me"
+    for person in (guest, owner, "discord:2"):
+        for field, words in (("basis", "wording"), ("pool", "pool_wording")):
+            await client.do("HSET", keys.CONSENT(person), field, "operator", words, "of then")
+    asked = replace(DONE, author=Person(guest, "Ben"))
+
+    assert {owner, "discord:2"} == await consents.allowing([guest, owner, "discord:2"], pool=True)
+    assert ["", "operator"] == [await consents.basis(one, Purpose.POOL) for one in (guest, owner)]
+    assert ({}, True) == (await consents.told(guest), "basis" in await consents.told(owner))
+    assert not await consents.first("console:local:cy", "operator", "a file")
+
+    answers: list[Answer] = []
+
+    async def show(person: Person, question: Answer) -> None:
+        answers.append(question)
+
+    await asking(consents).ask(asked, show)
+    await consents.say(guest, "asked", "yes")
+    assert ([question(PLAIN_CARD)], {guest}) == (answers, await consents.allowing([guest]))
+
+
 async def test_in_a_room_where_all_read_it_there_is_a_hint(consents: Consents) -> None:
     """Unless the platform can say something to one person alone."""
     assert hint(PLAIN_CARD) == await shown(asking(consents), by(1))

@@ -6,6 +6,7 @@ import pytest
 
 from personas import reading
 from personas.card import CardFaults, Emotion, Trait
+from personas.eras import FORMS
 
 UNKNOWN = "4: limits.languages[{}]: '{}' is not a known language; expected a name or a code, such as English or en"
 SMALL = "name: ada\ntitle: Ada\ndescription: A test.\n"
@@ -152,6 +153,26 @@ sampling:
             UNKNOWN.format(0, "Pirate"),
         ),
         (
+            "knowledge:\n  era: foo bar",
+            f"5: knowledge.era: 'foo bar' names no time; expected {FORMS}",
+        ),
+        (
+            "emotions:\n  - calm\n  - {name: ' Calm', emoji: 😌}",
+            "6: emotions[1]: ' Calm' is there already, as emotions[0]; expected each once",
+        ),
+        (
+            "emotions:\n  - {name: calm, emoji: hello}",
+            "5: emotions[0].emoji: 'hello' is no emoji; expected one, such as 👍, or platform:id",
+        ),
+        (
+            "names: [Ada, conductor, ada]",
+            "4: names[2]: 'ada' is there already, as names[0]; expected each once",
+        ),
+        (
+            "consent: ' '",
+            "4: consent: is empty; expected text of 1 to 300 characters, or no such line",
+        ),
+        (
             "knowledge: {files: [../secret.txt]}",
             "4: knowledge.files[0]: '../secret.txt' must be a path below the card's own folder",
         ),
@@ -191,7 +212,7 @@ knowledge: {domains: [trains], unknowns: [trains], files: [../a.md]}
         "ada.yaml:7: rules[0].when.mood: 'mery' is none of its emotions (did you mean merry?)",
         "ada.yaml:9: rules[1]: expected exactly one of say, steer, silent: true or react",
         "ada.yaml:10: rules[2].when: can never hold first: rules[1] holds whenever this does; put this one before it",
-        "ada.yaml:11: rules[2].react: 'x' is no emoji; expected one, or platform:id",
+        "ada.yaml:11: rules[2].react: 'x' is no emoji; expected one, such as 👍, or platform:id",
         "ada.yaml:12: rules[3].when.first_contact: 1 is not allowed; expected true or false",
         "ada.yaml:12: rules[3].when.regex: '(' is not a regular expression: missing ) at position 1",
         "ada.yaml:14: knowledge.unknowns[0]: 'trains' is among knowledge.domains, too: which of the two holds?",
@@ -265,3 +286,40 @@ def test_every_example_in_the_guide_is_sound() -> None:
     first, *others = (part.split("```")[0] for part in guide.read_text(encoding="utf-8").split("```yaml\n")[1:])
 
     assert [[]] * 5 == [faults(first), *(faults(SMALL + other) for other in others)]
+
+
+def test_what_is_said_twice_is_found_beside_what_cannot_be_read() -> None:
+    """Places are those in the file, whatever stands before them."""
+    text = (
+        SMALL
+        + """emotions:
+  - 7
+  - glad
+  - {name: glad, emoji: "привет"}
+names: [[], Ada, 3, Ada, ' ', ' ']
+"""
+    )
+    assert [
+        "ada.yaml:5: emotions[0]: 7 is not allowed; expected a mapping of name, emoji",
+        "ada.yaml:7: emotions[2].emoji: 'привет' is no emoji; expected one, such as 👍, or platform:id",
+        "ada.yaml:7: emotions[2]: 'glad' is there already, as emotions[1]; expected each once",
+        "ada.yaml:8: names[0]: a list of 0 is not allowed; expected text of 1 to 200 characters",
+        "ada.yaml:8: names[2]: 3 is not text; put it in quotes",
+        "ada.yaml:8: names[4]: is empty; expected text of 1 to 200 characters",
+        "ada.yaml:8: names[5]: is empty; expected text of 1 to 200 characters",
+        "ada.yaml:8: names[3]: 'Ada' is there already, as names[1]; expected each once",
+    ] == faults(text)
+
+
+@pytest.mark.parametrize(
+    "emoji", ["😄", "👍🏽", "1️⃣", "\u2139\ufe0f", "©️", "❤️", "👨‍👩‍👧", "🇩🇪", "‼️", "slack:party_parrot", ""]
+)
+def test_every_sort_of_emoji_may_show_an_emotion(emoji: str) -> None:
+    """Keycaps and letters that are pictures, too, and those that somebody uploaded."""
+    assert [] == faults(SMALL + f"emotions: [{{name: glad, emoji: '{emoji}'}}]\n")
+
+
+@pytest.mark.parametrize("emoji", ["hello", "привет", ":)", "!!", "👍 yes", "1"])
+def test_words_and_signs_are_no_emoji(emoji: str) -> None:
+    """In whatever writing."""
+    assert 1 == len(faults(SMALL + f"emotions: [{{name: glad, emoji: '{emoji}'}}]\n"))

@@ -52,7 +52,9 @@ def reads_or_refuses(source: Path | str) -> bool:
         (b"a: 1\nb: x\0y\n", 2, "NUL"),
         (b"a: 1\nb: \xff\n", 2, "UTF-8"),
         ("a: " + "[" * (DEPTH + 1) + "]" * (DEPTH + 1), 1, "nested deeper"),
-        ("a: " + "x" * BYTES, 1, "larger than 256 kB"),
+        ("a: " + "x" * BYTES, 1, "larger than 256 kB; most of that is a, which has 256 kB"),
+        ("a: 1\nb:\n" + "- x\n" * BYTES + "c: 1\n", 2, "larger than 256 kB; most of that is b, which has 1,024 kB"),
+        ("x" * BYTES * 2, 1, "larger than 256 kB"),
     ],
 )
 def test_what_is_refused_is_refused_with_its_line(text: str | bytes, line: int, words: str, tmp_path: Path) -> None:
@@ -61,6 +63,18 @@ def test_what_is_refused_is_refused_with_its_line(text: str | bytes, line: int, 
 
     assert ("card.yaml", line) == (error.file, error.line)
     assert words in error.message
+
+
+def test_of_a_file_without_end_only_a_beginning_is_looked_at(tmp_path: Path) -> None:
+    """Nobody waits for gigabytes to learn which part is too large."""
+    with (file := tmp_path / "card.yaml").open("wb") as opened:
+        opened.write(b"a: 1\nb: x")
+        opened.truncate(1 << 30)
+
+    with pytest.raises(YamlError) as caught:
+        read(file)
+
+    assert "card.yaml:2: is larger than 256 kB; most of that is b, which has 4,095 kB or more" == str(caught.value)
 
 
 def test_a_bomb_of_aliases_is_refused_before_it_grows() -> None:

@@ -41,6 +41,29 @@ def test_a_mood_has_a_name_only_while_it_is_one() -> None:
     assert all(-1 <= one <= 1 for one in mood.mood(cross, 1000.0))
 
 
+@pytest.mark.parametrize(
+    ("dials", "pull", "name"),
+    [
+        ({}, (0.0, 0.0, 0.0), "as usual"),
+        ({}, (0.1, 0.1, 0.1), "as usual"),
+        ({}, (-0.1, 0.05, 0.1), "as usual"),
+        ({}, (0.4, 0.2, 0.2), "exuberant"),
+        ({}, (-0.6, -0.3, -0.3), "bored"),
+        ({"agreeableness": Dial(0.9, 0.6, 1.0)}, (0.0, 0.0, 0.0), "as usual"),
+        ({"agreeableness": Dial(0.9, 0.6, 1.0)}, (-0.47, -0.2, 0.2), "even"),
+        ({"agreeableness": Dial(0.9, 0.6, 1.0)}, (-0.9, 0.2, 0.5), "hostile"),
+    ],
+)
+def test_only_a_mood_that_is_clearly_another_one_is_called_by_a_name(
+    dials: dict[str, Dial], pull: tuple[float, float, float], name: str
+) -> None:
+    """Near its rest it is as usual, and in the middle of all moods it is none of them."""
+    born = Born(id="b", time=1000.0, day=1, card="c", dials=dials)
+    state = replay(State(), [born, Talked(id="t", time=1000.0, day=1, pull=pull)])
+
+    assert name == mood.called(state, 1000.0)
+
+
 def test_it_feels_what_lies_the_way_its_mood_went() -> None:
     """One of the card's own emotions; none while the mood is hardly another, or where none is like it."""
     born = Born(id="b", time=1000.0, day=1, card="c", dials={})

@@ -21,8 +21,8 @@ QUEUED = {"QUEUE", "JOB", "LINE", "BUSY", "READY", "SPENT", "DELAYED", "LEASES",
 ROOMLESS = {
     "CLOCK", "DEPTH", "FENCE", "TICK", "TURN", "BELL", "CANCELS", "CARRIER", "ASKED", "ASKED_TOLD", "CARD", "LORAS_OF",
     "TAINTED", "LORAS_GONE", "LORA_FAULT", "LORA_FAULTS", "LORA_FAULTY", "SECTION", "REACTIONS", "REPLIED_TO",
-    "RATED_BY", "NIGHTS", "WEIGHED", "KNOWLEDGE", "PASSAGES", "COUNTED_IN", "NIGHT_RUN", "CONSENT", "ASKING", "WORKER",
-    "WORKERS", "SESSIONS",
+    "RATED_BY", "NIGHTS", "WEIGHED", "KNOWLEDGE", "PASSAGES", "COUNTED_IN", "NIGHT_RUN", "CONSENT", "ASKING",
+    "OWN_WORD", "ERASE_DUE", "WORKER", "WORKERS", "SESSIONS",
 }  # fmt: skip
 
 SOURCES = "".join(inspect.getsource(module) for module in (room, memory, personality, memories, reflections))

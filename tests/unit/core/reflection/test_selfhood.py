@@ -18,6 +18,11 @@ OWN = [
     "I am a gardener, and my beans grow well.",
     "I told somebody that tomatoes love compost.",
     "My grandson Finn eats the peas.",
+    "Gerald is in my garden.",
+    "When it rains, I love the walled garden.",
+    "Tomatoes love my compost.",
+    "Finn, who is eight, helps me.",
+    "Yesterday I pruned the roses.",
 ]
 FOREIGN = [
     ("I am a lawyer from Chicago.", "says nothing of this"),
@@ -37,6 +42,11 @@ FOREIGN = [
     ("The garden is wet.", "it is not about itself"),
     ("I told Ann that tomatoes love compost.", "it names somebody"),
     ("I grow tomatoes like Graz does.", "nobody said"),
+    ("Tokyo is where I grow my roses.", "nobody said 'tokyo'"),
+    ("Emily helps me in the garden.", "nobody said 'emily'"),
+    ("Chicago’s roses are like my roses.", "nobody said 'chicago’s'"),
+    ("I grow seven roses in the garden.", "nobody said 'seven'"),
+    ("I love my garden, and a thousand roses grow there.", "nobody said 'thousand'"),
 ]
 
 
