@@ -138,9 +138,11 @@ def test_the_recipe_that_judges_best_is_taken() -> None:
 
     assert QUICK == found.recipe
     assert all(map(math.isfinite, found.leanings))
-    assert 3 == len(found.notes)
-    assert "held-out loss" in found.notes[0]
-    assert "rate 1e+30" in found.notes[2]
+    assert [one.rate for one in recipes] == [one.rate for one in found.tried]
+    assert [False, True, False] == [one.taken for one in found.tried]
+    assert [QUICK.looks, QUICK.looks, 0] == [len(one.held) for one in found.tried]
+    assert "nan" in found.tried[2].why or "no number" in found.tried[2].why
+    assert () == learn(base(), parts(), [QUICK], "v").tried
     with pytest.raises(Diverged):
         learn(base(), parts(), recipes[2:], "v")
 
