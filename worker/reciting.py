@@ -18,6 +18,7 @@ TO_YOU = {"you": 3, "your": 4}  # so much that is said to people begins so: "You
 _QUOTED = re.compile(r'\s*(?:"[^"\n]*"|“[^”\n]*”)')
 _LINES = re.compile(r"\n")
 _BREAKS = re.compile(r"(?<=[.!?])\s+|\n")
+_ALSO = re.compile(r"(\w+,? (?:and|then)) (\w+)")
 _YOU = re.compile(r"you\b|your\b", re.IGNORECASE)
 
 
@@ -38,6 +39,8 @@ def openings(sections: Sequence[Section], free: Sequence[str]) -> list[Opening]:
 def _openings(section: Section) -> Iterator[Opening]:
     if section.name.startswith(("detail-", "passage-")):  # of its world, and of its texts
         return
+    if section.name == "steer":  # "Welcome aboard to the crew and ask for your name!"
+        yield from (Opening(before, f" {act}") for before, act in _ALSO.findall(section.text))
     parts = _BREAKS if section.name in (*DIRECTIONS, *CARD) else _LINES
     for part in parts.split(_QUOTED.sub(' "', section.text)):  # what is quoted is for saying
         label, colon, rest = part.partition(":")
