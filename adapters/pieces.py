@@ -5,6 +5,7 @@ A code fence that is cut is closed in the piece and opened again, with its langu
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -133,8 +134,8 @@ def _cut(text: str, at: int, most: int, codes: list[_Code]) -> _Cut:
         (_LINE, None, at),
         (_WORD, False, at),
     ):
-        cuts = _pauses(pause, text, least, most, codes, in_code)
-        if best := max((cut for cut in cuts if cut.stop > at and _is_free(text, cut, spans)), default=None):
+        cuts = sorted(_pauses(pause, text, least, most, codes, in_code), reverse=True)
+        if best := next((cut for cut in cuts if cut.stop > at and _is_free(text, cut, spans)), None):
             return best
     return _hard(text, at, most, spans)
 
@@ -143,9 +144,11 @@ def _pauses(
     pause: re.Pattern[str], text: str, least: int, most: int, codes: list[_Code], in_code: bool | None
 ) -> Iterator[_Cut]:
     """Every such pause that lets a piece end between `least` and `most`; in code only a line end is dropped."""
+    begins = [code.begin for code in codes]  # in order, and no block is in another
     for found in pause.finditer(text, least, min(len(text), most + 64)):
         stop = found.end(1) if found.re.groups else found.start()
-        inside = any(code.begin < found.end() < code.end for code in codes)
+        before = bisect_left(begins, found.end())
+        inside = before > 0 and found.end() < codes[before - 1].end
         if inside and found.re is _LINE:
             stop = found.end() - 1
         if stop <= most and in_code in (None, inside):
