@@ -31,7 +31,7 @@ sampling: {temperature: 1.0, max_tokens: 40, repetition_penalty: 1.0}
 """
 SETTINGS = {
     "MODEL__THREADS": "1", "MODEL__DTYPE": "float32", "LORA__TARGETS": "all", "NIGHT__ENABLED": "false",
-    "NIGHT__RATE": "0.004", "NIGHT__BETA": "0.1", "NIGHT__ANCHOR": "0.1", "NIGHT__KL": "5", "NIGHT__PASSES": "4",
+    "NIGHT__RATE": "0.004", "NIGHT__BETA": "0.1", "NIGHT__ANCHOR": "0.1", "NIGHT__KL": "2.5", "NIGHT__PASSES": "4",
     "NIGHT__DEPTH": "1",
 }  # fmt: skip
 

@@ -38,7 +38,7 @@ BASE = "base"
 RECIPE = {
     "LIMEN_NIGHT__RATE": "0.005", "LIMEN_NIGHT__PASSES": "3", "LIMEN_NIGHT__DEPTH": "1",
     "LIMEN_NIGHT__BETA": "0.1", "LIMEN_NIGHT__ANCHOR": "0.5",
-    "LIMEN_NIGHT__KL": "3",
+    "LIMEN_NIGHT__KL": "1.5",
 }  # fmt: skip
 
 
