@@ -18,7 +18,8 @@ TO_YOU = {"you": 3, "your": 4}  # so much that is said to people begins so: "You
 _QUOTED = re.compile(r'\s*(?:"[^"\n]*"|“[^”\n]*”)')
 _LINES = re.compile(r"\n")
 _BREAKS = re.compile(r"(?<=[.!?])\s+|\n")
-_ALSO = re.compile(r"(\w+,? (?:and|then)) (\w+)")
+_ALSO = re.compile(r"(\w+,? (?:and|then)) (\w+)")  # "Welcome aboard to the crew and ask for your name!"
+_AND_YOU = re.compile(r"(\w+,? and) (you)\b")
 _YOU = re.compile(r"you\b|your\b", re.IGNORECASE)
 
 
@@ -36,13 +37,24 @@ def openings(sections: Sequence[Section], free: Sequence[str]) -> list[Opening]:
     return [one for one in found if f"{one.head}{one.then}".casefold() not in heard]
 
 
+def spelled(one: Opening) -> list[Opening]:
+    """As a model may write it: at the beginning of a line, behind a sentence and within one; a name also small."""
+    first, rest = one.head[0], one.head[1:]
+    heads = [f"{lead}{letter}{rest}" for lead in ("", " ") for letter in dict.fromkeys((first.upper(), first.lower()))]
+    return [Opening(head, then) for head in heads for then in dict.fromkeys((one.then, one.then.lower()))]
+
+
 def _openings(section: Section) -> Iterator[Opening]:
     if section.name.startswith(("detail-", "passage-")):  # of its world, and of its texts
         return
-    if section.name == "steer":  # "Welcome aboard to the crew and ask for your name!"
-        yield from (Opening(before, f" {act}") for before, act in _ALSO.findall(section.text))
+    text = _QUOTED.sub(' "', section.text)  # what is quoted is for saying
+    also = _ALSO if section.name == "steer" else _AND_YOU if section.name in CARD else None
+    yield from (Opening(before, f" {act}") for before, act in (also.findall(text) if also else ()))
+    if section.name == "bond":  # ours, and nothing of it is for saying
+        words = text.split()
+        yield from (Opening(" ".join(words[at - 3 : at]), f" {words[at]}") for at in range(3, len(words)))
     parts = _BREAKS if section.name in (*DIRECTIONS, *CARD) else _LINES
-    for part in parts.split(_QUOTED.sub(' "', section.text)):  # what is quoted is for saying
+    for part in parts.split(text):
         label, colon, rest = part.partition(":")
         if colon and section.name not in CARD:
             yield from _label(label)
@@ -54,7 +66,8 @@ def _openings(section: Section) -> Iterator[Opening]:
 def _label(label: str) -> Iterator[Opening]:
     """No colon follows it, and no list begins with it."""
     name = label.removeprefix("- ").strip()
-    yield from (Opening(one, ":") for one in dict.fromkeys((name, name[:1].upper() + name[1:])) if one)
+    if name:
+        yield Opening(name, ":")
     if name and label.startswith("- "):
         yield Opening("-", f" {name.split()[0]}")
 

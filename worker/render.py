@@ -20,7 +20,7 @@ from core.text import clean
 from worker.controls import Controls, marks
 from worker.copying import Turns, spoken
 from worker.generator import Rendered
-from worker.reciting import Opening, openings
+from worker.reciting import Opening, openings, spelled
 
 Messages = list[dict[str, str]]
 CUT = "\n[…]\n"
@@ -108,15 +108,14 @@ class Renderer:
         return (*self._runs(said, free), *self._runs(told, (*free, *shown)))
 
     def _told(self, draft: _Draft) -> tuple[tuple[int, ...], ...]:
-        """How what it is told begins, at the beginning of a reply or of a line, and behind another sentence."""
+        """How what it is told begins, however that is written."""
         free = [*(line.text for line in draft.examples), *(line.text for line in draft.history if line.role == "user")]
         found = openings((*draft.system, *draft.asides), (*free, draft.message))
-        return tuple(self._held(one, lead) for one in found for lead in ("", " "))
+        return tuple(dict.fromkeys(self._held(way) for one in found for way in spelled(one)))
 
-    def _held(self, opening: Opening, lead: str) -> tuple[int, ...]:
-        """The tokens of an opening, and the first one that it goes on with."""
-        head = f"{lead}{opening.head}"
-        return self._encoded(head + opening.then)[: len(self._encoded(head)) + 1]
+    def _held(self, opening: Opening) -> tuple[int, ...]:
+        """Its tokens, and the first one that it goes on with."""
+        return self._encoded(opening.head + opening.then)[: len(self._encoded(opening.head)) + 1]
 
     def _runs(self, said: Sequence[str], free: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         pieces = [piece for text in said for piece in _BREAKS.split(text)]

@@ -3,7 +3,7 @@
 import pytest
 
 from core.prompt import Section
-from worker.reciting import openings
+from worker.reciting import Opening, openings, spelled
 
 MEMORIES = Section("memories", 'You remember from before:\n- today, Ann: "My cat: Momo."\n- 3 May: "Ann sings."')
 STYLE = 'Speak as Mira, in short sentences. You speak warmly. Begin with "Arr. Aye." or not. Name the sea. Hush.'
@@ -16,12 +16,12 @@ def held(section: Section, *free: str) -> list[str]:
 
 def test_memories_are_told_again_but_not_in_the_form_of_a_list() -> None:
     """Neither their heading nor date and speaker go before a colon. Whatever was said is free."""
-    rows = ["today, Ann|:", "Today, Ann|:", "-| today,", "3 May|:", "-| 3"]
+    rows = ["today, Ann|:", "-| today,", "3 May|:", "-| 3"]
 
     assert ["You remember from before|:", *rows] == held(MEMORIES)
 
 
-@pytest.mark.parametrize("name", ["manner", "bond", "steer"])
+@pytest.mark.parametrize("name", ["manner", "mood", "steer"])
 def test_no_more_of_a_direction_is_said_than_how_it_begins(name: str) -> None:
     """Of each sentence two words, of one to "you" three. What it quotes is for saying, and one word is no recital."""
     expected = ["Speak as| Mira,", "You speak warmly|.", 'Begin with| "', "Name the| sea."]
@@ -32,7 +32,7 @@ def test_no_more_of_a_direction_is_said_than_how_it_begins(name: str) -> None:
 
 def test_what_a_direction_asks_for_behind_a_label_is_no_speech_either() -> None:
     """A direction for one reply, and what to say where it knows nothing."""
-    steer = "For this one reply: Welcome them to the crew and ask for their name, then go."
+    steer = "For this one reply: Welcome them to the crew and ask for their name, then go. Say “Hip and hurra”."
     asked = ["crew and| ask", "name, then| go", "For this one reply|:", "Welcome them| to"]
     limit = 'You know nothing about this. Say that you do not know, such as: "Nay, matey. Ask me of the sea!"'
     expected = ["You know nothing| about", "Say that you do not know, such as|:", "Say that| you"]
@@ -41,12 +41,25 @@ def test_what_a_direction_asks_for_behind_a_label_is_no_speech_either() -> None:
     assert expected == held(Section("limit", limit))
 
 
+def test_of_what_others_are_to_it_nothing_is_for_saying() -> None:
+    """Wherever it would begin."""
+    assert {"know the one| who", "the one who| speaks."} <= {*held(Section("bond", "You know the one who speaks."))}
+
+
+def test_an_opening_is_known_however_it_is_written() -> None:
+    """At the beginning of a line, behind a sentence and within one, and with a name written small."""
+    heads = [f"{lead}{first}peak as" for lead in ("", " ") for first in "Ss"]
+
+    assert [Opening(head, then) for head in heads for then in (" Noa", " noa")] == spelled(Opening("Speak as", " Noa"))
+    assert [Opening("-", " 3"), Opening(" -", " 3")] == spelled(Opening("-", " 3"))
+
+
 @pytest.mark.parametrize("name", ["who", "facts"])
 def test_what_it_is_it_says_of_itself_and_not_of_who_listens(name: str) -> None:
     """Three words of it may be said to people, or four: their cat has a name, too. What is told of others is free."""
-    text = "You live under the roof. Your cat is called Mochi. Mochi likes tea: a lot. You sing."
+    text = "You live under the roof. Your cat is called Mochi. Mochi likes tea: a lot, and you ask why. You sing."
 
-    assert ["You live under| the", "Your cat is called| Mochi."] == held(Section(name, text))
+    assert ["lot, and| you", "You live under| the", "Your cat is called| Mochi."] == held(Section(name, text))
 
 
 def test_labels_are_no_speech_and_what_stands_behind_them_may_be_said() -> None:
