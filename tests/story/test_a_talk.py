@@ -39,6 +39,7 @@ def ledger(home: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.timeout(420)  # it starts every process twice, beside others that do
 def test_a_talk_a_reaction_and_a_memory_that_outlives_every_process(home: Path) -> None:
     """One story, one model, two sittings."""
     first = chat(home, "My name is Ann and I keep bees.\n+👍\n/quit\n")
