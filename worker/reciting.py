@@ -38,10 +38,11 @@ def openings(sections: Sequence[Section], free: Sequence[str]) -> list[Opening]:
 
 
 def spelled(one: Opening) -> list[Opening]:
-    """As a model may write it: at the beginning of a line, behind a sentence and within one; a name also small."""
+    """As a model may write it: at the beginning of a line, behind a sentence and within one."""
     first, rest = one.head[0], one.head[1:]
     heads = [f"{lead}{letter}{rest}" for lead in ("", " ") for letter in dict.fromkeys((first.upper(), first.lower()))]
-    return [Opening(head, then) for head in heads for then in dict.fromkeys((one.then, one.then.lower()))]
+    thens = dict.fromkeys((one.then, one.then.lower(), one.then.title()))  # "- Today", and a name in small letters
+    return [Opening(head, then) for head in heads for then in thens]
 
 
 def _openings(section: Section) -> Iterator[Opening]:

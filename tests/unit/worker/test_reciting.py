@@ -47,10 +47,11 @@ def test_of_what_others_are_to_it_nothing_is_for_saying() -> None:
 
 
 def test_an_opening_is_known_however_it_is_written() -> None:
-    """At the beginning of a line, behind a sentence and within one, and with a name written small."""
+    """At the beginning of a line, behind a sentence and within one, and in small letters or great ones."""
     heads = [f"{lead}{first}peak as" for lead in ("", " ") for first in "Ss"]
 
     assert [Opening(head, then) for head in heads for then in (" Noa", " noa")] == spelled(Opening("Speak as", " Noa"))
+    assert Opening("-", " Today,") in spelled(Opening("-", " today,"))
     assert [Opening("-", " 3"), Opening(" -", " 3")] == spelled(Opening("-", " 3"))
 
 
