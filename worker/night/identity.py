@@ -1,8 +1,8 @@
 """Who the persona says it is, by its card alone: what a night must not change, whatever people like.
 
 People rarely ask, so nothing in the rows of a night holds on to it, and a taste for something else takes its place: of
-seven good nights of a small model that were not let in, five had learned to say what is liked instead of a name. The
-exam asks in other words (`worker.night.exam.WHO`).
+seven good nights of a small model that were not let in, five had learned to say what is liked instead of a name. None
+is a question of the exam (`worker.night.exam.WHO`), but some are near to one: they ask for the same.
 """
 
 from msgspec.structs import replace
