@@ -280,6 +280,53 @@ async def test_a_missed_night_is_caught_up_with_once_by_whichever_worker(
     assert await nights.holder(RUN)
 
 
+class Interrupting:
+    """A client that has `whom` cancelled while its command number `at` is on its way."""
+
+    def __init__(self, client: Client, at: int) -> None:
+        self._client, self._left = client, at
+        self.whom: asyncio.Task[None] | None = None
+
+    def __getattr__(self, name: str) -> object:
+        command = getattr(self._client, name)
+
+        async def call(*args: object) -> object:
+            self._left -= 1
+            if self._left == 0 and self.whom:
+                asyncio.get_running_loop().call_soon(self.whom.cancel)
+            return await command(*args)
+
+        return call
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+async def test_a_worker_that_goes_gives_the_run_back(client: Client, at: int) -> None:
+    """Whichever command it is at: asking what is due, taking the lease, asking again, ending, giving it back."""
+    nights = Nights(Interrupting(client, at))  # type: ignore[arg-type]
+    held: list[str] = []
+
+    class Quick:
+        async def trouble(self) -> str:
+            held.append(await Nights(client).holder(RUN))
+            await nights.count_again_from(time.time())
+            return ""
+
+        async def end(self) -> None:
+            pass
+
+    async def start() -> Quick:
+        return Quick()
+
+    made = Clock(nights, hours("04:00", "UTC"), start, nobody, 1000.0)  # type: ignore[arg-type]
+    task = asyncio.create_task(made.run())
+    nights._client.whom = task  # type: ignore[attr-defined]
+    await asyncio.wait((task,), timeout=30)
+
+    assert task.cancelled()
+    assert "" == await Nights(client).holder(RUN)
+    assert (at > 3) == bool(held and held[0])
+
+
 async def _true(what: bool) -> bool:
     return what
 

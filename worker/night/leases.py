@@ -37,11 +37,28 @@ async def under(lease: Lease, work: Coroutine[Any, Any, T]) -> T:
             raise StaleLease("the lease on a night was lost: Redis was away, or this machine slept")
         return main.result()
     finally:
-        for task in (main, keeper):
-            task.cancel()
-        await asyncio.gather(main, keeper, return_exceptions=True)
-        with contextlib.suppress(StoreError):  # then it runs out by itself
-            await lease.end()
+        await to_the_end(_over(lease, main, keeper))
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which a cancellation does not cut off: it is raised when `work` is done."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled
+    return task.result()
+
+
+async def _over(lease: Lease, *tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with contextlib.suppress(StoreError):  # then it runs out by itself
+        await lease.end()
 
 
 async def _keep(lease: Lease) -> None:

@@ -21,7 +21,7 @@ from core.errors import ConfigError, LimenError, StoreError
 from core.store.keys import DAY
 from core.store.nights import RUN, Last, Lease, Nights
 from worker.night.child import Child
-from worker.night.leases import taken, under
+from worker.night.leases import taken, to_the_end, under
 
 log = logging.getLogger("limen.night")
 logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every look
@@ -133,6 +133,7 @@ class Clock:
         self._nights, self._hours, self._start, self._others = nights, hours, start, others
         self._limit, self._looks = limit, looks
         self._night: asyncio.Task[None] | None = None
+        self._turn, self._leaving = asyncio.Lock(), False
         self._wait, self._pause = AGAIN, (0.0, 0.0)
 
     @property
@@ -151,10 +152,16 @@ class Clock:
         try:
             await asyncio.Event().wait()
         finally:
+            self._leaving = True
+            await to_the_end(self._leave(scheduler))
+
+    async def _leave(self, scheduler: AsyncIOScheduler) -> None:
+        """End the night, and give back the lease that we have or are about to get."""
+        async with self._turn:  # one that the scheduler cut off would keep its lease
             scheduler.shutdown(wait=False)
-            if self._night:
-                self._night.cancel()
-                await asyncio.gather(self._night, return_exceptions=True)
+        if self._night:
+            self._night.cancel()
+            await asyncio.gather(self._night, return_exceptions=True)
 
     async def look(self) -> None:
         """Every ten minutes: what was missed, and what else wants to be looked at."""
@@ -166,16 +173,17 @@ class Clock:
 
     async def turn(self) -> None:
         """Begin the night, if one is due and nobody else is at it or about to be."""
-        try:
-            if self.busy or self._paused() or not await self._due() or await self._others():
-                return
-            lease = await taken(self._nights, RUN)
-            if lease and not await self._due():  # another has just done it
-                await lease.end()
-            elif lease:
-                self._night = asyncio.create_task(self._hold(lease))
-        except StoreError as error:  # at the next look
-            log.warning("%s", error)
+        async with self._turn:
+            try:
+                if self.busy or self._paused() or not await self._due() or await self._others():
+                    return
+                lease = await taken(self._nights, RUN)
+                if lease and (not await self._due() or self._leaving):  # another has just done it
+                    await lease.end()
+                elif lease:
+                    self._night = asyncio.create_task(self._hold(lease))
+            except StoreError as error:  # at the next look
+                log.warning("%s", error)
 
     def _paused(self) -> bool:
         begin, end = self._pause
