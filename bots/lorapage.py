@@ -64,7 +64,7 @@ def _persona(key: PersonaKey, serving: Serving, common: Serving | None) -> Itera
 
 
 def _past(past: Past) -> str:
-    return f"{past.version} · {span(time.time() - past.time)} ago · {past.why}"
+    return f"{past.version} · {span(time.time() - past.time)} ago · {past.why}{' · deleted since' if past.gone else ''}"
 
 
 def _row(name: str, text: str) -> str:

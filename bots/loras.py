@@ -198,5 +198,8 @@ def plain(persona: PersonaKey, serving: Serving, common: Serving | None = None) 
         "trial_began": iso(serving.began) if serving.canary else "",
         "pinned": serving.pinned,
         "before": list(serving.before),
-        "history": [{"version": one.version, "time": iso(one.time), "why": one.why} for one in serving.history],
+        "history": [
+            {"version": one.version, "time": iso(one.time), "why": one.why, "deleted": one.gone}
+            for one in serving.history
+        ],
     }

@@ -7,8 +7,9 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -19,7 +20,7 @@ from bots.lorapage import place
 from bots.nightpage import Standing
 from bots.version import version
 from core.config import as_variables
-from core.errors import LimenError, StoreError, UserError
+from core.errors import LimenError, LoraError, StoreError, UserError
 from core.events import PersonaKey, Place, unquote
 from core.jobs import Done
 from core.nights import Night, Outcome
@@ -121,6 +122,20 @@ async def clear_left(p: Parts) -> None:
     from worker.night import leftovers
 
     await leftovers.clear(p.settings.home, p.nights, p.ledger)
+
+
+async def clear_old(p: Parts) -> list[str]:
+    """Delete versions that are too old for anybody to go back to; which they were. Raises StoreError."""
+    from worker.lora.keeping import clear_old as clear
+
+    if not (days := p.settings.lora.keep_days):
+        return []
+    before = loras.day(p.settings.timezone, datetime.now(ZoneInfo(p.settings.timezone)) - timedelta(days=days))
+    try:
+        return await clear(loras.store(p.settings), p.loras, int(before))
+    except LoraError as error:  # the next night tries again
+        log.warning("versions of more than %s days ago are still there: %s", days, error)
+        return []
 
 
 async def child(settings: Settings) -> "Child":

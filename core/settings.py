@@ -92,6 +92,12 @@ class Lora(Part, frozen=True):
     targets: Annotated[
         Literal["attention", "all"], Meta(description="What they may change: q, k, v and o, or all linear layers.")
     ] = "attention"
+    keep_days: Annotated[
+        int,
+        Meta(
+            ge=0, le=3650, description="What nights made goes after so long, if no rollback leads back to it; 0: never."
+        ),
+    ] = 90
 
 
 class Worker(Part, frozen=True):

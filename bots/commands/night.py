@@ -192,6 +192,10 @@ async def _everyone(p: Parts, order: nights.Order, terms: "Terms") -> list[Night
     with progress("nights", len(due)) as shown:
         learn = nights.school(p, order, shown.step).learn
         done = await everyone(p.nights, due, learn, terms, _Told(shown))
+    if terms.keep and (old := await nights.clear_old(p)):
+        click.echo(
+            f"{many(len(old), 'LoRA')} that no rollback goes back to, older than lora.keep_days: deleted.", err=True
+        )
     if len(done) < len(due):
         said = f"{len(done):,} of {many(len(due), 'persona')}; the others are first the next night."
         click.echo(said, err=True)

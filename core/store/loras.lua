@@ -1,6 +1,7 @@
 -- Which LoRA a persona serves with. `core/store/loras.py` is the only caller.
 -- KEYS: the persona's LoRAs, the set of all personas that have some, the tainted versions. ARGV: what to do, the
--- persona, the time, and more. → (what is live now, why it was refused: '', 'pinned', 'tainted' or 'changed')
+-- persona, the time, and more. → (what is live now, why it was refused: '', 'pinned', 'tainted', 'gone', 'used' or
+-- 'changed')
 
 local PAST, EARLIER = 50, 10 -- what is kept of the history, and of the versions that a rollback goes back to
 
@@ -23,6 +24,9 @@ end
 -- judged against one version does not take the place of another (`live` and `canary`, where they are given).
 local function refused(version, why, live, canary)
   if redis.call('ZSCORE', KEYS[3], version) then return 'tainted' end
+  for _, entry in ipairs(it.history) do
+    if entry.gone and entry.version == version then return 'gone' end
+  end
   if it.pinned and why == 'night' then return 'pinned' end
   return live and (live ~= it.live or canary ~= it.canary) and 'changed' or nil
 end
@@ -123,6 +127,19 @@ function ops.withdraw()
     back(ARGV[4])
   end
   keep()
+end
+
+-- The files of a version are about to be deleted, because nobody speaks with it or goes back to it.
+function ops.let_go()
+  local version = ARGV[4]
+  if version == it.live or version == it.canary then return 'used' end
+  for _, earlier in ipairs(it.before) do
+    if earlier == version then return 'used' end
+  end
+  for _, entry in ipairs(it.history) do
+    if entry.version == version then entry.gone = true end
+  end
+  if body then keep() end
 end
 
 local no = ops[ARGV[1]]()

@@ -5,6 +5,7 @@ Every change is one script.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Collection, Sequence
 from importlib.resources import files
@@ -30,12 +31,14 @@ NOTHING_LEFT = ("rollback", "removed", FORGOTTEN)  # why the base is live that n
 class Past(msgspec.Struct, frozen=True):
     """A version went live, or lost its trial: when (seconds UTC) and why.
 
-    `night`, `command`, `rollback`, `removed`, `forgotten`, or what reactions said (`trial: …`).
+    `night`, `command`, `rollback`, `removed`, `forgotten`, or what reactions said (`trial: …`). `gone`: its files were
+    deleted since, for nobody went back to it.
     """
 
     version: str
     time: float
     why: str
+    gone: bool = False
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -104,6 +107,8 @@ class Fault(msgspec.Struct, frozen=True):
     since: float = 0.0
 
 
+_DAY = re.compile(r"-[0-9a-f]{8}/(\d{8})-\d+$")
+
 _serving = msgspec.msgpack.Decoder(Serving).decode
 _made = msgspec.msgpack.Decoder(Made).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -140,6 +145,12 @@ def family(persona: PersonaKey) -> str:
 def common(persona: PersonaKey) -> PersonaKey:
     """Whose LoRA all scopes of a card share."""
     return msgspec.structs.replace(persona, scope=CARD)
+
+
+def made_on(version: str) -> int:
+    """The day (20261121) that a version was made on by its name; 0 for a name that says nothing of it."""
+    found = _DAY.search(version)
+    return int(found[1]) if found else 0
 
 
 def fresh(persona: PersonaKey, day: str, taken: Collection[str]) -> str:
@@ -223,6 +234,14 @@ class Loras:
         """These versions serve no more, in no role. The version that is now live. A pin on it ends."""
         return await self._run("withdraw", persona, why, *versions)
 
+    async def let_go(self, persona: PersonaKey, version: str) -> bool:
+        """From now on this version cannot be promoted, tried or pinned: its files may be deleted. False if it is live,
+        on trial, or what a rollback goes back to."""
+        name = str(persona)
+        names = [keys.LORA(name), keys.LORAS.pattern, keys.TAINTED.pattern]
+        _, refused = await self._client.script(SCRIPT, names, ["let_go", name, time.time(), version])
+        return bool(refused != b"used")
+
     async def _run(self, op: str, persona: PersonaKey, *args: Value) -> str:
         name = str(persona)
         names = [keys.LORA(name), keys.LORAS.pattern, keys.TAINTED.pattern]
@@ -233,6 +252,9 @@ class Loras:
         if refused == b"tainted":
             said = f"{args[0]!s} holds what somebody asked to be forgotten, and serves no more"
             raise LoraError(said, "the next night trains one without it")
+        if refused == b"gone":
+            said = f"the files of {args[0]!s} were deleted, for nobody had gone back to it for lora.keep_days"
+            raise LoraError(said, "`limen lora list` shows the versions that are there")
         if refused == b"changed":
             said = f"what serves was changed meanwhile ({live.decode()} is live now), so {args[0]!s} stays in the store"
             raise LoraError(said, f"`limen lora promote {args[0]!s}` makes it live after all")
@@ -247,6 +269,12 @@ class Loras:
         """What is known of a version that came with a manifest."""
         body = await self._client.do("HGET", keys.LORAS_MADE.pattern, version)
         return _made(body) if body else None
+
+    async def origins(self) -> dict[str, Made]:
+        """The same of all versions that did."""
+        fields = await self._client.do("HGETALL", keys.LORAS_MADE.pattern)
+        pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
+        return {name.decode(): _made(body) for name, body in pairs}
 
     async def of_person(self, person: str, persona: PersonaKey | None = None) -> list[str]:
         """Versions with somebody's words or votes in them: all, or those that one persona's share in them concerns.

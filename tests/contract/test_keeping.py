@@ -16,7 +16,7 @@ from core.store.loras import Loras, Made, family
 from tests.fakes.loras import write
 from tests.fakes.manifests import manifest
 from worker.lora import manifest as manifests
-from worker.lora.keeping import clear_tainted, introduce, keep_night, remove
+from worker.lora.keeping import clear_old, clear_tainted, introduce, keep_night, remove
 from worker.lora.store import LoraStore
 
 ROOM = Place("discord", "77", "room")
@@ -38,10 +38,8 @@ class Shop:
         )  # fmt: skip
         await self.ledger.keep(record, [])
 
-    async def keep(self, **changes: Any) -> Manifest:
-        return await keep_night(
-            self.store, self.loras, self.ledger, MIRA, "20261127", self.made, manifest(**changes)
-        )  # fmt: skip
+    async def keep(self, day: str = "20261127", **changes: Any) -> Manifest:
+        return await keep_night(self.store, self.loras, self.ledger, MIRA, day, self.made, manifest(**changes))
 
 
 @pytest.fixture
@@ -159,6 +157,47 @@ async def test_tainted_files_go_once_the_night_is_over(shop: Shop) -> None:
     assert [clean.version] == shop.store.versions()
     assert [] == await shop.loras.rebuild_due()
     assert [clean.version] == await shop.loras.of_person("ann")
+
+
+async def test_old_versions_that_nobody_goes_back_to_are_deleted(shop: Shop) -> None:
+    """Live, on trial, within reach of a rollback, begun with, too young: all these stay. The history says what went."""
+    versions = [(await shop.keep()).version for _ in range(16)]
+    lost, untold, parent, first, *steps, last, tried = versions
+    young = (await shop.keep(day="20261201")).version
+    child = (await shop.keep(day="20261201", parent=parent)).version
+    await shop.loras.canary(MIRA, lost, 0.5, "night")
+    await shop.loras.settle(MIRA, lost, won=False, why="trial: worse")
+    for version in (first, *steps, last):
+        await shop.loras.promote(MIRA, version, "night")
+    await shop.loras.canary(MIRA, tried, 0.5)
+
+    assert sorted(steps) == sorted((await shop.loras.serving(MIRA)).before)
+    assert [] == await clear_old(shop.store, shop.loras, 20261127)
+    assert sorted([lost, untold, first]) == await clear_old(shop.store, shop.loras, 20261128)
+    assert sorted({parent, *steps, last, tried, young, child}) == sorted(shop.store.versions())
+    assert {lost, first} == {one.version for one in (await shop.loras.serving(MIRA)).history if one.gone}
+    for act in (shop.loras.promote(MIRA, lost, "command"), shop.loras.canary(MIRA, lost, 0.5)):
+        with pytest.raises(LoraError, match="were deleted"):
+            await act
+
+
+async def test_a_version_that_is_promoted_just_before_it_would_be_deleted_stays(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody goes back to it between the look and the deletion."""
+    kept = await shop.keep()
+    await shop.loras.canary(MIRA, kept.version, 0.5)
+    await shop.loras.settle(MIRA, kept.version, won=False, why="trial: worse")
+    let_go = shop.loras.let_go
+
+    async def late(persona: PersonaKey, version: str) -> bool:
+        await shop.loras.promote(MIRA, version, "command")
+        return await let_go(persona, version)
+
+    monkeypatch.setattr(shop.loras, "let_go", late)
+
+    assert [] == await clear_old(shop.store, shop.loras, 20261128)
+    assert [kept.version] == shop.store.versions()
 
 
 async def test_a_version_whose_manifest_cannot_be_read_can_be_removed(shop: Shop) -> None:

@@ -17,8 +17,10 @@ from core.feedback import Fact
 from core.nights import Count, Night, Outcome, Ratings, Sample
 from core.store import keys
 from core.store.ledger import Record, Told
+from core.store.loras import Made, family
 from core.store.nights import RUN, Last
 from tests.fakes.commands import limen, meanwhile, opened
+from tests.fakes.loras import write
 from tests.fakes.outlet import Shelf
 
 MIRA = PersonaKey("console:local", "mira", "console:local:user:me")
@@ -100,6 +102,29 @@ async def test_a_rehearsal_is_told_and_not_kept(p: Parts) -> None:
 
     assert (0, True) == (said.status, "mira in console:local:user:me: undecided" in said.err)
     assert before == await p.client.scan("*")
+
+
+async def test_versions_that_nobody_goes_back_to_go_after_a_while(p: Parts, home: Path) -> None:
+    """A run deletes them and says so; a rehearsal and `keep_days: 0` leave them, and what is live stays in any case."""
+    old, live = f"{family(MIRA)}/20250101-1", f"{family(MIRA)}/20250101-2"
+    for version in (old, live):
+        write(home / "loras" / version)
+        await p.loras.made(version, Made(str(MIRA)), ())
+        await p.loras.promote(MIRA, version, "night")
+    for number in range(3, 13):
+        await p.loras.promote(MIRA, f"{family(MIRA)}/20261127-{number}", "night")
+    await p.loras.promote(MIRA, live, "command")
+
+    left = [
+        (await meanwhile("night", "--now", *more, **changed), (home / "loras" / old).exists())
+        for more, changed in ((["--dry-run"], {}), ([], {"LIMEN_LORA__KEEP_DAYS": "0"}), ([], {}))
+    ]
+    told = json.loads((await meanwhile("lora", "list", "--persona", "mira", "--json")).out)
+
+    assert [True, True, False] == [there for _, there in left]
+    assert [False, False, True] == ["1 LoRA that no rollback goes back to" in said.err for said, _ in left]
+    assert (home / "loras" / live).exists()
+    assert {old} == {past["version"] for one in told["personas"] for past in one["history"] if past["deleted"]}
 
 
 async def test_who_is_at_it_already_is_told(p: Parts) -> None:

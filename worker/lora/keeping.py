@@ -17,7 +17,7 @@ from core.errors import LoraError
 from core.events import PersonaKey
 from core.nights import Manifest, Outcome
 from core.store.ledger import Ledger
-from core.store.loras import NIGHT, Loras, Made, Serving, fresh
+from core.store.loras import NIGHT, Loras, Made, Serving, fresh, made_on
 from worker.lora import manifest as manifests
 from worker.lora.folders import FILES
 from worker.lora.store import LoraStore
@@ -74,6 +74,25 @@ async def clear_tainted(store: LoraStore, loras: Loras, persona: PersonaKey) -> 
     for version in due:
         await remove(store, loras, version)
     return due
+
+
+async def clear_old(store: LoraStore, loras: Loras, before: int) -> list[str]:
+    """Delete versions made before a day (20261121) that nobody speaks with, tries, or goes back to by a rollback.
+
+    Which they were. What one of the others began with stays, and so does what was brought in without a manifest.
+    Raises LoraError, StoreError.
+    """
+    origins, everyone, tainted = await loras.origins(), await loras.everyone(), await loras.rebuild_due()
+    used = {version for one in everyone.values() for version in (one.live, one.canary, *one.before)}
+    due = {one for one in origins if 0 < made_on(one) < before} - used - {one.version for one in tainted}
+    kept = {one.parent for version, one in origins.items() if version not in due}
+    gone = []
+    for version in sorted(due - kept):
+        having = [persona for persona, one in everyone.items() if version in {past.version for past in one.history}]
+        if all([await loras.let_go(persona, version) for persona in having]):
+            await remove(store, loras, version)
+            gone.append(version)
+    return gone
 
 
 async def remove(store: LoraStore, loras: Loras, version: str) -> None:
