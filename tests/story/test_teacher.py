@@ -331,6 +331,44 @@ async def test_what_a_killed_training_left_goes_with_the_next_night(p: Parts, mo
     assert not left.exists()
 
 
+class Cut(BaseException):
+    """The process was ended: nobody handles it."""
+
+
+async def test_what_comes_after_it_was_cut_off_waits_for_the_next_night(p: Parts, model: Path, monkeypatch) -> None:
+    """It goes on with the rows and weights that it began with, though people talk and vote on; but a vote that was
+    taken back counts no more."""
+    ids, seen, t = await talked(p), [], teacher(p, model)
+
+    def cut(base, card, parts, *args, **more):  # type: ignore[no-untyped-def]
+        seen.append({one.reply: one.weight for one in parts.taught})
+        raise Cut
+
+    async def settled(persona: PersonaKey, page: run.Draft) -> None:
+        page.settled = True
+
+    monkeypatch.setattr(run, "study", cut)
+    with pytest.raises(Cut):
+        await t.night(HERE)
+    since = time.time()
+    late = await talked(p, seed=1, count=10, ago=-21 * 3600)
+    await p.ledger.rate(ids[0], Fact("late", "discord:77:u5", "👎", since + 60))
+    with pytest.raises(Cut):
+        await t.night(HERE)
+    await p.ledger.rate(ids[1], Fact("back", "discord:77:u1", "👍", since + 60, removed=True))
+    await p.ledger.rate(ids[1], Fact("back too", "discord:77:u1", "👎", since + 60, removed=True))
+    with pytest.raises(Cut):
+        await t.night(HERE)
+    monkeypatch.setattr(t, "_learn_and_judge", settled)
+    night = await t.night(HERE)
+
+    assert seen[0] == seen[1]
+    assert {*ids} == {*seen[0]}
+    assert {*ids} - {ids[1]} == {*seen[2]}
+    assert any(note.startswith("It goes on where it was cut off") for note in night.notes)
+    assert [len(late) + 3] == [due.fresh for due in await t.due()]
+
+
 async def test_a_lora_of_another_base_is_set_aside(p: Parts, model: Path) -> None:
     """The page names it, the base is what the new one is compared with, and the new one is of the base of now."""
     await talked(p)

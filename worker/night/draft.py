@@ -11,6 +11,7 @@ from worker.night.cross import Learned
 from worker.night.exam import Exam
 from worker.night.examples import Collected
 from worker.night.gate import Judgement
+from worker.night.leftovers import Begun
 from worker.night.split import Split
 
 RECIPE = ("rate", "beta", "anchor", "kl", "depth", "passes", "fewest", "visits", "batch")  # that a manifest names
@@ -23,6 +24,7 @@ class Draft:
     def __init__(self, persona: PersonaKey, day: str, settings: Settings, seed: int) -> None:
         self.persona, self.day, self.seed, self._settings = persona, day, seed, settings
         self.began, self._cpu = time.time(), time.process_time()
+        self.asof = Begun(self.began, 0)  # what it is about
         self.id = f"{family(persona)}/{day}-{secrets.token_hex(3)}"
         self.title, self.before, self.version, self.base = persona.card, "base", "", ""
         self.outcome = Outcome.FAILED

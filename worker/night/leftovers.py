@@ -1,4 +1,5 @@
-"""What a training that was killed left on this machine to go on from, and when that goes though nobody goes on.
+"""What a training that was killed left on this machine to go on from: which votes it was about, and when that goes
+though nobody goes on.
 
 It holds weights that have learned from people, so whoever is forgotten is to be found in it, too. Knows no torch.
 """
@@ -10,6 +11,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from core.events import PersonaKey
 from core.store import keys
 from core.store.ledger import Ledger
@@ -19,7 +22,32 @@ from worker.night.leases import taken
 
 log = logging.getLogger("limen.night")
 
+BEGUN = "begun.json"
 LEFT_FOR = 2 * keys.DAY  # less than it is known for that somebody was forgotten (`keys.FORGOT_FOR`)
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A night that began to learn: when (seconds UTC), and how many of its reactions were new then. What came later is
+    the next night's, so that one that is cut off in a lively place has the same rows when it goes on."""
+
+    time: float
+    fresh: int
+
+
+def begin(place: Path, begun: Begun) -> None:
+    """Note it beside what is kept. A disk that is full costs a later start, and not the night."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / BEGUN).write_bytes(msgspec.json.encode(begun))
+    except OSError as error:
+        log.warning("that a night began could not be noted: %s", error)
+
+
+def begun(place: Path) -> Begun | None:
+    """The night that was cut off here, if one was."""
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode((place / BEGUN).read_bytes(), type=Begun)
+    return None
 
 
 def folder(home: Path, persona: PersonaKey) -> Path:

@@ -22,6 +22,7 @@ from core.events import PersonaKey
 from core.feedback import Reading, Seen
 from core.jobs import BASE
 from core.nights import Manifest, Night, Outcome
+from core.privacy import iso
 from core.settings import Settings
 from core.store.consents import Consents
 from core.store.ledger import Ledger
@@ -120,8 +121,12 @@ class Teacher:
 
     async def night(self, persona: PersonaKey) -> Night:
         """One persona's night. What it can name goes wrong in the outcome FAILED. Raises StoreError."""
-        seen = await self._tools.ledger.fresh()
         page = Draft(persona, self._plan.day, self._tools.settings, self._plan.seed)
+        fresh = (await self._tools.ledger.fresh()).get(persona, 0)
+        left = await asyncio.to_thread(leftovers.begun, self._kept(persona))
+        page.asof = left or leftovers.Begun(page.began, fresh)
+        if left:
+            page.notes.append(f"It goes on where it was cut off; what came since {iso(left.time)} is the next night's.")
         try:
             await self._learn_and_judge(persona, page)
         except Over as over:
@@ -136,7 +141,7 @@ class Teacher:
         shutil.rmtree(self._kept(persona), ignore_errors=True)  # also of a night that was killed
         if not self._plan.dry:
             if page.settled:
-                await self._tools.ledger.learned(persona, seen.get(persona, 0))
+                await self._tools.ledger.learned(persona, page.asof.fresh)
             await self._clear_tainted(persona, page)
         return page.night()
 
@@ -148,6 +153,7 @@ class Teacher:
         base = await asyncio.to_thread(lambda: self.base)
         parent, live = await self._weights(base, persona, serving, page)
         parts = await self._divided(rows, persona, live, page)
+        await asyncio.to_thread(leftovers.begin, self._kept(persona), page.asof)
         found = await asyncio.to_thread(
             study, base, card, parts, self._recipes(), live, parent, tell=self._tell, kept=self._kept(persona)
         )
@@ -207,14 +213,15 @@ class Teacher:
         """Its examples; of a card, those of all its scopes."""
         keys = [persona] if persona.scope != CARD else await self._scopes(persona)
         pool = persona.scope == CARD
-        founds = [await self._collected(key, pool=pool, now=page.began, known=known) for key in keys]
+        founds = [await self._collected(key, pool=pool, page=page, known=known) for key in keys]
         return founds[0] if len(founds) == 1 else together(founds)
 
     async def _collected(
-        self, persona: PersonaKey, pool: bool, now: float, known: Collection[str] | None
+        self, persona: PersonaKey, pool: bool, page: Draft, known: Collection[str] | None
     ) -> Collected:  # fmt: skip
         """The examples of one scope. `known`: the replies on which votes may foretell others; None: all."""
-        settings = self._tools.settings
+        settings, now = self._tools.settings, page.asof.time
+        until = now if now < page.began else math.inf  # in one run, a platform's clock that is ahead costs nothing
         meanings = polarity.load(settings.night.polarity)
 
         def read_all(seen: Sequence[Seen]) -> Reading:
@@ -224,6 +231,7 @@ class Teacher:
         return await collect(
             self._tools.ledger, self._tools.consents, persona, read_all, now=now,
             half_life_days=settings.retention.half_life_days, weak=settings.night.weak_signals > 0, pool=pool,
+            until=until,
         )  # fmt: skip
 
     async def _scopes(self, pooled: PersonaKey) -> list[PersonaKey]:

@@ -5,6 +5,7 @@ the texts of the latest replies.
 """
 
 import hashlib
+import math
 import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Sequence
@@ -22,13 +23,16 @@ IDLE = 30 * 60.0  # a conversation that rested for so many seconds begins a new 
 
 
 class Sight:
-    """Gathers a reading's input from the replies of one persona, oldest first: facts and sessions, no prompts."""
+    """Gathers a reading's input from the replies of one persona, oldest first: facts and sessions, no prompts.
 
-    def __init__(self, weak: bool = False) -> None:
+    What came after `until` (seconds UTC) is passed over, but for reactions that were taken back since.
+    """
+
+    def __init__(self, weak: bool = False, until: float = math.inf) -> None:
         self.refused: Counter[str] = Counter()
         self.groups: dict[str, str] = {}
         self.rated = self.reactions = 0
-        self._weak = weak
+        self._weak, self._until = weak, until
         self._seen: dict[str, Seen] = {}
         self._texts: deque[str] = deque()
         self._signals: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -37,10 +41,13 @@ class Sight:
 
     def add(self, entry: Entry, allowed: Collection[str] | None = None) -> None:
         """The next reply. Votes of people who are not `allowed` are passed over; None: everybody is."""
+        if entry.record.time > self._until:
+            return
         record, group = entry.record, self.group(entry)
         stands = bool(standing(entry.facts))
         self.rated += stands
-        facts = tuple(_slim(fact) for fact in entry.facts if _counts(fact, record, allowed))
+        known = (fact for fact in entry.facts if fact.removed or fact.time <= self._until)
+        facts = tuple(_slim(fact) for fact in known if _counts(fact, record, allowed))
         self.reactions += len(standing(facts))
         if reason := fault(entry, allowed) or ("" if standing(facts) else "no consent"):
             self.refused[reason] += stands
