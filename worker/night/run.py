@@ -22,7 +22,6 @@ from core.events import PersonaKey
 from core.feedback import Reading, Seen
 from core.jobs import BASE
 from core.nights import Manifest, Night, Outcome
-from core.privacy import iso
 from core.settings import Settings
 from core.store.consents import Consents
 from core.store.ledger import Ledger
@@ -41,7 +40,7 @@ from worker.lora.keeping import clear_tainted, introduce, keep_night
 from worker.lora.manifest import check_base
 from worker.lora.store import LoraStore
 from worker.model import load
-from worker.night import leftovers
+from worker.night import leftovers, words
 from worker.night.base import Base, prepare
 from worker.night.draft import Draft
 from worker.night.examples import Collected, Example, collect
@@ -126,7 +125,9 @@ class Teacher:
         left = await asyncio.to_thread(leftovers.begun, self._kept(persona))
         page.asof = left or leftovers.Begun(page.began, fresh)
         if left:
-            page.notes.append(f"It goes on where it was cut off; what came since {iso(left.time)} is the next night's.")
+            page.notes.append(
+                f"It goes on where it was cut off; what came since {words.clock(left.time)} is the next night's."
+            )
         try:
             await self._learn_and_judge(persona, page)
         except Over as over:
