@@ -50,7 +50,7 @@ def lines(title: str, across: str, series: Sequence[Series]) -> str:
     sound = [(x, y) for one in series for x, y in one.points if math.isfinite(x) and math.isfinite(y)]
     if not sound:
         return ""
-    xs, ys = ticks([x for x, _ in sound], 5), ticks([y for _, y in sound], 5)
+    xs, ys = ticks([x for x, _ in sound], 5, least=1), ticks([y for _, y in sound], 5)
     place = _Place(xs[0], xs[-1], ys[0], ys[-1])
     drawn = "".join(_curve(one, place) for one in series)
     alt = escape(f"{title}. {' '.join(_told(one) for one in series if one.points)}")
@@ -75,12 +75,13 @@ def shift(before: float, after: float) -> str:
     )
 
 
-def ticks(values: Sequence[float], most: int) -> list[float]:
-    """Round figures from below the least to above the greatest of `values`, some `most` of them."""
+def ticks(values: Sequence[float], most: int, least: float = 0.0) -> list[float]:
+    """Round figures from below the least to above the greatest of `values`, some `most` of them, no nearer to each
+    other than `least`."""
     low, high = min(values), max(values)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    rough = (high - low) / most
+    rough = max((high - low) / most, least)
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= rough * 0.999)
     first, last = math.floor(low / step), math.ceil(high / step)

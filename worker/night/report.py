@@ -309,9 +309,17 @@ def _chart(name: str, hint: str, series: Sequence[Series]) -> str:
     if not drawn:
         none = f'<figure><h3>{name}</h3><p class="soft small">No number to draw.</p></figure>'
         return none if series[0].points else ""
-    keys = "".join(f'<span class="{one.kind}">{one.name}</span>' for one in series if one.points)
-    return f"""<figure><h3>{name}</h3><p class="soft small">{hint}</p>{drawn}
-<figcaption class="legend">{keys}</figcaption></figure>"""
+    return _figure(name, hint, drawn, {one.kind: one.name for one in series if one.points})
+
+
+def _figure(name: str, hint: str, drawn: str, keys: Mapping[str, str], kind: str = "") -> str:
+    """A chart with its legend: what is drawn how. Empty if nothing is."""
+    legend = "".join(f'<span class="{drawn_as}">{key}</span>' for drawn_as, key in keys.items())
+    return (
+        drawn
+        and f"""<figure class="{kind}"><h3>{name}</h3><p class="soft small">{hint}</p>{drawn}
+<figcaption class="legend">{legend}</figcaption></figure>"""
+    )
 
 
 def _split(rows: Rows) -> str:
@@ -327,9 +335,11 @@ def _tried(tried: Sequence[Tried]) -> str:
     if not tried:
         return ""
     ways = [Series(words.recipe(one), [*enumerate(one.held, 1)], "new" if one.taken else "old") for one in tried]
-    chart = f"<figure>{lines('Loss of what was held out', 'look', ways)}</figure>"
-    table = f"""<table><thead><tr><th scope="col">Settings</th><th scope="col" class="figure">Held out, by look</th>
-<th scope="col">Result</th></tr></thead><tbody>{"".join(map(_try, tried))}</tbody></table>"""
+    keys = {"new": "Taken", "old": "Left"}
+    chart = _figure("Loss of what was held out", "Lower is better.", lines("Loss held out", "look", ways), keys, "half")
+    table = f"""<table class="gap"><thead><tr><th scope="col">Settings</th>
+<th scope="col" class="figure">Held out, by look</th><th scope="col">Result</th></tr></thead>
+<tbody>{"".join(map(_try, tried))}</tbody></table>"""
     return _section("What was tried", chart + table, "The ratings held out prefer the one whose loss is lowest.")
 
 
