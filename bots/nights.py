@@ -7,9 +7,8 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -125,16 +124,15 @@ async def clear_left(p: Parts) -> None:
 
 
 async def clear_old(p: Parts) -> list[str]:
-    """Delete versions that are too old for anybody to go back to; which they were. Raises StoreError."""
+    """Delete versions that nobody has gone back to for `lora.keep_days`; which they were. What goes wrong is for the
+    log, and for the next night: this one is over."""
     from worker.lora.keeping import clear_old as clear
 
-    if not (days := p.settings.lora.keep_days):
-        return []
-    before = loras.day(p.settings.timezone, datetime.now(ZoneInfo(p.settings.timezone)) - timedelta(days=days))
     try:
-        return await clear(loras.store(p.settings), p.loras, int(before))
-    except LoraError as error:  # the next night tries again
-        log.warning("versions of more than %s days ago are still there: %s", days, error)
+        days = p.settings.lora.keep_days
+        return await clear(loras.store(p.settings), p.loras, days) if days else []
+    except (LoraError, StoreError) as error:
+        log.warning("old versions are still there: %s", error)
         return []
 
 

@@ -418,11 +418,12 @@ def _served(old: PersonaKey, new: PersonaKey) -> Callable[[list[Any]], list[Effe
 def _together(was: Serving, now: Serving) -> Serving:
     """Whatever was decided under the new id was decided later; if nothing was, all is as before."""
     history: list[Past] = sorted((*now.history, *was.history), key=lambda past: -past.time)[:50]
+    touched = max(was.touched, now.touched)
     if now.untaught and not now.canary and (not now.history or now.history[0].why in ("removed", FORGOTTEN)):
-        return msgspec.structs.replace(was, history=tuple(history))
+        return msgspec.structs.replace(was, history=tuple(history), touched=touched)
     earlier = dict.fromkeys([*now.before, *([was.live] if was.live != BASE else []), *was.before])
     earlier.pop(now.live, None)
-    return msgspec.structs.replace(now, history=tuple(history), before=tuple(earlier)[:10])
+    return msgspec.structs.replace(now, history=tuple(history), before=tuple(earlier)[:10], touched=touched)
 
 
 def _versions(serving: Serving) -> set[str]:

@@ -1,13 +1,15 @@
 -- Which LoRA a persona serves with. `core/store/loras.py` is the only caller.
--- KEYS: the persona's LoRAs, the set of all personas that have some, the tainted versions. ARGV: what to do, the
--- persona, the time, and more. → (what is live now, why it was refused: '', 'pinned', 'tainted', 'gone', 'used' or
--- 'changed')
+-- KEYS: the persona's LoRAs, the set of all personas that have some, the tainted versions, and those that were deleted
+-- lately. ARGV: what to do, the persona, the time, and more. → (what is live now, why it was refused: '', 'pinned',
+-- 'tainted', 'gone', 'used' or 'changed')
 
 local PAST, EARLIER = 50, 10 -- what is kept of the history, and of the versions that a rollback goes back to
 
 local persona, now = ARGV[2], tonumber(ARGV[3])
 local body = redis.call('GET', KEYS[1])
 local it = body and cmsgpack.unpack(body) or {live = 'base', canary = '', share = 0, before = {}, history = {}}
+
+local function by_hand(why) if why ~= 'night' then it.touched = now end end
 
 local function keep()
   redis.call('SET', KEYS[1], cmsgpack.pack(it))
@@ -24,6 +26,7 @@ end
 -- judged against one version does not take the place of another (`live` and `canary`, where they are given).
 local function refused(version, why, live, canary)
   if redis.call('ZSCORE', KEYS[3], version) then return 'tainted' end
+  if redis.call('ZSCORE', KEYS[4], version) then return 'gone' end
   for _, entry in ipairs(it.history) do
     if entry.gone and entry.version == version then return 'gone' end
   end
@@ -61,6 +64,7 @@ function ops.promote()
   local version, why = ARGV[4], ARGV[5]
   local no = refused(version, why, ARGV[6], ARGV[7])
   if no then return no end
+  by_hand(why)
   promote(version, why)
   keep()
 end
@@ -70,6 +74,7 @@ function ops.canary()
   local version, share, why = ARGV[4], tonumber(ARGV[5]), ARGV[6]
   local no = version ~= '' and refused(version, why, ARGV[7], ARGV[8])
   if no then return no end
+  by_hand(why)
   if version == '' then
     no_trial()
   else
@@ -102,6 +107,7 @@ function ops.rollback()
   else
     return
   end
+  by_hand()
   keep()
 end
 
@@ -109,6 +115,7 @@ function ops.pin()
   local version = ARGV[4]
   local no = version ~= '' and refused(version, 'command')
   if no then return no end
+  by_hand()
   if version ~= '' then promote(version, 'command') end
   it.pinned = version ~= ''
   keep()
@@ -129,17 +136,25 @@ function ops.withdraw()
   keep()
 end
 
--- The files of a version are about to be deleted, because nobody speaks with it or goes back to it.
+-- The files of a version made at a time are about to be deleted, because nobody speaks with it, goes back to it, or did
+-- in so many seconds; nor has anybody changed anything by hand since. By this server's clock: a worker's may jump, and
+-- nothing brings files back.
 function ops.let_go()
-  local version = ARGV[4]
-  if version == it.live or version == it.canary then return 'used' end
+  local version, made, seconds = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+  local since = tonumber(redis.call('TIME')[1]) - seconds
+  if not body or version == it.live or version == it.canary then return 'used' end -- without one, it is just moving
+  if made > since or (it.touched or 0) > since then return 'used' end
   for _, earlier in ipairs(it.before) do
     if earlier == version then return 'used' end
   end
   for _, entry in ipairs(it.history) do
+    if entry.version == version and entry.time > since then return 'used' end
+  end
+  for _, entry in ipairs(it.history) do
     if entry.version == version then entry.gone = true end
   end
-  if body then keep() end
+  redis.call('ZADD', KEYS[4], now, version)
+  keep()
 end
 
 local no = ops[ARGV[1]]()

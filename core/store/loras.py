@@ -8,8 +8,10 @@ import hashlib
 import re
 import time
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from itertools import count, takewhile
+from math import inf
 
 import msgspec
 
@@ -46,6 +48,7 @@ class Serving(msgspec.Struct, frozen=True):
 
     `before`: what a rollback goes back to, the latest first; a version that was rolled back is not among them.
     `history`: everything that went live, or lost its trial, newest first. `pinned`: no night changes what serves.
+    `touched`: when somebody last changed it by hand, in seconds UTC.
     """
 
     live: str = BASE
@@ -55,6 +58,7 @@ class Serving(msgspec.Struct, frozen=True):
     history: tuple[Past, ...] = ()
     pinned: bool = False
     began: float = 0.0
+    touched: float = 0.0
 
     @property
     def untaught(self) -> bool:
@@ -147,10 +151,14 @@ def common(persona: PersonaKey) -> PersonaKey:
     return msgspec.structs.replace(persona, scope=CARD)
 
 
-def made_on(version: str) -> int:
-    """The day (20261121) that a version was made on by its name; 0 for a name that says nothing of it."""
+def made_by(version: str) -> float:
+    """By when a version was made, in seconds UTC, as its name says; infinity where that says nothing."""
     found = _DAY.search(version)
-    return int(found[1]) if found else 0
+    try:
+        day = datetime.strptime(found[1] if found else "", "%Y%m%d").replace(tzinfo=UTC)
+        return (day + timedelta(days=2)).timestamp()  # wherever it was
+    except (ValueError, OverflowError):
+        return inf
 
 
 def fresh(persona: PersonaKey, day: str, taken: Collection[str]) -> str:
@@ -234,18 +242,18 @@ class Loras:
         """These versions serve no more, in no role. The version that is now live. A pin on it ends."""
         return await self._run("withdraw", persona, why, *versions)
 
-    async def let_go(self, persona: PersonaKey, version: str) -> bool:
-        """From now on this version cannot be promoted, tried or pinned: its files may be deleted. False if it is live,
-        on trial, or what a rollback goes back to."""
-        name = str(persona)
-        names = [keys.LORA(name), keys.LORAS.pattern, keys.TAINTED.pattern]
-        _, refused = await self._client.script(SCRIPT, names, ["let_go", name, time.time(), version])
+    async def let_go(self, persona: PersonaKey, version: str, days: int) -> bool:
+        """From now on this version of a night cannot be promoted, tried or pinned: its files may be deleted.
+
+        False if it is live, on trial, or what a rollback goes back to; if it was made, or began to be live, or lost its
+        trial, within so many days; or if anything was changed by hand within them.
+        """
+        args = ("let_go", str(persona), time.time(), version, made_by(version), days * keys.DAY)
+        _, refused = await self._client.script(SCRIPT, _names(persona), args)
         return bool(refused != b"used")
 
     async def _run(self, op: str, persona: PersonaKey, *args: Value) -> str:
-        name = str(persona)
-        names = [keys.LORA(name), keys.LORAS.pattern, keys.TAINTED.pattern]
-        live, refused = await self._client.script(SCRIPT, names, [op, name, time.time(), *args])
+        live, refused = await self._client.script(SCRIPT, _names(persona), [op, str(persona), time.time(), *args])
         if refused == b"pinned":
             said = f"{persona.card} in {persona.scope} is pinned to {live.decode()}"
             raise LoraError(said, "`limen lora pin --off` lets nights change it")
@@ -253,7 +261,7 @@ class Loras:
             said = f"{args[0]!s} holds what somebody asked to be forgotten, and serves no more"
             raise LoraError(said, "the next night trains one without it")
         if refused == b"gone":
-            said = f"the files of {args[0]!s} were deleted, for nobody had gone back to it for lora.keep_days"
+            said = f"the files of {args[0]!s} were deleted"
             raise LoraError(said, "`limen lora list` shows the versions that are there")
         if refused == b"changed":
             said = f"what serves was changed meanwhile ({live.decode()} is live now), so {args[0]!s} stays in the store"
@@ -382,6 +390,10 @@ class Loras:
         answers = await self._client.do_all([command for three in asked for command in three], atomic=False)
         found = zip(versions, answers[::3], answers[1::3], answers[2::3], strict=True)
         return [Fault(v, body.decode(), float(at), float(since or at)) for v, body, at, since in found if body and at]
+
+
+def _names(persona: PersonaKey) -> list[str]:
+    return [keys.LORA(str(persona)), keys.LORAS.pattern, keys.TAINTED.pattern, keys.LORAS_GONE.pattern]
 
 
 def _expected(over: Serving | None) -> tuple[str, ...]:

@@ -1,16 +1,21 @@
 """A night's LoRA in the store and in Redis: kept, forgotten while it was trained, and cleared away."""
 
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from core.errors import LoraError
 from core.events import Person, PersonaKey, Place
 from core.feedback import Fact
 from core.nights import Manifest, Outcome
+from core.store import loras as desk
 from core.store.client import Client
+from core.store.keys import DAY
 from core.store.ledger import Ledger, Record
 from core.store.loras import Loras, Made, family
 from tests.fakes.loras import write
@@ -159,45 +164,107 @@ async def test_tainted_files_go_once_the_night_is_over(shop: Shop) -> None:
     assert [clean.version] == await shop.loras.of_person("ann")
 
 
-async def test_old_versions_that_nobody_goes_back_to_are_deleted(shop: Shop) -> None:
-    """Live, on trial, within reach of a rollback, begun with, too young: all these stay. The history says what went."""
-    versions = [(await shop.keep()).version for _ in range(16)]
-    lost, untold, parent, first, *steps, last, tried = versions
-    young = (await shop.keep(day="20261201")).version
-    child = (await shop.keep(day="20261201", parent=parent)).version
+LONG_AGO = time.time() - 200 * DAY
+
+
+@pytest.fixture
+def _then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done meanwhile is done long ago; Redis has the time of now."""
+    monkeypatch.setattr(desk.time, "time", lambda: LONG_AGO)
+
+
+async def kept_then(shop: Shop, count: int, day: str = "20260101", **changes: Any) -> list[str]:
+    return [(await shop.keep(day=day, base_hash="abc", **changes)).version for _ in range(count)]
+
+
+@pytest.mark.usefixtures("_then")
+async def test_old_versions_that_nobody_goes_back_to_are_deleted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live, on trial, within reach of a rollback, begun with, or too young: all these stay. Histories say what went."""
+    lost, untold, grand, parent, first, *steps, last, tried = await kept_then(shop, 17)
+    (young,) = await kept_then(shop, 1, f"{datetime.now(UTC):%Y%m%d}")
+    (middle,) = await kept_then(shop, 1, parent=grand)
+    (child,) = await kept_then(shop, 1, f"{datetime.now(UTC):%Y%m%d}", parent=middle)
+    by_hand = (await shop.keep(day="20260101")).version  # it says nothing of a base
     await shop.loras.canary(MIRA, lost, 0.5, "night")
     await shop.loras.settle(MIRA, lost, won=False, why="trial: worse")
     for version in (first, *steps, last):
         await shop.loras.promote(MIRA, version, "night")
-    await shop.loras.canary(MIRA, tried, 0.5)
+    await shop.loras.canary(MIRA, tried, 0.5, "night")
+    monkeypatch.undo()
 
     assert sorted(steps) == sorted((await shop.loras.serving(MIRA)).before)
-    assert [] == await clear_old(shop.store, shop.loras, 20261127)
-    assert sorted([lost, untold, first]) == await clear_old(shop.store, shop.loras, 20261128)
-    assert sorted({parent, *steps, last, tried, young, child}) == sorted(shop.store.versions())
+    assert [] == await clear_old(shop.store, shop.loras, 3650)
+    assert sorted([lost, untold, parent, first]) == await clear_old(shop.store, shop.loras, 90)
+    assert sorted({grand, middle, child, *steps, last, tried, young, by_hand}) == shop.store.versions()
     assert {lost, first} == {one.version for one in (await shop.loras.serving(MIRA)).history if one.gone}
-    for act in (shop.loras.promote(MIRA, lost, "command"), shop.loras.canary(MIRA, lost, 0.5)):
-        with pytest.raises(LoraError, match="were deleted"):
-            await act
+    for version in (lost, untold):
+        for act in (shop.loras.promote(MIRA, version, "command"), shop.loras.canary(MIRA, version, 0.5)):
+            with pytest.raises(LoraError, match="were deleted"):
+                await act
 
 
+@pytest.mark.parametrize("act", ["rollback", "try", "end the trial", "pin", "promote"])
+async def test_what_people_did_by_hand_lately_can_be_undone(act: str, shop: Shop, monkeypatch) -> None:
+    """What they went back from, or tried, is there for as long again, however old it is."""
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.time, "time", lambda: LONG_AGO)
+        old, live = await kept_then(shop, 2)
+        for version in (old, live):
+            await shop.loras.promote(MIRA, version, "night")
+        await shop.loras.canary(MIRA, old, 0.5, "night")
+    await {
+        "rollback": lambda: _twice(shop),
+        "try": lambda: shop.loras.canary(MIRA, old, 0.2),
+        "end the trial": lambda: shop.loras.drop_canary(MIRA),
+        "pin": lambda: shop.loras.pin(MIRA, live),
+        "promote": lambda: shop.loras.promote(MIRA, "base", "rollback to 2026-01-01"),
+    }[act]()
+
+    assert [] == await clear_old(shop.store, shop.loras, 90)
+    assert sorted([old, live]) == shop.store.versions()
+
+
+async def _twice(shop: Shop) -> None:
+    for _ in range(2):
+        await shop.loras.rollback(MIRA)
+
+
+@pytest.mark.usefixtures("_then")
 async def test_a_version_that_is_promoted_just_before_it_would_be_deleted_stays(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody goes back to it between the look and the deletion."""
-    kept = await shop.keep()
-    await shop.loras.canary(MIRA, kept.version, 0.5)
-    await shop.loras.settle(MIRA, kept.version, won=False, why="trial: worse")
+    """Somebody goes back to it between the look and the deletion; so it is with a record that is just moving."""
+    gone, kept = await kept_then(shop, 2)
+    await shop.loras.promote(MIRA, "m/1", "night")
     let_go = shop.loras.let_go
 
-    async def late(persona: PersonaKey, version: str) -> bool:
-        await shop.loras.promote(MIRA, version, "command")
-        return await let_go(persona, version)
+    async def late(persona: PersonaKey, version: str, days: int) -> bool:
+        if version == kept:
+            await shop.loras.promote(MIRA, version, "night")
+        return await let_go(persona, version, days)
 
     monkeypatch.setattr(shop.loras, "let_go", late)
 
-    assert [] == await clear_old(shop.store, shop.loras, 20261128)
-    assert [kept.version] == shop.store.versions()
+    assert not await let_go(replace(MIRA, scope="discord:77:channel:new"), kept, 90)
+    assert [gone] == await clear_old(shop.store, shop.loras, 90)
+    assert [kept] == shop.store.versions()
+
+
+@pytest.mark.usefixtures("_then")
+async def test_one_that_cannot_be_deleted_keeps_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again the next time."""
+    first, second = await kept_then(shop, 2)
+    await shop.loras.promote(MIRA, "m/1", "night")
+
+    def denied(version: str) -> None:
+        if version == first:
+            raise LoraError("AccessDenied")
+        LoraStore.remove(shop.store, version)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.store, "remove", denied)
+        assert [second] == await clear_old(shop.store, shop.loras, 90)
+    assert [first] == await clear_old(shop.store, shop.loras, 90)
 
 
 async def test_a_version_whose_manifest_cannot_be_read_can_be_removed(shop: Shop) -> None:

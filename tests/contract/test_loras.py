@@ -1,6 +1,7 @@
 """Which LoRA a persona serves with: promotion, trial, rollback and trouble, each one step in Redis."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -99,7 +100,8 @@ async def test_a_rollback_ends_a_trial_even_over_the_base(on: Desk) -> None:
     await on.canary(MIRA, "m/1", 0.5)
 
     assert "base" == await on.rollback(MIRA)
-    assert Serving() == await on.serving(MIRA)
+    assert Serving() == msgspec.structs.replace(serving := await on.serving(MIRA), touched=0.0)
+    assert time.time() - 60 < serving.touched <= time.time()
 
 
 async def test_a_rollback_during_a_trial_ends_only_that(on: Desk) -> None:
@@ -144,7 +146,7 @@ async def test_a_persona_on_the_base_can_try_its_first_lora(on: Desk) -> None:
 
     assert [MIRA] == [*await on.everyone()]
     await on.drop_canary(MIRA)
-    assert Serving() == await on.serving(MIRA)
+    assert Serving() == msgspec.structs.replace(await on.serving(MIRA), touched=0.0)
 
 
 @pytest.mark.parametrize("act", ["promote", "again", "rollback", "drop", "withdraw"])

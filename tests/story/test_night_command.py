@@ -104,16 +104,19 @@ async def test_a_rehearsal_is_told_and_not_kept(p: Parts) -> None:
     assert before == await p.client.scan("*")
 
 
-async def test_versions_that_nobody_goes_back_to_go_after_a_while(p: Parts, home: Path) -> None:
+async def test_versions_that_nobody_goes_back_to_go_after_a_while(
+    p: Parts, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A run deletes them and says so; a rehearsal and `keep_days: 0` leave them, and what is live stays in any case."""
     old, live = f"{family(MIRA)}/20250101-1", f"{family(MIRA)}/20250101-2"
-    for version in (old, live):
-        write(home / "loras" / version)
-        await p.loras.made(version, Made(str(MIRA)), ())
-        await p.loras.promote(MIRA, version, "night")
-    for number in range(3, 13):
-        await p.loras.promote(MIRA, f"{family(MIRA)}/20261127-{number}", "night")
-    await p.loras.promote(MIRA, live, "command")
+    then = time.time() - 200 * keys.DAY
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: then)
+        for version in (old, live):
+            write(home / "loras" / version)
+            await p.loras.made(version, Made(str(MIRA), "abc"), ())
+        for version in (old, *(f"{family(MIRA)}/20250101-{number}" for number in range(3, 13)), live):
+            await p.loras.promote(MIRA, version, "night")
 
     left = [
         (await meanwhile("night", "--now", *more, **changed), (home / "loras" / old).exists())

@@ -26,7 +26,7 @@ from personas.card import Card
 from personas.sampling import Sampling
 from tests.fakes import loras, school
 from worker.lora.manifest import read as manifest
-from worker.night import run, train
+from worker.night import leftovers, run, train
 from worker.night.measure import Asked, prompt, speak
 from worker.night.run import Plan, Teacher, Tools
 
@@ -336,37 +336,84 @@ class Cut(BaseException):
 
 
 async def test_what_comes_after_it_was_cut_off_waits_for_the_next_night(p: Parts, model: Path, monkeypatch) -> None:
-    """It goes on with the rows and weights that it began with, though people talk and vote on; but a vote that was
-    taken back counts no more."""
+    """It goes on with the rows, weights and folds that it began with, though people talk and vote on, even while it
+    reads; but a vote that was taken back counts no more."""
     ids, seen, t = await talked(p), [], teacher(p, model)
+    weights = t._weights
 
-    def cut(base, card, parts, *args, **more):  # type: ignore[no-untyped-def]
-        seen.append({one.reply: one.weight for one in parts.taught})
+    def cut(base, card, parts, *args, kept: Path, **more):  # type: ignore[no-untyped-def]
+        folds = [[(one.reply, one.weight) for one in fold] for fold in parts.folds]
+        seen.append(({one.reply: one.weight for one in parts.taught}, folds, (kept / "half.pt").exists()))
+        (kept / "half.pt").touch()
         raise Cut
+
+    async def meanwhile(*args):  # type: ignore[no-untyped-def]
+        await p.ledger.rate(ids[2], Fact("in between", "discord:77:u7", "👎", time.time()))
+        return await weights(*args)
 
     async def settled(persona: PersonaKey, page: run.Draft) -> None:
         page.settled = True
 
+    async def cut_off() -> None:
+        with pytest.raises(Cut):
+            await t.night(HERE)
+
     monkeypatch.setattr(run, "study", cut)
-    with pytest.raises(Cut):
-        await t.night(HERE)
-    since = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(t, "_weights", meanwhile)
+        await cut_off()
     late = await talked(p, seed=1, count=10, ago=-21 * 3600)
-    await p.ledger.rate(ids[0], Fact("late", "discord:77:u5", "👎", since + 60))
-    with pytest.raises(Cut):
-        await t.night(HERE)
-    await p.ledger.rate(ids[1], Fact("back", "discord:77:u1", "👍", since + 60, removed=True))
-    await p.ledger.rate(ids[1], Fact("back too", "discord:77:u1", "👎", since + 60, removed=True))
-    with pytest.raises(Cut):
-        await t.night(HERE)
+    await p.ledger.rate(ids[0], Fact("late", "discord:77:u5", "👎", time.time()))
+    await cut_off()
+    for emoji in ("👍", "👎"):
+        await p.ledger.rate(ids[1], Fact(emoji, "discord:77:u1", emoji, time.time(), removed=True))
+    await cut_off()
     monkeypatch.setattr(t, "_learn_and_judge", settled)
     night = await t.night(HERE)
 
-    assert seen[0] == seen[1]
-    assert {*ids} == {*seen[0]}
-    assert {*ids} - {ids[1]} == {*seen[2]}
-    assert any(note.startswith("It goes on where it was cut off") for note in night.notes)
-    assert [len(late) + 3] == [due.fresh for due in await t.due()]
+    assert seen[0][:2] == seen[1][:2]
+    assert [False, True, True] == [there for *_, there in seen]
+    assert {*ids} == {*seen[0][0]}
+    assert {*ids} - {ids[1]} == {*seen[2][0]}
+    assert any(note.startswith("It was cut off before") for note in night.notes)
+    assert [len(late) + 4] == [due.fresh for due in await t.due()]
+
+
+async def test_what_was_cut_off_is_not_gone_on_from_without_somebody(p: Parts, model: Path, monkeypatch) -> None:
+    """Who was forgotten, or took consent back, was in those weights; and what another machine has done is done."""
+    await talked(p)
+    t, there = teacher(p, model), []
+
+    def cut(*args, kept: Path, **more):  # type: ignore[no-untyped-def]
+        there.append((kept / "half.pt").exists())
+        (kept / "half.pt").touch()
+        raise Cut
+
+    monkeypatch.setattr(run, "study", cut)
+    for act in (
+        lambda: p.privacy.say("discord:77:u3", False, Purpose.TRAIN),
+        lambda: p.ledger.learned(HERE, 1),
+        lambda: p.ledger.learned(HERE, 0),
+    ):
+        with pytest.raises(Cut):
+            await t.night(HERE)
+        await act()
+    with pytest.raises(Cut):
+        await t.night(HERE)
+
+    assert [False, False, False, True] == there
+
+
+async def test_a_reaction_that_came_later_is_not_one_without_consent(p: Parts, model: Path, monkeypatch) -> None:
+    """A night that goes on counts what it began with."""
+    await talked(p, count=89)
+    t = teacher(p, model)
+    leftovers.begin(leftovers.folder(p.settings.home, HERE), leftovers.Begun(time.time() - 60, 0))
+    await talked(p, seed=1, count=1, ago=90 - 7200)  # said before, and rated since
+    monkeypatch.setattr(run, "study", lambda *args, **more: (_ for _ in ()).throw(LoraError("that is all")))
+    night = await t.night(HERE)
+
+    assert (89, {}) == (night.ratings.replies, night.ratings.refused), why(night)
 
 
 async def test_a_lora_of_another_base_is_set_aside(p: Parts, model: Path) -> None:

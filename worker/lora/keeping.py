@@ -7,7 +7,8 @@ meanwhile is found by the one or by the other.
 import asyncio
 import logging
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import msgspec
 from core.errors import LoraError
 from core.events import PersonaKey
 from core.nights import Manifest, Outcome
+from core.store import keys
 from core.store.ledger import Ledger
-from core.store.loras import NIGHT, Loras, Made, Serving, fresh, made_on
+from core.store.loras import NIGHT, Loras, Made, Serving, fresh, made_by
 from worker.lora import manifest as manifests
 from worker.lora.folders import FILES
 from worker.lora.store import LoraStore
@@ -76,23 +78,33 @@ async def clear_tainted(store: LoraStore, loras: Loras, persona: PersonaKey) -> 
     return due
 
 
-async def clear_old(store: LoraStore, loras: Loras, before: int) -> list[str]:
-    """Delete versions made before a day (20261121) that nobody speaks with, tries, or goes back to by a rollback.
+async def clear_old(store: LoraStore, loras: Loras, days: int) -> list[str]:
+    """Delete versions of nights that nobody speaks with, tries, or goes back to, and did not in so many days.
 
-    Which they were. What one of the others began with stays, and so does what was brought in without a manifest.
-    Raises LoraError, StoreError.
+    Which they were. What one of the others began with stays, and so does what was brought in by hand. What cannot be
+    deleted now is tried again by the next call. Raises StoreError.
     """
-    origins, everyone, tainted = await loras.origins(), await loras.everyone(), await loras.rebuild_due()
+    everyone, origins = await loras.everyone(), await loras.origins()  # in this order: one may move house just now
+    tainted = {one.version for one in await loras.rebuild_due()}
     used = {version for one in everyone.values() for version in (one.live, one.canary, *one.before)}
-    due = {one for one in origins if 0 < made_on(one) < before} - used - {one.version for one in tainted}
-    kept = {one.parent for version, one in origins.items() if version not in due}
-    gone = []
-    for version in sorted(due - kept):
-        having = [persona for persona, one in everyone.items() if version in {past.version for past in one.history}]
-        if all([await loras.let_go(persona, version) for persona in having]):
-            await remove(store, loras, version)
-            gone.append(version)
+    old = {one for one, about in origins.items() if about.base_hash and made_by(one) < time.time() - days * keys.DAY}
+    kept, gone = _with_parents(set(origins) - old | used | tainted, origins), list[str]()
+    for version in sorted(old - kept):
+        try:
+            if await loras.let_go(PersonaKey.parse(origins[version].persona), version, days):
+                await remove(store, loras, version)
+                gone.append(version)
+        except (LoraError, OSError) as error:
+            log.warning("%s could not be deleted: %s", version, error)
     return gone
+
+
+def _with_parents(versions: set[str], origins: Mapping[str, Made]) -> set[str]:
+    """These, what they began with, what that began with, and so on."""
+    found = set(versions)
+    while more := {origins[one].parent for one in found if one in origins} - found - {""}:
+        found |= more
+    return found
 
 
 async def remove(store: LoraStore, loras: Loras, version: str) -> None:

@@ -52,7 +52,7 @@ class Child:
         return f"its process {how}{said}; {self._log} says more"
 
     async def end(self) -> None:
-        """End it, with everything that it started; at once if it does not listen, or nobody has time to wait."""
+        """End it, with everything that it started; by force if it does not listen."""
         try:
             self._send(signal.SIGTERM)
             async with asyncio.timeout(GRACE):

@@ -74,14 +74,15 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
 
 async def collect(
     ledger: Ledger, consents: Consents, persona: PersonaKey, read: Callable[[Sequence[Seen]], Reading], *, now: float,
-    half_life_days: float = HALF_LIFE, weak: bool = False, pool: bool = False, most: int = MOST, until: float = inf,
+    half_life_days: float = HALF_LIFE, weak: bool = False, pool: bool = False, most: int = MOST,
+    since: float = 0.0, until: float = inf,
 ) -> Collected:  # fmt: skip
     """All examples of one persona, oldest first, from people who allowed it; with `pool`, who allowed pooling as well.
 
     Whoever did not is left out before anything is read, so a reading knows nothing of their votes. `weak`: look for
-    signals that are no emoji, too. `until`: nothing that came later (seconds UTC) is read. Raises StoreError.
+    signals that are no emoji, too. `since`, `until`: only replies and votes between (seconds UTC). Raises StoreError.
     """
-    ids, sight, allowed, met = await ledger.replies(persona), Sight(weak, until), set[str](), set[str]()
+    ids, sight, allowed, met = await ledger.replies(persona, since), Sight(weak, until), set[str](), set[str]()
     for at in range(0, len(ids), BATCH):
         batch = await (ledger.entries if weak else ledger.outlines)(ids[at : at + BATCH])
         fresh = {person for entry in batch for person in people(entry)} - met

@@ -49,6 +49,8 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled:
+        if not task.cancelled() and (fault := task.exception()):
+            log.warning("cut off: %s", fault)
         raise cancelled
     return task.result()
 

@@ -5,9 +5,11 @@ It holds weights that have learned from people, so whoever is forgotten is to be
 """
 
 import asyncio
+import hashlib
 import logging
 import shutil
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,14 +30,27 @@ LEFT_FOR = 2 * keys.DAY  # less than it is known for that somebody was forgotten
 
 class Begun(msgspec.Struct, frozen=True):
     """A night that began to learn: when (seconds UTC), and how many of its reactions were new then. What came later is
-    the next night's, so that one that is cut off in a lively place has the same rows when it goes on."""
+    the next night's, so that one that is cut off in a lively place has the same rows when it goes on.
+
+    `people`: a digest of all whose words and votes are in them. Whoever is missing from it now may have been forgotten.
+    """
 
     time: float
     fresh: int
+    people: str = ""
+
+
+def digest(people: Iterable[str]) -> str:
+    """Which people these are, without saying who."""
+    return hashlib.sha256("\n".join(sorted(set(people))).encode()).hexdigest()
 
 
 def begin(place: Path, begun: Begun) -> None:
-    """Note it beside what is kept. A disk that is full costs a later start, and not the night."""
+    """Note it beside what is kept, which goes if it was of other people. A disk that is full costs a later start, and
+    not the night."""
+    if (left := _noted(place)) and left == begun:
+        return
+    shutil.rmtree(place, ignore_errors=True)
     try:
         place.mkdir(parents=True, exist_ok=True)
         (place / BEGUN).write_bytes(msgspec.json.encode(begun))
@@ -43,8 +58,14 @@ def begin(place: Path, begun: Begun) -> None:
         log.warning("that a night began could not be noted: %s", error)
 
 
-def begun(place: Path) -> Begun | None:
-    """The night that was cut off here, if one was."""
+def begun(place: Path, fresh: int) -> Begun | None:
+    """The night that was cut off here lately, if one was. `fresh`: how many reactions are new now; if they are fewer
+    than then, that night was made up for on another machine."""
+    left = _noted(place)
+    return left if left and left.fresh <= fresh and time.time() - left.time < LEFT_FOR else None
+
+
+def _noted(place: Path) -> Begun | None:
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode((place / BEGUN).read_bytes(), type=Begun)
     return None

@@ -315,11 +315,10 @@ def _chart(name: str, hint: str, series: Sequence[Series]) -> str:
 def _figure(name: str, hint: str, drawn: str, keys: Mapping[str, str], kind: str = "") -> str:
     """A chart with its legend: what is drawn how. Empty if nothing is."""
     legend = "".join(f'<span class="{drawn_as}">{key}</span>' for drawn_as, key in keys.items())
-    return (
-        drawn
-        and f"""<figure class="{kind}"><h3>{name}</h3><p class="soft small">{hint}</p>{drawn}
+    if not drawn:
+        return ""
+    return f"""<figure{kind and f' class="{kind}"'}><h3>{name}</h3><p class="soft small">{hint}</p>{drawn}
 <figcaption class="legend">{legend}</figcaption></figure>"""
-    )
 
 
 def _split(rows: Rows) -> str:

@@ -122,11 +122,12 @@ class Teacher:
         """One persona's night. What it can name goes wrong in the outcome FAILED. Raises StoreError."""
         page = Draft(persona, self._plan.day, self._tools.settings, self._plan.seed)
         fresh = (await self._tools.ledger.fresh()).get(persona, 0)
-        left = await asyncio.to_thread(leftovers.begun, self._kept(persona))
+        left = await asyncio.to_thread(leftovers.begun, self._kept(persona), fresh)
         page.asof = left or leftovers.Begun(page.began, fresh)
         if left:
+            since = words.clock(left.time)
             page.notes.append(
-                f"It goes on where it was cut off; what came since {words.clock(left.time)} is the next night's."
+                f"It was cut off before, and is about what was known then: what came since {since} waits."
             )
         try:
             await self._learn_and_judge(persona, page)
@@ -154,7 +155,9 @@ class Teacher:
         base = await asyncio.to_thread(lambda: self.base)
         parent, live = await self._weights(base, persona, serving, page)
         parts = await self._divided(rows, persona, live, page)
-        await asyncio.to_thread(leftovers.begin, self._kept(persona), page.asof)
+        people = leftovers.digest(person for one in parts.taught for person in one.people)
+        begun = msgspec.structs.replace(page.asof, people=people)
+        await asyncio.to_thread(leftovers.begin, self._kept(persona), begun)
         found = await asyncio.to_thread(
             study, base, card, parts, self._recipes(), live, parent, tell=self._tell, kept=self._kept(persona)
         )
@@ -222,7 +225,8 @@ class Teacher:
     ) -> Collected:  # fmt: skip
         """The examples of one scope. `known`: the replies on which votes may foretell others; None: all."""
         settings, now = self._tools.settings, page.asof.time
-        until = now if now < page.began else math.inf  # in one run, a platform's clock that is ahead costs nothing
+        rated = self._tools.ledger.kept.rated
+        lasting = now - rated + min(leftovers.LEFT_FOR, rated / 20)  # the oldest may go before this is gone on from
         meanings = polarity.load(settings.night.polarity)
 
         def read_all(seen: Sequence[Seen]) -> Reading:
@@ -232,7 +236,7 @@ class Teacher:
         return await collect(
             self._tools.ledger, self._tools.consents, persona, read_all, now=now,
             half_life_days=settings.retention.half_life_days, weak=settings.night.weak_signals > 0, pool=pool,
-            until=until,
+            since=lasting, until=now,
         )  # fmt: skip
 
     async def _scopes(self, pooled: PersonaKey) -> list[PersonaKey]:

@@ -175,15 +175,23 @@ class Clock:
         """Begin the night, if one is due and nobody else is at it or about to be."""
         async with self._turn:
             try:
-                if self.busy or self._paused() or not await self._due() or await self._others():
+                if self._leaving or self.busy or self._paused() or not await self._due() or await self._others():
                     return
-                lease = await taken(self._nights, RUN)
-                if lease and (not await self._due() or self._leaving):  # another has just done it
-                    await lease.end()
-                elif lease:
-                    self._night = asyncio.create_task(self._hold(lease))
+                if lease := await taken(self._nights, RUN):
+                    await self._begin(lease)
             except StoreError as error:  # at the next look
                 log.warning("%s", error)
+
+    async def _begin(self, lease: Lease) -> None:
+        """Unless another has just done it, or we are about to leave: then the lease is nobody's. Raises StoreError."""
+        due = False
+        try:
+            due = await self._due() and not self._leaving
+        finally:
+            if not due:
+                await lease.end()
+        if due:
+            self._night = asyncio.create_task(self._hold(lease))
 
     def _paused(self) -> bool:
         begin, end = self._pause

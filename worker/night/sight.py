@@ -44,9 +44,9 @@ class Sight:
         if entry.record.time > self._until:
             return
         record, group = entry.record, self.group(entry)
-        stands = bool(standing(entry.facts))
+        known = [fact for fact in entry.facts if fact.removed or fact.time <= self._until]
+        stands = bool(standing(known))
         self.rated += stands
-        known = (fact for fact in entry.facts if fact.removed or fact.time <= self._until)
         facts = tuple(_slim(fact) for fact in known if _counts(fact, record, allowed))
         self.reactions += len(standing(facts))
         if reason := fault(entry, allowed) or ("" if standing(facts) else "no consent"):
