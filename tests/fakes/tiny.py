@@ -1,10 +1,11 @@
 """A random Llama of a few thousand weights and a byte tokenizer: proves caches, batches and seeds without downloads."""
 
+import re
 from functools import cache
 from typing import Any
 
 import torch
-from jinja2 import Environment
+from jinja2 import Environment, Template
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from worker.model import Loaded
@@ -20,6 +21,13 @@ STRICT = (
     "[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}"
 )
 
+_CONTROL = re.compile(f"({'|'.join(map(re.escape, SPECIAL))})")
+
+
+@cache
+def _template(source: str) -> Template:
+    return Environment().from_string(source)
+
 
 class Bytes:
     """Tokens are bytes; two more stand for the control tokens of ChatML."""
@@ -32,10 +40,8 @@ class Bytes:
     def encode(self, text: str, **_: Any) -> list[int]:
         """Bytes, and 256 or 257 where a control token stands."""
         ids: list[int] = []
-        while text:
-            name = next((name for name in SPECIAL if text.startswith(name)), "")
-            ids += [256 + SPECIAL.index(name)] if name else text[0].encode("utf-8", "replace")
-            text = text[len(name) or 1 :]
+        for part in _CONTROL.split(text):
+            ids += [256 + SPECIAL.index(part)] if part in SPECIAL else part.encode("utf-8", "replace")
         return ids
 
     def decode(self, ids: Any, **_: Any) -> str:
@@ -51,8 +57,7 @@ class Bytes:
         def refuse(why: str) -> None:
             raise TemplateError(why)
 
-        template = Environment().from_string(self.chat_template or "")
-        text = template.render(
+        text = _template(self.chat_template or "").render(
             messages=conversation, add_generation_prompt=add_generation_prompt, raise_exception=refuse
         )
         return self.encode(text) if tokenize else text

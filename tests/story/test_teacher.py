@@ -5,6 +5,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ from worker.lora.manifest import read as manifest
 from worker.night import leftovers, run, train
 from worker.night.measure import Asked, prompt, speak
 from worker.night.run import Plan, Teacher, Tools
+from worker.night.study import Studied
+from worker.night.train import Recipe
 
 BOT = "discord:b1"
 ANN = Card(name="ann", title="Ann", description="You are Ann.", sampling=Sampling(temperature=1.0, max_tokens=40))
@@ -69,6 +72,39 @@ async def p(redis_url: str, home: Path, model: Path) -> AsyncIterator[Parts]:
     async with parts(settings(home, model), redis_url) as found:
         await found.personas.publish(ANN)
         yield found
+
+
+@pytest.fixture(scope="module")
+def studied() -> dict[object, Studied]:
+    """What has been learned, by what it was learned from."""
+    return {}
+
+
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch, studied: dict[object, Studied]) -> None:
+    """The same votes are learned from and judged once for all tests that ask what comes before and after that."""
+    real = run.study
+
+    def study(base, card, parts, recipes, live, parent=None, **more):  # type: ignore[no-untyped-def]
+        rows = [
+            [(one.reply, one.text, one.liked, round(one.weight, 4)) for one in some]
+            for some in (parts.rows, parts.taught, *parts.before, *parts.folds)
+        ]
+        weights = sum(float(one.double().abs().sum()) for one in base.loaded.model.parameters())
+        known = str((weights, card, rows, recipes))
+        if live or parent:
+            return real(base, card, parts, recipes, live, parent, **more)
+        if known not in studied:
+            studied[known] = real(base, card, parts, recipes, live, parent, **more)
+        return studied[known]
+
+    monkeypatch.setattr(run, "study", study)
+
+
+@pytest.fixture
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training takes a dozen steps: enough where it does not matter how much is learned."""
+    monkeypatch.setattr(run, "Recipe", partial(Recipe, fewest=90, visits=90))
 
 
 def teacher(p: Parts, model: Path, plan: Plan | None = None, **night: object) -> Teacher:
@@ -113,6 +149,7 @@ def why(night: Night) -> str:
     return " ".join(night.reasons)
 
 
+@pytest.mark.usefixtures("once")
 async def test_what_people_liked_goes_on_trial(p: Parts, model: Path) -> None:
     """It says more of it; where it comes from stands in its manifest, and how it came about on the page."""
     ids = await talked(p)
@@ -141,6 +178,7 @@ async def test_what_people_liked_goes_on_trial(p: Parts, model: Path) -> None:
     assert [] == list((p.settings.home / "nights").glob("*"))
 
 
+@pytest.mark.usefixtures("once")
 async def test_without_a_trial_it_is_live_at_once(p: Parts, model: Path) -> None:
     """As the plan says, or the settings; it has learned from all there is, so nothing yet can compare it."""
     await talked(p)
@@ -153,7 +191,9 @@ async def test_without_a_trial_it_is_live_at_once(p: Parts, model: Path) -> None
     assert first.version == (await p.loras.serving(HERE)).live
 
 
-async def test_after_a_rollback_what_the_next_one_learned_from_is_new_again(p: Parts, model: Path) -> None:
+async def test_after_a_rollback_what_the_next_one_learned_from_is_new_again(
+    p: Parts, model: Path, request: pytest.FixtureRequest
+) -> None:
     """It was learned by the one that was taken back, not by the one that serves, whenever that went live."""
     await talked(p)
     await p.loras.promote(HERE, loras_of(p, model, "x/1"), "command")
@@ -161,6 +201,7 @@ async def test_after_a_rollback_what_the_next_one_learned_from_is_new_again(p: P
     assert first.checks, why(first)
     await p.loras.promote(HERE, first.version or loras_of(p, model, "x/2"), "command")
     await p.loras.rollback(HERE)
+    request.getfixturevalue("briefly")
     night = await teacher(p, model, Plan("20261127", dry=True)).night(HERE)
 
     assert "x/1" == night.before
@@ -178,6 +219,7 @@ def loras_of(p: Parts, model: Path, version: str, base: str = "") -> str:
     return version
 
 
+@pytest.mark.usefixtures("once")
 async def test_a_rehearsal_keeps_nothing(p: Parts, model: Path) -> None:
     """It says what would have been."""
     await talked(p)
@@ -260,6 +302,7 @@ async def test_numbers_that_are_none_leave_the_live_one(p: Parts, model: Path, m
     assert 1 == len(await t.due())
 
 
+@pytest.mark.usefixtures("briefly")
 async def test_a_night_that_goes_wrong_in_one_of_a_grid_goes_on(p: Parts, model: Path, monkeypatch) -> None:
     """The settings that broke are named, and the best of the others are kept."""
     await talked(p)
@@ -279,6 +322,7 @@ async def test_a_night_that_goes_wrong_in_one_of_a_grid_goes_on(p: Parts, model:
     assert night.outcome != Outcome.FAILED, why(night)
 
 
+@pytest.mark.usefixtures("once")
 async def test_what_is_made_live_while_it_trains_stays(p: Parts, model: Path, monkeypatch) -> None:
     """The new one is kept, and does not speak; what it learned from is learned again."""
     await talked(p)
@@ -300,6 +344,7 @@ async def test_what_is_made_live_while_it_trains_stays(p: Parts, model: Path, mo
     assert {theirs, night.version} == {*store(p.settings).versions()}
 
 
+@pytest.mark.usefixtures("once")
 async def test_somebody_who_is_forgotten_while_it_trains_is_in_no_lora(p: Parts, model: Path, monkeypatch) -> None:
     """Nothing is kept, neither in the store nor of whose words it was."""
     await talked(p)
@@ -416,6 +461,7 @@ async def test_a_reaction_that_came_later_is_not_one_without_consent(p: Parts, m
     assert (89, {}) == (night.ratings.replies, night.ratings.refused), why(night)
 
 
+@pytest.mark.usefixtures("once")
 async def test_a_lora_of_another_base_is_set_aside(p: Parts, model: Path) -> None:
     """The page names it, the base is what the new one is compared with, and the new one is of the base of now."""
     await talked(p)
@@ -431,6 +477,7 @@ async def test_a_lora_of_another_base_is_set_aside(p: Parts, model: Path) -> Non
     assert "the base does in" in why(night)
 
 
+@pytest.mark.usefixtures("once")
 async def test_a_base_that_has_changed_since_is_noticed_by_its_weights(p: Parts, model: Path, tmp_path: Path) -> None:
     """Though it has the same name and sizes."""
     place = tmp_path / "model"

@@ -160,15 +160,15 @@ def test_two_versions_of_one_persona_serve_at_once() -> None:
 
 def test_the_youngest_yields_when_room_is_short_and_resumes() -> None:
     """Nobody fails, and everybody says what they would have said with room enough. Files yield before people."""
-    long = msgspec.structs.replace(WARM, max_tokens=150)
+    long = msgspec.structs.replace(WARM, max_tokens=40)
     requests = [ask(n, long, loras=(f"v{n % 3}",)) for n in range(5)]
     file = msgspec.structs.replace(ask(0, long, "file"), lane=Lane.BACKGROUND, seed=9)
-    batch = engine(LORAS, room=512, lora_shape=EVERYTHING, limits=Limits(6, 64))
+    batch = engine(LORAS, room=192, lora_shape=EVERYTHING, limits=Limits(6, 64))
     ends, streamed = run(batch, file, *requests)
 
     assert {r.id: alone(r, LORAS, EVERYTHING) for r in (file, *requests)} == ends
     assert {name: end.text for name, end in ends.items()} == streamed
-    assert batch.about()["yielded"] > 0  # type: ignore[operator]
+    assert batch.about()["yielded"] > 1  # type: ignore[operator]
 
 
 def test_a_long_prompt_is_read_in_pieces_while_others_talk() -> None:

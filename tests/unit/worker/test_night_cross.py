@@ -13,7 +13,7 @@ from tests.fakes.pupils import base, example
 from worker.lora.files import Weights
 from worker.lora.linears import layers
 from worker.night import cross, train
-from worker.night.cross import Crossed, Rows, crossed, learn
+from worker.night.cross import Crossed, Learned, Rows, crossed, learn
 from worker.night.gate import Held, beats_chance
 from worker.night.split import FOLDS, Split, split
 from worker.night.train import Diverged, Look, Recipe
@@ -27,6 +27,12 @@ def parts(rows=ROWS) -> Split:  # type: ignore[no-untyped-def]
     found = split(rows)
     assert FOLDS == len(found.folds)
     return found
+
+
+@pytest.fixture(scope="module")
+def plain() -> Learned:
+    """All parts learned with one recipe; nobody changes it."""
+    return learn(base(), parts(), [QUICK], "v")
 
 
 def test_a_fold_is_judged_by_one_who_has_seen_only_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,18 +93,17 @@ def test_votes_by_coin_pass_the_test_for_luck_as_seldom_as_it_says() -> None:
         assert 1 - share == pytest.approx(sum(one >= share for one in found) / len(found), abs=0.07)
 
 
-def test_what_it_leans_to_is_what_people_like() -> None:
+def test_what_it_leans_to_is_what_people_like(plain: Learned) -> None:
     """Though each was judged by another; votes by chance show nothing of the kind."""
-    found = learn(base(), parts(), [QUICK], "v")
     votes = [one.liked for fold in parts().folds for one in fold]
     liked, disliked = (
-        [leans for leans, vote in zip(found.leanings, votes, strict=True) if vote == kind] for kind in (True, False)
+        [leans for leans, vote in zip(plain.leanings, votes, strict=True) if vote == kind] for kind in (True, False)
     )
 
     assert min(liked) > max(disliked)
-    looked = [point for point in found.curve if point.held_loss is not None]
+    looked = [point for point in plain.curve if point.held_loss is not None]
     assert QUICK.looks == len(looked)
-    assert looked[-1] is found.curve[-1]
+    assert looked[-1] is plain.curve[-1]
     assert (looked[-1].held_margin or 0) > 0
 
 
@@ -113,14 +118,14 @@ def test_it_stops_where_those_who_judge_became_surely_worse() -> None:
     assert 2 == Crossed(QUICK, [], looks, [worse, worse, best]).best
 
 
-def test_a_short_way_is_taken_where_the_end_is_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_way_is_taken_where_the_end_is_worse(plain: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that serves goes as far as the best look."""
     monkeypatch.setattr(Crossed, "best", 0)
     whole = QUICK.steps(16)
     found = learn(base(), parts(), [QUICK], "v")
 
-    assert round(whole / 3) == found.curve[-1].step
-    early, late = found.learners, crossed(Rows(base()), parts(), QUICK).learners
+    assert (round(whole / 3), whole) == (found.curve[-1].step, plain.curve[-1].step)
+    early, late = found.learners, plain.learners
     assert FOLDS == len(early)
     assert all(size(one) < size(other) for one, other in zip(early, late, strict=True))  # nor do those that judge
     assert found.curve[-1].held_loss is not None
@@ -131,7 +136,7 @@ def size(weights: Weights) -> float:
     return sum(float((b @ a).norm()) for a, b in weights.parts.values())
 
 
-def test_the_recipe_that_judges_best_is_taken() -> None:
+def test_the_recipe_that_judges_best_is_taken(plain: Learned) -> None:
     """And what was tried is told; one that leaves all numbers behind is passed over."""
     recipes = [replace(QUICK, rate=1e-5), QUICK, replace(QUICK, rate=1e30)]
     found = learn(base(), parts(), recipes, "v")
@@ -142,7 +147,7 @@ def test_the_recipe_that_judges_best_is_taken() -> None:
     assert [False, True, False] == [one.taken for one in found.tried]
     assert [QUICK.looks, QUICK.looks, 0] == [len(one.held) for one in found.tried]
     assert "nan" in found.tried[2].why or "no number" in found.tried[2].why
-    assert () == learn(base(), parts(), [QUICK], "v").tried
+    assert () == plain.tried
     with pytest.raises(Diverged):
         learn(base(), parts(), recipes[2:], "v")
 
@@ -179,9 +184,8 @@ class Killed(BaseException):
     """No error that anybody handles."""
 
 
-def test_after_a_kill_no_fold_is_learned_again(tmp_path: Path) -> None:
+def test_after_a_kill_no_fold_is_learned_again(tmp_path: Path, plain: Learned) -> None:
     """What was complete is read back; the night comes to the same end."""
-    plain = learn(base(), parts(), [QUICK], "v")
     checks = sum(QUICK.steps(len(before)) for before in parts().before)
     whole = checks + QUICK.steps(len(ROWS))
     told: list[tuple[str, int, int]] = []

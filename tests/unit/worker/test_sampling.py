@@ -22,9 +22,10 @@ def one(logits: Tensor, sampling: Sampling, seed: int = 1, said: Sequence[int] =
 
 
 def drawn(logits: Tensor, sampling: Sampling, times: int, seed: int = 5) -> list[int]:
-    """That many throws of the same dice."""
-    draw = Draw(sampling, (), torch.Generator().manual_seed(seed))
-    return [token for _ in range(times) if (token := choose(logits[None], [draw])[0]) is not None]
+    """That many throws of the same dice, twenty at a time."""
+    draws = [Draw(sampling, (), torch.Generator().manual_seed(seed))] * 20
+    tokens = [token for _ in range(times // 20) for token in choose(logits.expand(20, -1), draws)]
+    return [token for token in tokens if token is not None]
 
 
 def allowed(logits: Tensor, sampling: Sampling) -> dict[int, float]:

