@@ -64,7 +64,8 @@ async def _measure(seed: int, exchanges: int, candidates: int) -> dict[str, obje
     return {
         "told_apart": round(share, 3), "told_apart_interval": _around(share, right.size),
         "probe_failure_ratio": ratio, "probe_failure_interval": [low, high],
-        "probe_failures": [sum(first), sum(last), len(first)], "liked_first_and_last_fifty": list(liked),
+        "probe_failures": [sum(first), sum(last), len(first)],
+        "probes_failed": [_questions(first), _questions(last)], "liked_first_and_last_fifty": list(liked),
         "exchanges": exchanges, "candidates": candidates,
     }  # fmt: skip
 
@@ -73,6 +74,12 @@ async def _lived(t: Town, circle: Circle, exchanges: int, seed: int) -> list[flo
     """How much of the first and of the last fifty replies is to the circle's taste."""
     replies = await t.live(circle, exchanges, seed, say)
     return [round(sum(circle.taste(one.text) for one in some) / len(some), 2) for some in (replies[:50], replies[-50:])]
+
+
+def _questions(failed: Sequence[bool]) -> dict[str, int]:
+    """How often each question was not answered as the card says, of two; only those that were not."""
+    asked = [question for question, _ in PROBES]
+    return {one: count for at, one in enumerate(asked) if (count := sum(failed[at :: len(asked)]))}
 
 
 def _fresh(number: int) -> Circle:
