@@ -14,14 +14,11 @@ from bench.nights.world import World, fresh
 from bench.report import Spent, say
 from core import config
 from core.feedback import Reading, Verdict, Vote, standing
-from core.store.ledger import Entry, Told
+from core.store.ledger import Entry
 from core.votes import polarity
 from worker.lora.files import Weights, read
-from worker.night import measure
 from worker.night.base import Base
 from worker.night.examples import Example
-from worker.night.gate import Held, auc
-from worker.night.rows import Row
 from worker.night.train import WARM_UP, Rated, Recipe
 from worker.night.tuning import SCALE
 
@@ -93,20 +90,3 @@ def _net(entry: Entry) -> Verdict | None:
     )
     net = sum(vote.value for vote in votes)
     return Verdict(entry.record.id, net > 0, 1.0, votes) if net else None
-
-
-def true_auc(world: World, weights: Weights, count: int) -> float:
-    """How well a LoRA tells replies of the base that are to people's taste from others; nobody has rated them."""
-    texts = (world.unseen * (count // len(world.unseen) + 1))[:count]
-    replies = world.speak(texts, None, world.seed * 1000 + 998)
-    asked = [(Told("system", world.stage.system), Told("user", one.prompt)) for one in replies]
-    rows = [
-        Row(measure.prompt(world.base, told), measure.reply(world.base, one.text))
-        for told, one in zip(asked, replies, strict=True)
-    ]
-    found = measure.leaning(world.base, rows, weights)
-    held = [
-        Held(str(at), world.taste(one.prompt, one.text), 1.0, leans, 0.0)
-        for at, (one, leans) in enumerate(zip(replies, found, strict=True))
-    ]
-    return round(auc(held, found), 4)

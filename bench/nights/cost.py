@@ -54,4 +54,5 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
 def _worth(world: World, weights: Weights, asked: Asked) -> dict[str, Any]:
     """To people's taste, and how well it tells on fresh replies of the base what is; both of this nobody has rated."""
     hits, _ = world.test(weights, asked.tested)
-    return {"after": sum(hits) / len(hits), "auc": compare.true_auc(world, weights, asked.tested)}
+    _, fresh = world.test(None, asked.tested, turn=998)
+    return {"after": sum(hits) / len(hits), "auc": world.tells(weights, fresh)}

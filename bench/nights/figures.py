@@ -24,7 +24,8 @@ def _under(kept: Kept, part: str) -> dict[str, Any]:
 def _gain(kept: Kept) -> dict[str, Any]:
     runs = {name: run for name, run in _under(kept, "gain").items() if run["nights"]}
     last = [run["nights"][-1] for run in runs.values()]
-    gains, aucs = [one["gain"] for one in last], [one["auc"] for one in last if one["auc"]]
+    gains = [one["gain"] for one in last]
+    aucs, unseen = ([one[key] for one in last if one.get(key)] for key in ("auc", "auc_unseen"))
     return {
         "tastes": {name: {"base": run["base"], "after": run["after"]} for name, run in runs.items()},
         "gain_median": statistics.median(gains) if gains else None,
@@ -33,6 +34,7 @@ def _gain(kept: Kept) -> dict[str, Any]:
         "variety": min((one["variety"] for one in last), default=None),
         "opening": max((one["opening"] for one in last), default=None),
         "auc": statistics.median(aucs) if aucs else None,
+        "auc_unseen": statistics.median(unseen) if unseen else None,
         "perplexity_change": max((one["perplexity"] - 1 for one in last), default=None),
         "runs": runs,
     }

@@ -1,11 +1,11 @@
 """Night after night: does a persona become what its people like, and stay a persona that can speak?"""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.nights.people import Taste, crowd
+from bench.nights.people import Reply, Taste, crowd
 from bench.nights.world import World
 from bench.report import say
 from core.nights import Outcome
@@ -35,12 +35,12 @@ def gain(base: Base, name: str, taste: Taste, asked: Asked, keep: Callable[[dict
     world = World(base, taste, crowd(), asked.seed)
     hits, said = world.test(None, asked.tested)
     before = sum(hits) / len(hits)
-    was = voice(said)
+    was = voice([one.text for one in said])
     found: dict[str, Any] = {"base": before, "nights": [], "after": before, "first": 0.0}
     say(f"{name}: {before:.0%} of the replies are to people's taste")
     for night in range(asked.nights):
         world.day(asked.rows)
-        found["nights"].append(one(world, replace(asked, seed=asked.seed + night), before, was.distinct))
+        found["nights"].append(one(world, replace(asked, seed=asked.seed + night), said, was.distinct))
         last = found["nights"][-1]
         found |= {"after": last["after"], "gain": last["gain"], "interval": last["interval"]}
         found["first"] = found["nights"][0]["gain"]
@@ -49,8 +49,9 @@ def gain(base: Base, name: str, taste: Taste, asked: Asked, keep: Callable[[dict
     return found
 
 
-def one(world: World, asked: Asked, before: float, distinct: float) -> dict[str, Any]:
-    """A night: learn, pass the gate or not, and measure what serves then."""
+def one(world: World, asked: Asked, said: Sequence[Reply], distinct: float) -> dict[str, Any]:
+    """A night: learn, pass the gate or not, and measure what serves then. `said`: what the base answers in the test."""
+    before = sum(world.taste(one.prompt, one.text) for one in said) / len(said)
     came = world.collected()
     found: dict[str, Any] = {"labels": round(came.effective, 1), "examples": len(came.examples)}
     studied = world.learn(replace(asked.recipe, seed=asked.seed))
@@ -60,11 +61,12 @@ def one(world: World, asked: Asked, before: float, distinct: float) -> dict[str,
         world.promote(studied.learned.weights)
     else:
         found["reasons"] = studied.judgement.reasons
-    hits, texts = world.test(world.live, asked.tested)
-    now, after = voice(texts), sum(hits) / len(hits)
+    hits, replies = world.test(world.live, asked.tested)
+    now, after = voice([one.text for one in replies]), sum(hits) / len(hits)
     found |= {
         "after": after, "gain": closed(before, after), "interval": interval(before, hits),
-        "auc": studied.judgement.scores.get("preference AUC"), "variety": round(now.distinct / distinct, 3),
+        "auc": studied.judgement.scores.get("preference AUC"), "auc_unseen": world.tells(studied.learned.weights, said),
+        "variety": round(now.distinct / distinct, 3),
         "opening": round(now.opening, 3), "words": round(now.words, 1),
         "perplexity": round(ratio(world), 4),
     }  # fmt: skip

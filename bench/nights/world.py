@@ -20,8 +20,10 @@ from worker.model import Loaded, load
 from worker.night import measure
 from worker.night.base import Base, prepare
 from worker.night.examples import Collected, Example, examples
+from worker.night.gate import Held, auc
 from worker.night.measure import Asked
 from worker.night.reading import read
+from worker.night.rows import Row
 from worker.night.sight import people, seen
 from worker.night.split import Split, split
 from worker.night.study import Studied, study
@@ -149,11 +151,25 @@ class World:
         self.live = replace(weights, version=f"night-{self.night}")
         self.learned = frozenset(one.reply for one in self.collected().examples)
 
-    def test(self, weights: Weights | None, count: int) -> tuple[list[bool], list[str]]:
-        """Replies to prompts that nobody has asked: whether each is to people's taste, and what it was."""
+    def test(self, weights: Weights | None, count: int, turn: int = 999) -> tuple[list[bool], list[Reply]]:
+        """Replies to prompts that nobody has asked: whether each is to people's taste, and what it was. Another `turn`
+        has other replies."""
         texts = (self.unseen * (count // len(self.unseen) + 1))[:count]
-        replies = self.speak(texts, weights, self.seed * 1000 + 999)
-        return [self.taste(one.prompt, one.text) for one in replies], [one.text for one in replies]
+        replies = self.speak(texts, weights, self.seed * 1000 + turn)
+        return [self.taste(one.prompt, one.text) for one in replies], replies
+
+    def tells(self, weights: Weights, replies: Sequence[Reply]) -> float:
+        """How well a LoRA tells, by how much it leans to them, replies that are to people's taste from others (AUC)."""
+        asked = [(Told("system", self.stage.system), Told("user", one.prompt)) for one in replies]
+        rows = [
+            Row(measure.prompt(self.base, told), measure.reply(self.base, one.text))
+            for told, one in zip(asked, replies, strict=True)
+        ]
+        leans = measure.leaning(self.base, rows, weights)
+        held = [
+            Held("", self.taste(one.prompt, one.text), 1.0, lean, 0.0) for one, lean in zip(replies, leans, strict=True)
+        ]
+        return round(auc(held, leans), 4)
 
 
 def real() -> Base:
