@@ -12,11 +12,13 @@ import msgspec
 
 from core.errors import StoreUnreachable
 from core.jobs import Done
+from core.prompt import own_names
 from core.votes.taste import Head
 from worker.compose import Ask
 from worker.feeling import Feelings
 from worker.generator import Finished, Piece, Request
 from worker.tasting import Tastes
+from worker.truth import truest
 
 log = logging.getLogger("limen.worker")
 
@@ -80,9 +82,11 @@ class Ending:
             return ask, nothing  # of several, nobody has seen a word
         if len(ends) == 1 or self._tastes is None:
             return ask, ends[0]
-        told, asked = ask.judged.told, "\n".join(line.text for line in ask.new)
+        asked, names = "\n".join(line.text for line in ask.new), own_names(ask.card)
         try:
-            end, picked = await self._tastes.pick(running.head, ends, ask.request.seed, told, asked)
+            end, picked = await self._tastes.pick(
+                running.head, ends, ask.request.seed, lambda replies: truest(ask.judged.told, asked, replies, names)
+            )
         except Exception:
             log.exception("job %s: a fault in picking one of %d replies", ask.job.id, len(ends))
             return ask, next((end for end in ends if end.finish != "error"), ends[0])

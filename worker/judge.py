@@ -6,7 +6,6 @@ what means the same; decides with `core/rules.py`, and writes nothing.
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -24,8 +23,10 @@ from core.settings import Unknown
 from core.store.conversations import Conversations, Talk
 from core.tongues import foreign
 from personas.card import Card
+from worker import selves
 from worker.knowing import Knowing, Verdict, asks, personal
 from worker.nearness import Heard, Nearness
+from worker.selves import asks_who, facts
 from worker.shelf import Passage, Shelf
 
 log = logging.getLogger("limen.worker")
@@ -33,14 +34,6 @@ log = logging.getLogger("limen.worker")
 LATE = 15.0  # seconds that a reply waits for what is told of it beside the model, at most
 TOUCHES = 0.4  # how near a message must be to a detail of the world for that to come to mind
 DECLINES = 0.4  # and to a topic that the card does not discuss
-REMINDS = 0.3  # and to a sentence of its description, for that to be said once more
-FACTS = 2  # of these, at most
-# Whoever asks this asks for the name, and hardly any word of it stands in a description.
-WHO = ("Who are you?", "What is your name?", "What do people call you?", "Who am I talking to?")
-ASKS_WHO = 0.6
-LONGEST_FACT = 200  # characters: what is longer is more than what was asked
-_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
-_MY = re.compile(r"\bmy\b", re.IGNORECASE)  # "What is my name?" is as near
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +182,7 @@ class Judge:
         """Make ready what messages to this card are compared with, so that the first one need not wait for it."""
         if self._nearness and self._knowing:
             await asyncio.to_thread(self._nearness.warm)
+            await asyncio.to_thread(selves.warm, self._nearness)
             await asyncio.to_thread(self._knowing.warm, card)
             await self.judge(card, self.now("hello", {}))
 
@@ -239,25 +233,6 @@ def touched(nearness: Nearness, heard: Heard, details: Sequence[str]) -> tuple[i
     near = nearness.near(heard, details)
     found = [place for place, text in enumerate(details) if near[text] >= TOUCHES]
     return tuple(sorted(found, key=lambda place: -near[details[place]]))
-
-
-def asks_who(nearness: Nearness, heard: Heard) -> bool:
-    """Does somebody ask for its name?"""
-    if not nearness.means or _MY.search(heard.texts[0]):
-        return False
-    return max(nearness.near(heard, WHO).values()) >= ASKS_WHO
-
-
-def facts(card: Card, nearness: Nearness, heard: Heard, who: bool) -> tuple[str, ...]:
-    """What its description says of what was asked, in the card's order; `who` it is comes first. Nothing where nobody
-    can tell what a text means."""
-    if not nearness.means:
-        return ()
-    told = [text for text in map(str.strip, _ENDS.split(card.description)) if 0 < len(text) <= LONGEST_FACT]
-    near = nearness.near(heard, told)
-    best = sorted((text for text in told if near[text] >= REMINDS), key=near.__getitem__, reverse=True)
-    kept = set(best[: FACTS - who])
-    return (*([f"You are {card.title}."] if who else []), *(text for text in told if text in kept))
 
 
 def declined(card: Card, nearness: Nearness, heard: Heard) -> str:

@@ -24,10 +24,10 @@ from core.votes.taste import MOST, Floats, Head, Looks, counted
 from core.votes.unlearned import counting, spans
 from worker.generator import Finished, Request
 from worker.night.sight import people, seen, shared
-from worker.truth import truest
 
 Embed = Callable[[Sequence[str]], Awaitable[Floats | None]]
 History = Callable[[PersonaKey], Awaitable[Sequence[Change]]]
+Truth = Callable[[Sequence[str]], Sequence[int]]  # replies → places of those that may be given
 
 log = logging.getLogger("limen.worker")
 
@@ -35,7 +35,15 @@ WAIT = 1.0  # seconds that a reply waits for what is liked to be learned; that g
 AT_ONCE = 16  # replies embedded at a time: others want the embedder, too
 PERSONAS = 64  # whose heads are kept: some 600 KB each
 STALE = 60.0  # seconds after which consent is asked for again
+# Of a card's temperature, where it is asked for what its card says. Of 62 answers of SmolLM2-135M to such questions 35
+# were right at 0.7, 48 at 0.42, 38 at 0.21 and 35 at 0.07.
+SOBER = 0.6
 STEP = 1_000_003  # between the seeds of two candidates
+
+
+def all_of(replies: Sequence[str]) -> Sequence[int]:
+    """Where nothing was asked, all are true."""
+    return range(len(replies))
 
 
 @dataclass
@@ -80,8 +88,9 @@ class Tastes:
         """The request, as often as there shall be replies to choose from; more than once only where there is a head
         that is known soon, or where something is to be `told` that not every reply may tell.
 
-        Raises StoreError.
+        What is to be told is told soberly. Raises StoreError.
         """
+        request = soberly(request) if told else request
         count = min(max(self._count, request.sampling.candidates), self._most)
         if count == 1 or request.sampling.temperature == 0:  # greedy, all would be the same
             return (request,), None
@@ -119,12 +128,12 @@ class Tastes:
             return known.head
 
     async def pick(
-        self, head: Head | None, ends: Sequence[Finished], seed: int, told: Sequence[str] = (), asked: str = ""
+        self, head: Head | None, ends: Sequence[Finished], seed: int, true: Truth = all_of
     ) -> tuple[Finished, Picked]:
-        """One of these replies: of those that tell what was `asked`, if something is to be `told`, the one that is
-        liked. Those that came to nothing are none, unless there is no other."""
+        """One of these replies: of those that are `true`, the one that is liked. Those that came to nothing are none,
+        unless there is no other."""
         good = [at for at, end in enumerate(ends) if end.finish in ("stop", "length") and end.text.strip()]
-        good = [good[place] for place in truest(told, asked, [ends[at].text for at in good])]
+        good = [good[place] for place in true([ends[at].text for at in good])]
         vectors = await self._embed([ends[at].text for at in good]) if head and len(good) > 1 else None
         if head is None or vectors is None:
             at = good[0] if good else 0
@@ -165,6 +174,12 @@ class Tastes:
             for row, record in enumerate(some):
                 known.looks[record.id] = Looks([record.text], vectors[row : row + 1])
         return len({looks.vectors.shape[1] for looks in known.looks.values()}) == 1
+
+
+def soberly(request: Request) -> Request:
+    """The same with dice that stray less."""
+    cooler = msgspec.structs.replace(request.sampling, temperature=request.sampling.temperature * SOBER)
+    return msgspec.structs.replace(request, sampling=cooler)
 
 
 def several(request: Request, count: int) -> tuple[Request, ...]:

@@ -4,24 +4,44 @@ A small model that is asked for its ship names it in every second reply, and ano
 exclamation marks would have taste pick the wrong ship, if only it is exclaimed.
 """
 
+import re
 from collections.abc import Sequence
 
-from core.recall.terms import terms
+from core.recall.terms import terms, words
 
-AS_MUCH = 2 / 3  # of what the reply that says most of it says: wordings differ
+AS_MUCH = 0.65  # of what the reply that says most of it says: wordings differ
+NAME = 3.5  # times as much as another word says a name: of "Jory, the ship's cook" it is what was asked for
+_CLAIMS = re.compile(r"\b(?:[Mm]y name(?:'s| is)|I am|I'm|[Cc]all me)(?: called| named)?,? (\w\w+)")
 
 
-def truest(facts: Sequence[str], asked: str, replies: Sequence[str]) -> list[int]:
-    """Places of the replies that say some of the `facts`, about as much of them as any; all, if none says any.
+def truest(facts: Sequence[str], asked: str, replies: Sequence[str], names: Sequence[str] = ()) -> list[int]:
+    """Places of the replies that say some of the `facts`, about as much of them as any, and do not claim to be somebody
+    who bears none of its `names`; all of them, if none is so.
 
     What was in the question is no answer to it, and a fact that is mostly there is not asked for: "Is she the Gannet?"
     """
-    heard, known = set(terms(asked)), [set(terms(fact)) for fact in facts]
-    wanted = [fact - heard for fact in known if len(fact & heard) <= len(fact) / 2 and fact]
+    if not facts:
+        return [*range(len(replies))]
+    heard = set(terms(asked))
+    known = [(fact, set(terms(fact))) for fact in facts]
+    wanted = [_weights(fact, of - heard) for fact, of in known if of - heard and len(of & heard) <= len(of) / 2]
     shares = [max((_share(one, set(terms(reply))) for one in wanted), default=0.0) for reply in replies]
     least = AS_MUCH * max(shares, default=0.0)
-    return [place for place, share in enumerate(shares) if share >= least]
+    good = [place for place, share in enumerate(shares) if share >= least]
+    honest = [place for place in good if not pretends(replies[place], names)] if names else good
+    return honest or good
 
 
-def _share(wanted: set[str], said: set[str]) -> float:
-    return len(wanted & said) / len(wanted)
+def pretends(reply: str, names: Sequence[str]) -> bool:
+    """Does it say that it is somebody with another name?"""
+    own = {word for name in names for word in words(name)}
+    return any(claim[0].isupper() and claim.lower() not in own for claim in _CLAIMS.findall(reply))
+
+
+def _weights(fact: str, wanted: set[str]) -> dict[str, float]:
+    names = set(terms(" ".join(word for word in fact.split()[1:] if word[0].isupper())))
+    return {term: NAME if term in names else 1.0 for term in wanted}
+
+
+def _share(wanted: dict[str, float], said: set[str]) -> float:
+    return sum(weight for term, weight in wanted.items() if term in said) / sum(wanted.values())

@@ -22,11 +22,13 @@ PARTS: dict[str, tuple[str, ...]] = {
     "replay": ("replay_s",),
     "knowledge": ("knowledge_accuracy",),
     "intents": ("intent_precision", "intent_recall"),
+    "selves": ("selves_told", "selves_false"),
 }
 FIGURES = (
     *("told_apart", "speaker_accuracy", "probe_failure_ratio", "head_accuracy", "head_update_ms"),
     *("feelings_accuracy", "emotion_cost", "candidates_cost"),
     *("knowledge_accuracy", "replay_s", "intent_precision", "intent_recall"),
+    *("selves_told", "selves_false"),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""worker/judge.py: what of its own description a message asks for."""
+"""worker/judge.py: what is not told in time."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ import pytest
 
 from personas.card import Card, Rule, When
 from worker.embed import HashEmbedder, Vectors
-from worker.judge import Judge, asks_who, facts
+from worker.judge import Judge
 from worker.nearness import Nearness
 
 CARD = Card(
@@ -26,37 +26,6 @@ class Spelling:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         return HashEmbedder().embed(texts)
-
-
-@pytest.mark.parametrize(
-    ("asked", "told"),
-    [
-        ("Is your ship called the Gannet?", ("Your ship is the Saucy Gannet.",)),
-        ("Is your home port Tern Island, and is your ship the Saucy Gannet?", (
-            "Your ship is the Saucy Gannet.", "Your home port is Tern Island.",
-        )),
-        ("Hello! Who are you?", ("You are Captain Mira.",)),
-        ("Who are you? Is your ship the Saucy Gannet?", ("You are Captain Mira.", "Your ship is the Saucy Gannet.")),
-        ("What is my name?", ()),
-        ("Nice weather.", ()),
-    ],
-)  # fmt: skip
-def test_it_is_told_once_more_what_is_asked_about_itself(asked: str, told: tuple[str, ...]) -> None:
-    """In the card's order, two sentences at most, and its name first where that is asked."""
-    nearness = Nearness(Spelling())
-
-    heard = nearness.heard(asked)
-
-    assert told == facts(CARD, nearness, heard, asks_who(nearness, heard))
-
-
-def test_who_cannot_tell_what_is_meant_reminds_of_nothing() -> None:
-    """What is only spelt alike may be about anything."""
-    nearness = Nearness(HashEmbedder())
-
-    heard = nearness.heard("Is your ship called the Gannet?")
-
-    assert () == facts(CARD, nearness, heard, asks_who(nearness, heard))
 
 
 class Slow(Spelling):

@@ -12,7 +12,8 @@ from core.votes.taste import Floats, Head, Looks
 from personas.sampling import Sampling
 from worker.embed import HashEmbedder
 from worker.generator import Finished, Request
-from worker.tasting import Tastes, several, whose
+from worker.tasting import SOBER, Tastes, several, whose
+from worker.truth import truest
 
 PERSONA = PersonaKey("discord:b1", "mira", "discord:77:channel:1")
 REQUEST = Request(id="j:1", tokens=(1, 2), sampling=Sampling(), seed=5)
@@ -66,16 +67,30 @@ async def test_where_nobody_has_rated_one_is_enough(monkeypatch: pytest.MonkeyPa
     assert ((REQUEST,), None) == await tastes(monkeypatch, 4, None).candidates(PERSONA, REQUEST)
 
 
+async def test_what_is_to_be_told_is_told_soberly_where_there_is_one_reply_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it is by default; nothing else of the request changes."""
+    requests, _ = await tastes(monkeypatch, 1, None).candidates(PERSONA, REQUEST, told=True)
+    sober = msgspec.structs.replace(REQUEST.sampling, temperature=REQUEST.sampling.temperature * SOBER)
+
+    assert (msgspec.structs.replace(REQUEST, sampling=sober),) == requests
+
+
 async def test_what_is_to_be_told_gets_several_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of which the first true one is given, while nobody has rated; afterwards, the true one that is liked."""
     it = tastes(monkeypatch, 4, None)
     requests, head = await it.candidates(PERSONA, REQUEST, told=True)
     ends = [end("The Pearl, my kind friend!"), end("The Gannet costs two coins."), end("The Gannet, you kind friend!")]
-    told, asked = ("Your ship is the Gannet.",), "What is your ship called?"
-    picks = {(await it.pick(known(), ends, seed, told, asked))[1].at for seed in range(40)}
+
+    def true(replies: Sequence[str]) -> list[int]:
+        return truest(("Your ship is the Gannet.",), "What is your ship called?", replies)
+
+    picks = {(await it.pick(known(), ends, seed, true))[1].at for seed in range(40)}
 
     assert (4, None) == (len(requests), head)
-    assert 1 == (await it.pick(None, ends, 1, told, asked))[1].at
+    assert {REQUEST.sampling.temperature * SOBER} == {one.sampling.temperature for one in requests}
+    assert 1 == (await it.pick(None, ends, 1, true))[1].at
     assert {2} <= picks <= {1, 2}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from worker.truth import truest
+from worker.truth import pretends, truest
 
 SHIP = "Your ship is the Saucy Gannet."
 PARROT = "Your parrot is called Biscuit, and he steals biscuits."
@@ -36,3 +36,45 @@ def test_wordings_may_differ() -> None:
 def test_where_nothing_was_asked_all_are_true() -> None:
     """Taste decides."""
     assert [0, 1] == truest((), "What is your ship called?", ("The Gannet.", "The Pearl."))
+
+
+COOK = ("Your best friend is Jory, the ship's cook.",)
+HOME = ("Your home port is Tern Island.",)
+WHO = ("You are Captain Mira Flint.",)
+NAMES = ("Captain Mira Flint", "mira", "captain")
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked", "replies", "kept"),
+    [
+        (COOK, "Who is your best friend?", ("The captain, the ship's cook.", "Why, Jory!"), [1]),
+        (HOME, "Which port do you come from?", ("My home port is an island: Tahiti!", "Tern Island, matey."), [1]),
+        (HOME, "Which port do you come from?", ("My home port is an island.", "I come from Tahiti."), [0]),
+        (WHO, "Who are you?", ("The captain!", "Captain Mira, at your service!", "Mira Flint!"), [1, 2]),
+    ],
+)
+def test_a_name_says_more_than_what_stands_around_it(
+    facts: Sequence[str], asked: str, replies: Sequence[str], kept: list[int]
+) -> None:
+    """It is what was asked for; where nobody names it, the rest counts."""
+    assert kept == truest(facts, asked, replies)
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_false"),
+    [
+        ("My name is Dora! And this is Captain Mira's ship.", True),
+        ("Aye, I'm Jax.", True),
+        ("Call me Captain, or Mira.", False),
+        ("I'm Captain Mira Flint!", False),
+        ("I am sure that I'm a pirate.", False),
+        ("Dora is my guest, and my name is Mira.", False),
+    ],
+)
+def test_who_says_to_be_somebody_else_is_not_true(reply: str, is_false: bool) -> None:
+    """Even where the right name falls as well; unless all do."""
+    good = "I'm Captain Mira Flint, and this is Captain Mira's ship."
+
+    assert is_false == pretends(reply, NAMES)
+    assert ([1] if is_false else [0, 1]) == truest(WHO, "", (f"{reply} Captain Mira Flint!", good), NAMES)
+    assert [0] == truest(WHO, "", (f"{reply} Captain Mira Flint!",), NAMES)
