@@ -17,8 +17,8 @@ from core.votes.taste import Head
 from worker.compose import Ask
 from worker.feeling import Feelings
 from worker.generator import Finished, Piece, Request
-from worker.tasting import Tastes
-from worker.truth import truest
+from worker.tasting import Tastes, several
+from worker.truth import Truth
 
 log = logging.getLogger("limen.worker")
 
@@ -34,6 +34,8 @@ class Running:
     def __init__(self, ask: Ask, requests: Sequence[Request], head: Head | None) -> None:
         self.ask, self.requests, self.head = ask, requests, head
         self.ends: dict[str, Finished] = {}
+        self.truth = Truth(ask.judged.told, "\n".join(line.text for line in ask.new), own_names(ask.card))
+        self.tried_again = False
         self.text = ""
         self.told = 0
 
@@ -74,6 +76,20 @@ class Ending:
         """Is there nothing more to be asked once the model has ended?"""
         return len(running.requests) == 1 and not (self._feelings and self._feelings.wanted(running.ask.card))
 
+    def again(self, running: Running) -> tuple[Request, ...]:
+        """As many tries once more, if none of several replies says what the card says of what was asked; once."""
+        ends = running.ends.values()
+        failed = any(end.finish not in ("stop", "length") for end in ends)
+        try:
+            if running.tried_again or failed or len(ends) == 1 or running.truth.is_told([end.text for end in ends]):
+                return ()
+        except Exception:
+            log.exception("job %s: a fault in telling what is true", running.ask.job.id)
+            return ()
+        more = several(running.requests[0], 2 * len(ends))[len(ends) :]
+        running.tried_again, running.requests = True, (*running.requests, *more)
+        return more
+
     async def picked(self, running: Running) -> tuple[Ask, Finished]:
         """The reply that is given, and all that is to be known of its way; of several, the one that taste picks."""
         ask, ends = running.ask, [running.ends[request.id] for request in running.requests]
@@ -82,11 +98,8 @@ class Ending:
             return ask, nothing  # of several, nobody has seen a word
         if len(ends) == 1 or self._tastes is None:
             return ask, ends[0]
-        asked, names = "\n".join(line.text for line in ask.new), own_names(ask.card)
         try:
-            end, picked = await self._tastes.pick(
-                running.head, ends, ask.request.seed, lambda replies: truest(ask.judged.told, asked, replies, names)
-            )
+            end, picked = await self._tastes.pick(running.head, ends, ask.request.seed, running.truth.truest)
         except Exception:
             log.exception("job %s: a fault in picking one of %d replies", ask.job.id, len(ends))
             return ask, next((end for end in ends if end.finish != "error"), ends[0])

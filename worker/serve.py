@@ -205,6 +205,8 @@ class Server:
             running.hear(event)
             return
         running.ends[event.id] = event
+        for request in self._ending.again(running) if running.ended else ():
+            self._add(request)
         if not running.ended:
             return
         end = self._guard(running.ask.claim, self._end(running))

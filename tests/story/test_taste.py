@@ -21,6 +21,7 @@ from tests.fakes.remote import remote
 from worker.echo import Echo
 from worker.embed import HashEmbedder
 from worker.generator import Finished, Piece, Request
+from worker.judge import Judged
 from worker.tasting import Tastes
 
 KIND = (
@@ -227,6 +228,57 @@ async def test_several_candidates_that_are_stopped_leave_nothing(evening: Evenin
     assert failed.cancelled
     assert third.text
     assert not [text for text, _ in evening.house.shelf.drafts if text not in first.text]
+
+
+class Forgetful(Fickle):
+    """Says the ship's name when it is asked for the `right`th time, and at no other."""
+
+    def __init__(self, right: int, delay: float = 0.0) -> None:
+        super().__init__(delay)
+        self.right = right
+
+    def add(self, request: Request) -> None:
+        """As `Echo`, with other words."""
+        self.asked.append(request)
+        text = "She is the Gannet." if len(self.asked) == self.right else "She is a ship."
+        Echo.add(self, msgspec.structs.replace(request, tokens=tuple(text.encode())))
+
+
+@pytest.fixture
+def of_the_ship(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is said asks what the ship is called."""
+    monkeypatch.setattr(Judged, "told", property(lambda judged: ("Your ship is the Gannet.",)))
+
+
+@pytest.mark.usefixtures("of_the_ship")
+@pytest.mark.parametrize(("right", "tries", "text"), [
+    (2, 3, "She is the Gannet."), (5, 6, "She is the Gannet."), (7, 6, "She is a ship."),
+])  # fmt: skip
+async def test_it_thinks_once_more_where_no_reply_says_what_was_asked(
+    evening: Evening, right: int, tries: int, text: str
+) -> None:
+    """As many tries again, with other dice; and if none of these does either, something is said all the same."""
+    evening.tastes(3)
+    model = Forgetful(right)
+    async with evening.house.at_work(model):
+        (done,) = await evening.hear(1)
+
+    assert (text, tries, tries) == (done.text, len(model.asked), len({one.seed for one in model.asked}))
+    assert tries == (await evening.house.entry(done.reply_id)).record.candidates
+
+
+@pytest.mark.usefixtures("of_the_ship")
+async def test_who_is_stopped_while_it_thinks_once_more_says_nothing(evening: Evening) -> None:
+    """What was made before is not given either: nobody has seen it."""
+    evening.tastes(3)
+    model = Forgetful(9, 0.2)
+    async with evening.house.at_work(model):
+        outcome = await evening.ask()
+        await _until(lambda: len(model.asked) == 6)
+        await evening.house.p.queue.cancel(outcome.job)
+        await evening.house.shelf.wait(lambda: evening.house.shelf.failures)
+
+    assert [True] == [failed.cancelled for failed in evening.house.shelf.failures]
 
 
 async def test_one_candidate_that_fails_is_none(evening: Evening) -> None:

@@ -13,7 +13,7 @@ from personas.sampling import Sampling
 from worker.embed import HashEmbedder
 from worker.generator import Finished, Request
 from worker.tasting import SOBER, Tastes, several, whose
-from worker.truth import truest
+from worker.truth import Truth
 
 PERSONA = PersonaKey("discord:b1", "mira", "discord:77:channel:1")
 REQUEST = Request(id="j:1", tokens=(1, 2), sampling=Sampling(), seed=5)
@@ -82,10 +82,7 @@ async def test_what_is_to_be_told_gets_several_tries(monkeypatch: pytest.MonkeyP
     it = tastes(monkeypatch, 4, None)
     requests, head = await it.candidates(PERSONA, REQUEST, told=True)
     ends = [end("The Pearl, my kind friend!"), end("The Gannet costs two coins."), end("The Gannet, you kind friend!")]
-
-    def true(replies: Sequence[str]) -> list[int]:
-        return truest(("Your ship is the Gannet.",), "What is your ship called?", replies)
-
+    true = Truth(("Your ship is the Gannet.",), "What is your ship called?").truest
     picks = {(await it.pick(known(), ends, seed, true))[1].at for seed in range(40)}
 
     assert (4, None) == (len(requests), head)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from worker.truth import pretends, truest
+from worker.truth import Truth
 
 SHIP = "Your ship is the Saucy Gannet."
+DRINKS = ("You love ginger tea, storms and sea songs.",)
 PARROT = "Your parrot is called Biscuit, and he steals biscuits."
 
 
@@ -22,20 +23,19 @@ PARROT = "Your parrot is called Biscuit, and he steals biscuits."
 )
 def test_who_says_most_of_a_fact_is_kept(asked: str, replies: Sequence[str], kept: list[int]) -> None:
     """By one fact, not by scraps of several; what the question said, a reply only repeats; all, where none knows."""
-    assert kept == truest((SHIP, PARROT), asked, replies)
+    assert kept == Truth((SHIP, PARROT), asked).truest(replies)
 
 
 def test_wordings_may_differ() -> None:
     """Two thirds of what the best one says is as good."""
-    drinks = ("You love ginger tea, storms and sea songs.",)
     replies = ("Ginger tea and storms, and a sea song!", "Ginger tea by a storm at sea!", "Rum.", "Ginger.")
 
-    assert [0, 1] == truest(drinks, "What do you love?", replies)
+    assert [0, 1] == Truth(DRINKS, "What do you love?").truest(replies)
 
 
 def test_where_nothing_was_asked_all_are_true() -> None:
     """Taste decides."""
-    assert [0, 1] == truest((), "What is your ship called?", ("The Gannet.", "The Pearl."))
+    assert [0, 1] == Truth((), "What is your ship called?").truest(("The Gannet.", "The Pearl."))
 
 
 COOK = ("Your best friend is Jory, the ship's cook.",)
@@ -57,7 +57,7 @@ def test_a_name_says_more_than_what_stands_around_it(
     facts: Sequence[str], asked: str, replies: Sequence[str], kept: list[int]
 ) -> None:
     """It is what was asked for; where nobody names it, the rest counts."""
-    assert kept == truest(facts, asked, replies)
+    assert kept == Truth(facts, asked).truest(replies)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,28 @@ def test_a_name_says_more_than_what_stands_around_it(
 )
 def test_who_says_to_be_somebody_else_is_not_true(reply: str, is_false: bool) -> None:
     """Even where the right name falls as well; unless all do."""
-    good = "I'm Captain Mira Flint, and this is Captain Mira's ship."
+    truth, right = Truth(WHO, "", NAMES), "I'm Captain Mira Flint, and this is Captain Mira's ship."
+    replies = (f"{reply} Captain Mira Flint!", right)
 
-    assert is_false == pretends(reply, NAMES)
-    assert ([1] if is_false else [0, 1]) == truest(WHO, "", (f"{reply} Captain Mira Flint!", good), NAMES)
-    assert [0] == truest(WHO, "", (f"{reply} Captain Mira Flint!",), NAMES)
+    assert is_false == truth.pretends(reply)
+    assert ([1] if is_false else [0, 1]) == truth.truest(replies)
+    assert [0] == truth.truest(replies[:1])
+    assert is_false != truth.is_told(replies[:1])
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked", "replies", "is_told"),
+    [
+        (COOK, "Who is your best friend?", ("The sea.", "Jory, of course!"), True),
+        (COOK, "Who is your best friend?", ("The sea.", "My best friend is Tom."), False),
+        (DRINKS, "What do you drink?", ("Ginger beer, I love it!",), True),
+        (DRINKS, "What do you drink?", ("I love rum.",), False),
+        ((SHIP,), "Is it the Saucy Gannet?", ("Aye!",), True),
+        ((), "How are you?", ("Fine.",), True),
+    ],
+)
+def test_some_of_what_was_asked_for_is_told_or_not(
+    facts: Sequence[str], asked: str, replies: Sequence[str], is_told: bool
+) -> None:
+    """A word that falls by chance is not some; where nothing is asked for, nothing is missing."""
+    assert is_told == Truth(facts, asked).is_told(replies)
