@@ -397,6 +397,15 @@ class Night(Part, frozen=True):
     passes: Annotated[
         int, Meta(ge=1, le=50, description="How often each example is seen; a few more often, many less.")
     ] = 3
+    practice: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=5000,
+            description="Answers that are made to what people asked, so that a model of their taste finds more in them "
+            "to learn from; 300 is a good number. 0: none.",
+        ),
+    ] = 0
     report: Annotated[
         str,
         Meta(

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -51,6 +52,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=300, help="reactions a night, on two thirds as many replies")
     parser.add_argument("--tested", type=int, default=TESTED, help="replies by which a persona is measured")
     parser.add_argument("--tried", type=int, default=NIGHTS, help="nights of the small model, good and poisoned each")
+    parser.add_argument("--practice", type=int, default=USUAL.practice, help="answers of its own to learn from besides")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--state", type=Path, help="where results are kept; without it nothing is, and nothing goes on")
     return parser.parse_args()
@@ -104,7 +106,8 @@ class Bench:
     def __init__(self, asked: argparse.Namespace, state: State) -> None:
         self.asked, self.state = asked, state
         self.tastes = loaded_tastes(asked.tastes, asked.only)
-        self.sizes = Asked(asked.rows, asked.nights, asked.seed, tested=asked.tested)
+        self.recipe = replace(USUAL, practice=asked.practice)
+        self.sizes = Asked(asked.rows, asked.nights, asked.seed, self.recipe, asked.tested)
         self.taste = self.tastes.get("excited") or next(iter(self.tastes.values()))  # where one is enough
 
     @cached_property
@@ -115,12 +118,18 @@ class Bench:
     @cached_property
     def small(self) -> Trial:
         """The small model, and all that it speaks."""
-        return Trial(small.small(), language.TASTES, small.RECIPE, small.STAGE, self.asked.rows)
+        return Trial(
+            small.small(),
+            language.TASTES,
+            replace(small.RECIPE, practice=self.asked.practice),
+            small.STAGE,
+            self.asked.rows,
+        )
 
     @cached_property
     def large(self) -> Trial:
         """The same with the real model."""
-        return Trial(self.base, list(self.tastes.values()), USUAL, PIRATE, self.asked.rows, self.asked.tested)
+        return Trial(self.base, list(self.tastes.values()), self.recipe, PIRATE, self.asked.rows, self.asked.tested)
 
     def each(self, todo: Mapping[str, Callable[[], Any]]) -> None:
         """Whatever is not known yet, one after the other."""
@@ -181,7 +190,13 @@ def main() -> int:
     asked = options()
     quiet.set_verbosity_error()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
-    about = {"rows": asked.rows, "nights": asked.nights, "seed": asked.seed, "recipe": str(USUAL), "folds": FOLDS}
+    about = {
+        "rows": asked.rows,
+        "nights": asked.nights,
+        "seed": asked.seed,
+        "recipe": str(replace(USUAL, practice=asked.practice)),
+        "folds": FOLDS,
+    }
     about |= {"tested": asked.tested} if asked.tested != TESTED else {}
     try:
         bench = Bench(asked, State(asked.state, about))

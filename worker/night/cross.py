@@ -18,6 +18,7 @@ from worker.night.base import Base
 from worker.night.below import Shelf
 from worker.night.examples import Example
 from worker.night.measure import row
+from worker.night.practice import NONE, Practice
 from worker.night.rows import Row
 from worker.night.split import Split
 from worker.night.train import Diverged, Look, Rated, Recipe, Tell, cost, spread_of, surely_worse, train
@@ -82,16 +83,20 @@ class Learned:
 def learn(
     base: Base, parts: Split, recipes: Sequence[Recipe], name: str, parent: Weights | None = None,
     tell: Telling = lambda what, done, steps: None, kept: Path | None = None, itself: Sequence[Row] = (),
+    practice: Practice = NONE,
 ) -> Learned:  # fmt: skip
     """A LoRA from all rows with the best of the recipes, by what the folds say of it, and what they say.
 
     `kept`: a folder from which it goes on if it was ended in the middle. `itself`: who it says it is, which no learner
-    may change. Raises Diverged if no recipe came to an end.
+    may change; `practice`: what is learned besides the rows. Raises Diverged if no recipe came to an end.
     """
     best: Crossed | None = None
     tried: list[Tried] = []
-    rows = Rows(base, itself)
-    way = Way(tell, sum(_steps(parts, recipe) for recipe in recipes) + recipes[0].steps(len(parts.taught)))
+    rows = Rows(base, itself, practice)
+    lessons = [len(rows.lessons(some)) for some in (*parts.before, parts.taught)]
+    way = Way(
+        tell, sum(recipe.steps(count) for recipe in recipes for count in lessons[:-1]) + recipes[0].steps(lessons[-1])
+    )
     for at, recipe in enumerate(recipes):
         try:
             one = crossed(rows, parts, recipe, way, kept)
@@ -106,9 +111,9 @@ def learn(
     assert best, "there is a recipe, at least"
     upto = (best.best + 1) / len(best.costs) if best.costs else 1.0
     file = kept / "whole.pt" if kept else None
-    last = way.part(best.recipe.steps(len(parts.taught)))
+    last = way.part(best.recipe.steps(lessons[-1]))
     weights, curve, _ = train(
-        base, rows.of(parts.taught), (), best.recipe, name, parent, last, file, upto, rows.shelf, rows.itself
+        base, rows.lessons(parts.taught), (), best.recipe, name, parent, last, file, upto, rows.shelf, rows.itself
     )
     learners = best.learners if upto == 1.0 else _shorter(rows, parts, best.recipe, upto, kept)
     found = tuple(best.looks[best.best].leanings) if best.looks else ()
@@ -128,7 +133,7 @@ def crossed(rows: "Rows", parts: Split, recipe: Recipe, way: "Way | None" = None
     costs: list[list[float]] = [[] for _ in looks]
     learners: list[Weights] = []
     for number, fold in enumerate(parts.folds):
-        before, held = rows.of(parts.before[number]), rows.of(fold)
+        before, held = rows.lessons(parts.before[number]), rows.of(fold)
         said = way.part(recipe.steps(len(before))) if way else _silent
         file = kept / f"{_stem(recipe)}-{number}.pt" if kept else None
         name = f"fold-{number}"
@@ -148,7 +153,17 @@ def _shorter(rows: "Rows", parts: Split, recipe: Recipe, upto: float, kept: Path
     files = [kept / f"{_stem(recipe)}-{number}-short.pt" if kept else None for number in range(len(parts.folds))]
     return [
         train(
-            rows.base, rows.of(before), (), recipe, f"fold-{number}", None, _silent, file, upto, rows.shelf, rows.itself
+            rows.base,
+            rows.lessons(before),
+            (),
+            recipe,
+            f"fold-{number}",
+            None,
+            _silent,
+            file,
+            upto,
+            rows.shelf,
+            rows.itself,
         )[0]
         for number, (before, file) in enumerate(zip(parts.before, files, strict=True))
     ]
@@ -157,10 +172,11 @@ def _shorter(rows: "Rows", parts: Split, recipe: Recipe, upto: float, kept: Path
 @dataclass(eq=False)
 class Rows:
     """The examples of a night in tokens, the same for all its learners, with what was found out of them. `itself`: what
-    the persona says of who it is."""
+    the persona says of who it is; `practice`: answers that are learned from as well."""
 
     base: Base
     itself: Sequence[Row] = ()
+    practice: Practice = NONE
     shelf: Shelf = field(default_factory=Shelf)
     _known: dict[str, Row] = field(default_factory=dict, init=False)
 
@@ -170,6 +186,10 @@ class Rows:
             if one.reply not in self._known:
                 self._known[one.reply] = row(self.base, one)
         return [Rated(self._known[one.reply], one.liked, one.weight) for one in examples]
+
+    def lessons(self, examples: Sequence[Example]) -> list[Rated]:
+        """All that is learned by who learns from these."""
+        return [*self.of(examples), *self.practice.rated(examples)]
 
 
 def _stem(recipe: Recipe) -> str:
@@ -202,8 +222,3 @@ class Way:
 
 def _silent(done: int, steps: int) -> None:
     """Nobody listens."""
-
-
-def _steps(parts: Split, recipe: Recipe) -> int:
-    """Of the learners of all folds."""
-    return sum(recipe.steps(len(before)) for before in parts.before)

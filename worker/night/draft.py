@@ -14,7 +14,18 @@ from worker.night.gate import Judgement
 from worker.night.leftovers import Begun
 from worker.night.split import Split
 
-RECIPE = ("rate", "beta", "anchor", "kl", "depth", "passes", "fewest", "visits", "batch")  # that a manifest names
+RECIPE = (
+    "rate",
+    "beta",
+    "anchor",
+    "kl",
+    "depth",
+    "passes",
+    "fewest",
+    "visits",
+    "batch",
+    "practice",
+)  # that a manifest names
 PEOPLE = 1000  # that a report names; the others are counted
 
 

@@ -8,8 +8,7 @@ import msgspec
 
 from core.jobs import BASE
 from core.nights import Sample, Shift
-from core.prompt import own_names, speakers
-from core.store.ledger import Told
+from core.prompt import own_names
 from core.votes.taste import MOST, Head
 from personas.card import Card
 from worker.lora.files import Weights
@@ -134,15 +133,9 @@ def talks(base: Base, card: Card, rows: Sequence[Example]) -> list[Asked]:
     """What people asked lately, each once, and openers until there is enough."""
     latest = rows[-4 * TALKS :]
     prompts = dict.fromkeys(one.messages for one in latest)
-    asked = [_again(base, card, messages) for messages in [*prompts][-TALKS:]]
+    asked = [measure.again(base, card, messages) for messages in [*prompts][-TALKS:]]
     questions = (*OPENERS, *(one.user for one in card.voice.examples))
     return (asked + [measure.asked(base, card, text) for text in questions])[:TALKS] * (1 if len(asked) > SHOWN else 2)
-
-
-def _again(base: Base, card: Card, messages: Sequence[Told]) -> Asked:
-    """A prompt that was given once."""
-    lines = [(one.role, one.content) for one in messages]
-    return Asked(messages[-1].content, measure.prompt(base, messages), speakers(card, lines))
 
 
 def preferred(rows: Sequence[Example], before: Sequence[str], after: Sequence[str]) -> tuple[Shift, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.events import Line, Person
-from core.prompt import Scene, compose
+from core.prompt import Scene, compose, speakers
 from core.speakers import NOBODY, Speakers
 from core.store.ledger import Told
 from personas.card import Card, Exchange
@@ -74,6 +74,12 @@ def asked(base: Base, card: Card, about: Exchange | str) -> Asked:
     voice = msgspec.structs.replace(card.voice, examples=left)
     told = compose(Scene(card=msgspec.structs.replace(card, voice=voice), lines=(), new=(line,)))
     return Asked(text, base.engine.render(told, LONGEST).tokens)
+
+
+def again(base: Base, card: Card, messages: Sequence[Told]) -> Asked:
+    """A prompt that was given once."""
+    lines = [(one.role, one.content) for one in messages]
+    return Asked(messages[-1].content, prompt(base, messages), speakers(card, lines))
 
 
 def speak(

@@ -324,7 +324,7 @@ class Teacher:
         night = self._tools.settings.night
         usual = Recipe(
             rate=night.rate, beta=night.beta, anchor=night.anchor, kl=night.kl, depth=night.depth,
-            passes=night.passes, seed=self._plan.seed,
+            passes=night.passes, practice=night.practice, seed=self._plan.seed,
         )  # fmt: skip
         return grid(usual) if self._plan.sweep else [usual]
 

@@ -13,6 +13,7 @@ from worker.night.cross import Learned, Telling, learn
 from worker.night.exam import Exam, Examiner
 from worker.night.gate import Held, Judgement, judge
 from worker.night.measure import leaning, row
+from worker.night.practice import practise
 from worker.night.split import Split
 from worker.night.train import Recipe
 
@@ -43,7 +44,9 @@ def study(
     what a later start goes on from. Raises Diverged.
     """
     itself = identity.rows(base, card, recipes[0].seed)
-    learned = learn(base, parts, recipes, NEW, parent, tell, kept, itself)
+    tries = recipes[0].practice
+    practice = practise(base, card, parts.taught, tries, recipes[0].seed, kept, lambda at, of: tell("practice", at, of))
+    learned = learn(base, parts, recipes, NEW, parent, tell, kept, itself, practice)
     had = leans(base, parts, [live] * len(parts.folds))
     examiner = Examiner(base, card, parts, live, recipes[0].seed)
 

@@ -61,7 +61,8 @@ class Rated:
 class Recipe:
     """How it is learned: see the settings of `night`. `depth`: the share of the layers, from the top, that learn;
     `batch` in rows; `looks` in all at the rows held out. However few rows there are, `fewest` visits are made to them;
-    however many, `visits` at most, but one to each: it is the replay that grows, and not the night."""
+    however many, `visits` at most, but one to each: it is the replay that grows, and not the night. `practice`: answers
+    that are made to learn from besides (see `practice.py`); 0: none."""
 
     rate: float = 1e-3
     beta: float = 0.5
@@ -73,6 +74,7 @@ class Recipe:
     visits: int = 600
     batch: int = 8
     looks: int = 3
+    practice: int = 0
     seed: int = 0
 
     def steps(self, rows: int) -> int:
