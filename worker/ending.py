@@ -7,6 +7,7 @@ given: taste and feelings are not worth one.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -34,8 +35,7 @@ class Running:
     def __init__(self, ask: Ask, requests: Sequence[Request], head: Head | None) -> None:
         self.ask, self.requests, self.head = ask, requests, head
         self.ends: dict[str, Finished] = {}
-        self.truth = Truth(ask.judged.told, "\n".join(line.text for line in ask.new), own_names(ask.card))
-        self.tried_again = False
+        self.tried_again = self.stopped = False
         self.text = ""
         self.told = 0
 
@@ -44,10 +44,20 @@ class Running:
         if len(self.requests) == 1:
             self.text += piece.text
 
+    @cached_property
+    def truth(self) -> Truth:
+        """What it should say."""
+        return Truth(self.ask.judged.told, "\n".join(line.text for line in self.ask.new), own_names(self.ask.card))
+
     @property
     def ended(self) -> bool:
         """Has everybody come to an end?"""
-        return len(self.ends) == len(self.requests)
+        return self.left == 0
+
+    @property
+    def left(self) -> int:
+        """How many are still being made."""
+        return len(self.requests) - len(self.ends)
 
 
 class Ending:
@@ -81,7 +91,9 @@ class Ending:
         ends = running.ends.values()
         failed = any(end.finish not in ("stop", "length") for end in ends)
         try:
-            if running.tried_again or failed or len(ends) == 1 or running.truth.is_told([end.text for end in ends]):
+            if len(ends) == 1 or failed or running.tried_again or running.stopped:
+                return ()
+            if running.truth.is_told([end.text for end in ends]):
                 return ()
         except Exception:
             log.exception("job %s: a fault in telling what is true", running.ask.job.id)

@@ -20,6 +20,7 @@ FACTS = 2  # of these, at most
 # Whoever asks this asks for the name, and hardly any word of it stands in a description.
 WHO = ("Who are you?", "What is your name?", "What do people call you?", "Who am I talking to?")
 ASKS_WHO = 0.6
+SKILLS = 6  # that are told at once
 LONGEST_FACT = 200  # characters: what is longer is more than what was asked
 _ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 _MY = re.compile(r"\bmy\b", re.IGNORECASE)  # "What is my name?" is as near
@@ -67,7 +68,7 @@ KINDS = (
     Kind(("How old are you?", "When were you born?"), ("You are a baker, 40 years old.",)),
     Kind(
         ("What is your dream?", "What is your goal in life?", "What do you wish for?"),
-        ("Your one dream is to see the world.", "You are saving up for a new car.", "You want to: write a book."),
+        ("Your one dream is to see the world.", "You are saving up for a new car.", "What you want: Write a book."),
     ),
     Kind(
         ("Who is your best friend?", "Do you have friends?", "Who do you live with?"),
@@ -120,8 +121,8 @@ def facts(card: Card, nearness: Nearness, heard: Heard, who: bool) -> tuple[str,
 def sentences(card: Card) -> list[str]:
     """All that a card tells of the persona itself, each short enough to be said once more."""
     told = [text.strip() for text in _ENDS.split(card.description)]
-    told += [f"You are good at: {', '.join(card.skills)}."] if card.skills else []
-    told += [f"You want to: {goal[:1].lower()}{goal[1:]}." for goal in card.goals]
+    told += [f"You are good at: {', '.join(card.skills[:SKILLS])}."] if card.skills else []
+    told += [f"What you want: {goal.rstrip('.')}." for goal in card.goals]
     return [text for text in told if 0 < len(text) <= LONGEST_FACT]
 
 

@@ -117,7 +117,7 @@ class Server:
 
     async def _claim(self) -> None:
         while True:
-            free = self._most - len(self._claims) - sum(len(one.requests) - 1 for one in self._running.values())
+            free = self._most - len(self._claims) - sum(max(0, one.left - 1) for one in self._running.values())
             if free <= 0:  # not at the bell: what it says is for workers that have room
                 self._room.clear()
                 await self._room.wait()
@@ -205,8 +205,9 @@ class Server:
             running.hear(event)
             return
         running.ends[event.id] = event
-        for request in self._ending.again(running) if running.ended else ():
-            self._add(request)
+        if running.ended and self._is_ours(running.ask.claim):
+            for request in self._ending.again(running):
+                self._add(request)
         if not running.ended:
             return
         end = self._guard(running.ask.claim, self._end(running))
@@ -266,6 +267,7 @@ class Server:
                 self._cancel(running)
 
     def _cancel(self, running: Running) -> None:
+        running.stopped = True
         for request in running.requests:
             self._generator.cancel(request.id)
 

@@ -12,7 +12,8 @@ from core.recall.terms import terms, words
 AS_MUCH = 0.65  # of what the reply that says most of it says: wordings differ
 NAME = 3.5  # times as much as another word says a name: of "Jory, the ship's cook" it is what was asked for
 SOME = 0.3  # of a fact, which is more than a word that falls by chance
-_CLAIMS = re.compile(r"\b(?:[Mm]y name(?:'s| is)|I am|I'm|[Cc]all me)(?: called| named)?,? (\w\w+)")
+_NAMED = re.compile(r"(?<!n't )(?<!n’t )\b(?:[Mm]y name(?:['’]s| is)|[Cc]all me) (\w\w+)\b(?!['’]s)")
+_IS = re.compile(r"\bI(?:['’]m| am)(?: called| named)? (\w\w+)\b(?!['’]s)")
 
 
 class Truth:
@@ -28,26 +29,31 @@ class Truth:
             _weights(fact, of - heard) for fact, of in known if of - heard and len(of & heard) <= len(of) / 2
         ]
         self._own = {word for name in names for word in words(name)}
+        told = {word for fact in facts for word in words(fact)}
+        self._who = any(self._own.issuperset(words(fact)[2:]) for fact in facts)  # "You are Captain Mira."
+        self._known = self._own | told
         self._facts = bool(facts)
 
     def truest(self, replies: Sequence[str]) -> list[int]:
-        """Places of the replies that say about as much of a fact as any, and do not claim to be somebody else; all of
-        them, if none is so."""
+        """Places of the replies that do not claim to be somebody else, if there are any, and of these say about as much
+        of a fact as any; where nothing was asked, all."""
         if not self._facts:
             return [*range(len(replies))]
-        shares = [self._told(reply) for reply in replies]
-        least = AS_MUCH * max(shares, default=0.0)
-        good = [place for place, share in enumerate(shares) if share >= least]
-        return [place for place in good if not self.pretends(replies[place])] or good
+        honest = [place for place, one in enumerate(replies) if not self.pretends(one)] or [*range(len(replies))]
+        shares = {place: self._told(replies[place]) for place in honest}
+        least = AS_MUCH * max(shares.values(), default=0.0)
+        return [place for place, share in shares.items() if share >= least]
 
     def is_told(self, replies: Sequence[str]) -> bool:
         """Does one of these say some of it? Where nothing was asked for, there is nothing to say."""
         return not self._wanted or any(self._told(one) >= SOME and not self.pretends(one) for one in replies)
 
     def pretends(self, reply: str) -> bool:
-        """Does it say that it is somebody with another name? Nobody knows that of a persona without names."""
-        claimed = (name.lower() for name in _CLAIMS.findall(reply) if name[0].isupper())
-        return bool(self._own) and any(name not in self._own for name in claimed)
+        """Does it say that it is somebody with another name? Nobody knows that of a persona without names; and "I'm
+        Scottish" is such only where somebody asked who it is."""
+        claimed = [*_NAMED.findall(reply), *(_IS.findall(reply) if self._who else ())]
+        names = (name.lower() for name in claimed if name[0].isupper() and not name.isupper())
+        return bool(self._own) and any(name not in self._known for name in names)
 
     def _told(self, reply: str) -> float:
         """How much it says of the fact of which it says most, 0 to 1."""

@@ -17,6 +17,7 @@ from worker.night.base import Base
 from worker.night.cross import Rows, learn
 from worker.night.exam import Examiner
 from worker.night.gate import judge
+from worker.night.practice import practise
 from worker.night.study import judged, leans
 
 
@@ -33,7 +34,9 @@ def cost(base: Base, taste: Taste, asked: Asked) -> dict[str, Any]:
     parts = world.parts()
     recipe = replace(asked.recipe, seed=asked.seed)
     with Spent() as training:
-        made = learn(base, parts, [recipe], "new", itself=identity.rows(base, world.stage.card, asked.seed))
+        itself = identity.rows(base, world.stage.card, asked.seed)
+        practice = practise(base, world.stage.card, parts.taught, recipe.practice, asked.seed)
+        made = learn(base, parts, [recipe], "new", itself=itself, practice=practice)
     with Spent() as exam:
         held = judged(parts, made.leanings, leans(base, parts, [None] * len(parts.folds)))
         examiner = Examiner(base, world.stage.card, parts, None, asked.seed)

@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 import msgspec
 
@@ -158,8 +159,9 @@ class World:
         replies = self.speak(texts, weights, self.seed * 1000 + turn)
         return [self.taste(one.prompt, one.text) for one in replies], replies
 
-    def tells(self, weights: Weights, replies: Sequence[Reply]) -> float:
-        """How well a LoRA tells, by how much it leans to them, replies that are to people's taste from others (AUC)."""
+    def tells(self, weights: Weights, replies: Sequence[Reply]) -> float | None:
+        """How well a LoRA tells, by how much it leans to them, replies that are to people's taste from others (AUC);
+        None where there are not both."""
         asked = [(Told("system", self.stage.system), Told("user", one.prompt)) for one in replies]
         rows = [
             Row(measure.prompt(self.base, told), measure.reply(self.base, one.text))
@@ -169,7 +171,8 @@ class World:
         held = [
             Held("", self.taste(one.prompt, one.text), 1.0, lean, 0.0) for one, lean in zip(replies, leans, strict=True)
         ]
-        return round(auc(held, leans), 4)
+        found = auc(held, leans)
+        return round(found, 4) if isfinite(found) else None
 
 
 def real() -> Base:

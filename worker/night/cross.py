@@ -92,7 +92,7 @@ def learn(
     """
     best: Crossed | None = None
     tried: list[Tried] = []
-    rows = Rows(base, itself, practice)
+    rows = Rows(base, itself, practice.no_surer(parts.before[-1]) if parts.before else practice)
     lessons = [len(rows.lessons(some)) for some in (*parts.before, parts.taught)]
     way = Way(
         tell, sum(recipe.steps(count) for recipe in recipes for count in lessons[:-1]) + recipes[0].steps(lessons[-1])

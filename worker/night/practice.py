@@ -53,15 +53,24 @@ class Try:
 class Practice:
     """The answers of one night, which all its learners share."""
 
-    def __init__(self, tries: Sequence[Try] = ()) -> None:
-        self._tries = tries
+    def __init__(self, tries: Sequence[Try] = (), most: float = 1.0) -> None:
+        self._tries, self._most = tries, most
+
+    def trust(self, known: Sequence[Example]) -> float:
+        """What the word of a head counts that knows these votes, 0 to 1."""
+        return min(self._most, max(0.0, (skill(known) - LUCK) / (KNOWS - LUCK)))
+
+    def no_surer(self, known: Sequence[Example]) -> "Practice":
+        """The same, in which no head counts more than the one that knows these votes: who serves is to be learned as
+        those were by whom it is judged, though more is known by then."""
+        return Practice(self._tries, self.trust(known) if known else 0.0)
 
     def rated(self, known: Sequence[Example]) -> list[Rated]:
         """Answers to the prompts of these rows that their people would like most or least; none where that cannot be
         told."""
         wanted = {one.reply for one in known}
         mine = [one for one in self._tries if one.of in wanted]
-        trust = min(1.0, max(0.0, (skill(known) - LUCK) / (KNOWS - LUCK))) if mine else 0.0
+        trust = self.trust(known) if mine else 0.0
         if not trust:
             return []
         mean = _head(known).judge(looks([one.text for one in mine])).mean
@@ -81,10 +90,13 @@ def practise(
     base: Base, card: Card, rows: Sequence[Example], count: int, seed: int, kept: Path | None = None,
     tell: Callable[[int, int], None] = lambda done, of: None,
 ) -> Practice:  # fmt: skip
-    """About `count` answers of the base to the prompts of these rows, the latest if they are many. `kept`: a folder
-    where they are found again."""
-    each = min(EACH, max(1, count // max(len(rows), 1)))
-    chosen = [one for one in rows[-count // each :] for _ in range(each)] if count else []
+    """About `count` answers of the base to the prompts of these rows; where those are many, to some at even distances,
+    so that who knows the first ones only has answers, too. `kept`: a folder where they are found again."""
+    if not count or not rows:
+        return NONE
+    each = min(EACH, max(1, count // len(rows)))
+    prompts = min(len(rows), count // each)
+    chosen = [rows[at * len(rows) // prompts] for at in range(prompts) for _ in range(each)]
     asked = [measure.again(base, card, one.messages) for one in chosen]
     shortest = min(card.sampling.max_tokens, measure.LONGEST)
     sampling = msgspec.structs.replace(card.sampling, max_tokens=shortest, seed=None)
@@ -92,8 +104,9 @@ def practise(
     said = _left(kept, about) if kept else None
     if said is None:
         tell(0, 1)
-        ends = measure.answers(base, asked, None, sampling, seed) if asked else []
-        said = [(end.text.strip(), end.finish == "length") for end in ends]
+        ends = measure.answers(base, asked, None, sampling, seed)
+        good = ("stop", "length")
+        said = [(end.text.strip() if end.finish in good else "", end.finish == "length") for end in ends]
         _keep(kept, about, said)
         tell(1, 1)
     found: dict[tuple[str, str], Try] = {}
@@ -136,7 +149,7 @@ def _left(kept: Path, about: str) -> list[tuple[str, bool]] | None:
 
 def _keep(kept: Path | None, about: str, said: Sequence[tuple[str, bool]]) -> None:
     """A disk that is full costs a later start, and not the night."""
-    if kept is None or not said:
+    if kept is None:
         return
     try:
         kept.mkdir(parents=True, exist_ok=True)

@@ -90,4 +90,4 @@ def test_what_it_is_good_at_and_wants_is_told_as_well() -> None:
         CARD, description="You sail. " + "x" * 201, skills=("maps", "songs"), goals=("Find it",)
     )
 
-    assert ["You sail.", "You are good at: maps, songs.", "You want to: find it."] == sentences(card)
+    assert ["You sail.", "You are good at: maps, songs.", "What you want: Find it."] == sentences(card)

@@ -65,6 +65,10 @@ def test_a_name_says_more_than_what_stands_around_it(
     [
         ("My name is Dora! And this is Captain Mira's ship.", True),
         ("Aye, I'm Jax.", True),
+        ("Aye, I’m Jax.", True),
+        ("Don't call me Shirley.", False),
+        ("I'm SO happy!", False),
+        ("Aye, that I am, Ben!", False),
         ("Call me Captain, or Mira.", False),
         ("I'm Captain Mira Flint!", False),
         ("I am sure that I'm a pirate.", False),
@@ -80,6 +84,21 @@ def test_who_says_to_be_somebody_else_is_not_true(reply: str, is_false: bool) ->
     assert ([1] if is_false else [0, 1]) == truth.truest(replies)
     assert [0] == truth.truest(replies[:1])
     assert is_false != truth.is_told(replies[:1])
+
+
+def test_honesty_comes_before_how_much_is_told() -> None:
+    """Somebody else who names the captain says more of her than she does."""
+    replies = ("I'm Dora, cook of Captain Mira Flint.", "I'm Mira!", "A pirate.")
+
+    assert [1] == Truth(WHO, "Who are you?", NAMES).truest(replies)
+
+
+def test_what_it_is_is_no_name_where_nobody_asked_who_it_is() -> None:
+    """ "I'm Scottish" answers what was asked; only a name that is called one is."""
+    truth = Truth(("You were born in Scotland.",), "Where were you born?", NAMES)
+
+    assert not truth.pretends("I'm Scottish, born in Scotland.")
+    assert truth.pretends("My name is Dora, born in Scotland.")
 
 
 @pytest.mark.parametrize(
