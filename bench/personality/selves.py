@@ -1,7 +1,7 @@
 """Is it told what of its card is asked for? Questions of ours to all cards, with the sentence that answers each.
 
 A question that no sentence answers should bring up none: those of `selves.tsv`, and small talk with every card. The
-kinds of question (`worker.selves.KINDS`) were written with these in sight, though none is the same. Loads the embedder,
+kinds of question (`worker.selves.KINDS`) were written with these in sight, and twelve are the same. Loads the embedder,
 and no language model.
 """
 

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from personas.card import Card, Rule, When
-from worker.embed import HashEmbedder, Vectors
+from tests.fakes.spelling import Spelling
+from worker.embed import Vectors
 from worker.judge import Judge
 from worker.nearness import Nearness
 
@@ -17,15 +18,6 @@ CARD = Card(
     description="Everybody fears the pirate. Your ship is the Saucy Gannet.\nYour home port is Tern Island. "
     "You hate porridge.",
 )  # fmt: skip
-
-
-class Spelling:
-    """An embedder that takes what is spelt alike for what means the same."""
-
-    id, width = "spelling", HashEmbedder().width
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        return HashEmbedder().embed(texts)
 
 
 class Slow(Spelling):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from personas.card import Card
+from tests.fakes.spelling import Spelling
 from worker.embed import HashEmbedder, Vectors
 from worker.nearness import Nearness
 from worker.selves import asks_who, facts, sentences
@@ -18,15 +19,6 @@ CARD = Card(
     description="Everybody fears the pirate. Your ship is the Saucy Gannet.\nYour home port is Tern Island. "
     "You hate porridge.",
 )  # fmt: skip
-
-
-class Spelling:
-    """An embedder that takes what is spelt alike for what means the same."""
-
-    id, width = "spelling", HashEmbedder().width
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        return HashEmbedder().embed(texts)
 
 
 @pytest.mark.parametrize(
