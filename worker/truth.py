@@ -30,7 +30,8 @@ class Truth:
         ]
         self._own = {word for name in names for word in words(name)}
         told = {word for fact in facts for word in words(fact)}
-        self._who = any(self._own.issuperset(words(fact)[2:]) for fact in facts)  # "You are Captain Mira."
+        names_told = [words(fact)[2:] for fact in facts]  # "You are Captain Mira."
+        self._who = any(name and self._own.issuperset(name) for name in names_told)
         self._known = self._own | told
         self._facts = bool(facts)
 

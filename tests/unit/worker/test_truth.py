@@ -99,6 +99,7 @@ def test_what_it_is_is_no_name_where_nobody_asked_who_it_is() -> None:
 
     assert not truth.pretends("I'm Scottish, born in Scotland.")
     assert truth.pretends("My name is Dora, born in Scotland.")
+    assert not Truth(("You sail.",), "What do you do?", NAMES).pretends("I'm Scottish, and I sail.")
 
 
 @pytest.mark.parametrize(
