@@ -66,7 +66,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     `group`: several people may speak, so everybody is named. `channel` is the platform's id of it, `room` its
     name, if that is known.
     `touched`: places of the details of its world that the message is about, whatever its words; `facts`: sentences of
-    the card's description that it is about. `steer`: a stage direction for this one reply. `cited`: passages of its
+    the card that it is about. `steer`: a stage direction for this one reply. `cited`: passages of its
     knowledge files that are about it. `unknown`: it knows nothing of what is asked. `declines`: the topic of the
     message, which it does not discuss. `foreign`: it is in a language that it does not speak.
     `traits`: the traits of the day by name (empty: those of the card); `mood` and `bond`: how it feels, and what the

@@ -38,7 +38,7 @@ DECLINES = 0.4  # and to a topic that the card does not discuss
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """`decision`: the rule that holds, if one does. `touched`: places of the details of its world that come to mind;
-    `facts`: of its own description, which a reply should say if it is `asked` of itself; `passages`: of its knowledge
+    `facts`: of its own card, which a reply should say if it is `asked` of itself; `passages`: of its knowledge
     files. `verdict`: does it know about it? `declines`: the topic it does not discuss. `foreign`: it is in a language
     that it does not speak.
     `plainly`: that it does not know, or not discuss, it says in the card's own words.

@@ -118,13 +118,8 @@ class Bench:
     @cached_property
     def small(self) -> Trial:
         """The small model, and all that it speaks."""
-        return Trial(
-            small.small(),
-            language.TASTES,
-            replace(small.RECIPE, practice=self.asked.practice),
-            small.STAGE,
-            self.asked.rows,
-        )
+        recipe = replace(small.RECIPE, practice=self.asked.practice)
+        return Trial(small.small(), language.TASTES, recipe, small.STAGE, self.asked.rows)
 
     @cached_property
     def large(self) -> Trial:
@@ -190,13 +185,8 @@ def main() -> int:
     asked = options()
     quiet.set_verbosity_error()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
-    about = {
-        "rows": asked.rows,
-        "nights": asked.nights,
-        "seed": asked.seed,
-        "recipe": str(replace(USUAL, practice=asked.practice)),
-        "folds": FOLDS,
-    }
+    recipe = str(replace(USUAL, practice=asked.practice))
+    about = {"rows": asked.rows, "nights": asked.nights, "seed": asked.seed, "recipe": recipe, "folds": FOLDS}
     about |= {"tested": asked.tested} if asked.tested != TESTED else {}
     try:
         bench = Bench(asked, State(asked.state, about))

@@ -43,8 +43,7 @@ class Asked:
 def row(base: Base, one: Example) -> Row:
     """A prompt and the reply to it, as the model is given them when it serves."""
     said = reply(base, one.text)
-    asked = prompt(base, one.messages)[-(base.loaded.context - len(said)) :]
-    return Row(asked, said[:-1] if one.cut and len(said) > 1 else said)
+    return Row(prompt(base, one.messages)[-(base.loaded.context - len(said)) :], ended(said, one.cut))
 
 
 def prompt(base: Base, messages: Sequence[Told]) -> tuple[int, ...]:
@@ -59,6 +58,11 @@ def reply(base: Base, text: str) -> tuple[int, ...]:
     ends = (end if end in base.loaded.ends else min(base.loaded.ends),)
     ids = base.loaded.tokenizer.encode(base.renderer.safe(text), add_special_tokens=False)
     return (*ids[: base.loaded.context // 2], *ends)
+
+
+def ended(said: tuple[int, ...], cut: bool) -> tuple[int, ...]:
+    """The tokens of a reply without its end, if it was `cut` off and came to none."""
+    return said[:-1] if cut and len(said) > 1 else said
 
 
 def examples(base: Base, card: Card) -> list[Row]:

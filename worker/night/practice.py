@@ -112,8 +112,7 @@ def practise(
     found: dict[tuple[str, str], Try] = {}
     for one, prompt, (text, cut) in zip(chosen, asked, said, strict=True):
         if text:
-            tokens = measure.reply(base, text)
-            row = Row(prompt.tokens, tokens[:-1] if cut and len(tokens) > 1 else tokens)
+            row = Row(prompt.tokens, measure.ended(measure.reply(base, text), cut))
             found.setdefault((one.reply, text), Try(one.reply, row, text))
     return Practice(list(found.values()))
 
